@@ -1,0 +1,417 @@
+//! Everything that can have happened. Events carry the complete resulting state, so that one is enough
+//! to be right, and their bytes are the same on every replay.
+
+use bincode::{Decode, Encode};
+
+use crate::{
+    command::{DisconnectAction, Side, Tag},
+    ids::{AccountId, AssetId, IndexId, InstrumentId, OrderId, Seq, SessionId, TradeId},
+    instrument::{Statistics, TradingState},
+    reason::{Problem, Reason},
+    units::{Decimal, Lots, Minor, Nanos, TickLots, Ticks},
+};
+
+/// One thing that happened because of one command.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Event {
+    /// Something happened to an order.
+    Order(OrderEvent),
+    /// A command had no effect and concerns no order.
+    Refused(Refused),
+    /// A mass cancel ended; each cancelled order has its own event before this one.
+    MassCancelled(MassCancelled),
+    /// New orders of a session or account are refused, or accepted again.
+    OrderEntry(OrderEntry),
+    /// An account's dead man's switch was armed (or disarmed: 0).
+    CancelTimer(CancelTimerSet),
+    /// A session has a new login.
+    SessionOpened(SessionOpened),
+    /// A session's login is over.
+    SessionClosed(SessionClosed),
+
+    /// Public: a trade.
+    Trade(Trade),
+    /// Public: the new state of a price level.
+    Level(LevelChange),
+    /// Public: a trading state.
+    Status(StatusChange),
+    /// Public: day statistics, mark and band.
+    Statistics(StatisticsChange),
+    /// Public: an index value.
+    Index(IndexChange),
+    /// Public: a contract was listed or its terms changed.
+    Listed(InstrumentId),
+
+    /// Money moved.
+    Posting(Posting),
+    /// State of a balance after the command.
+    Balance(BalanceRow),
+    /// State of a position after the command.
+    Position(PositionRow),
+
+    /// Answer to an administrative command.
+    Done(Done),
+    /// Rights changed: a key, an account status.
+    Access(AccountId),
+}
+
+/// Whom a private event is for, and its place in that session's numbering.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Address {
+    /// Whose event.
+    pub account: AccountId,
+    /// Session that hears it; none for orders of unary calls.
+    pub session: SessionId,
+    /// Position in the session's event sequence, from 1; 0 without a session.
+    pub event_seq: u64,
+    /// Command of that session that caused it; 0 = unsolicited or somebody else's.
+    pub client_seq: u64,
+}
+
+/// What happened to an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum OrderEventKind {
+    /// Always before the order's first fill.
+    Accepted,
+    /// Changed by the client.
+    Replaced,
+    /// Traded.
+    Fill,
+    /// Over, filled or not, with the reason.
+    Cancelled,
+    /// Never lived.
+    Rejected,
+    /// The order goes on unchanged.
+    ReplaceRejected,
+    /// The order goes on unchanged.
+    CancelRejected,
+    /// Changed by the exchange.
+    Restated,
+}
+
+/// Life of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum OrderStatus {
+    /// In the book.
+    Open,
+    /// Nothing left, all traded.
+    Filled,
+    /// Ended by its owner or the exchange.
+    Cancelled,
+    /// Never lived.
+    Rejected,
+    /// Its time was over.
+    Expired,
+}
+
+/// Something happened to an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct OrderEvent {
+    /// Who hears it.
+    pub to: Address,
+    /// A second copy, for the commander of somebody else's order.
+    pub copy: bool,
+    /// The first result of a repeated client order id.
+    pub repeated: bool,
+    /// What happened.
+    pub kind: OrderEventKind,
+    /// State after it.
+    pub status: OrderStatus,
+    /// Why, for refusals and for everything unsolicited.
+    pub problem: Option<Problem>,
+    /// Order.
+    pub order_id: OrderId,
+    /// The client's name for it.
+    pub client_order_id: u64,
+    /// Contract.
+    pub instrument: InstrumentId,
+    /// Side.
+    pub side: Side,
+    /// Working price; market orders: the collar.
+    pub price: Ticks,
+    /// Total quantity.
+    pub total: Lots,
+    /// Of that, traded.
+    pub filled: Lots,
+    /// Of that, still open.
+    pub open: Lots,
+    /// Moved to the back of its level.
+    pub priority_lost: bool,
+    /// Among orders at one price, lower comes first.
+    pub priority: u64,
+    /// Label.
+    pub cancel_group: u32,
+    /// Echo.
+    pub tag: Tag,
+    /// The execution, if this is one.
+    pub fill: Option<Fill>,
+}
+
+/// Role in a trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Liquidity {
+    /// Rested.
+    Maker,
+    /// Came in.
+    Taker,
+}
+
+/// One execution, from one side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Fill {
+    /// The same number on the tape, in the ledger, everywhere.
+    pub trade: TradeId,
+    /// Price of the resting order.
+    pub price: Ticks,
+    /// Quantity.
+    pub lots: Lots,
+    /// Role.
+    pub liquidity: Liquidity,
+    /// In minor units of the price asset; negative = rebate.
+    pub fee: Minor,
+    /// Net position after it.
+    pub position_after: Lots,
+}
+
+/// A command without effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Refused {
+    /// Who hears it.
+    pub to: Address,
+    /// Why.
+    pub problem: Problem,
+}
+
+/// Result of a mass cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MassCancelled {
+    /// Who hears it.
+    pub to: Address,
+    /// Orders cancelled.
+    pub orders: u32,
+    /// New orders of the account are refused from here on.
+    pub blocked: bool,
+}
+
+/// A switch for new orders moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct OrderEntry {
+    /// Who hears it.
+    pub to: Address,
+    /// Refused from here on.
+    pub blocked: bool,
+    /// Which level's switch.
+    pub level: Reason,
+}
+
+/// The dead man's switch of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct CancelTimerSet {
+    /// Whose.
+    pub account: AccountId,
+    /// When it fires; 0 = disarmed.
+    pub fires_at: Nanos,
+}
+
+/// Answer to a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SessionOpened {
+    /// Whose session.
+    pub account: AccountId,
+    /// Its number.
+    pub session: SessionId,
+    /// This login; everything under an older one is fenced.
+    pub login: u32,
+    /// First number the client must use.
+    pub next_client_seq: u64,
+    /// Newest journaled event of the session.
+    pub last_event_seq: u64,
+    /// As agreed.
+    pub heartbeat_ms: i32,
+    /// As agreed.
+    pub action: DisconnectAction,
+    /// As agreed.
+    pub grace_ms: i32,
+    /// The disconnect action has run since the last login.
+    pub action_ran: bool,
+}
+
+/// How a login ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SessionClosed {
+    /// Which session.
+    pub session: SessionId,
+    /// Which login of it.
+    pub login: u32,
+    /// Good-bye (client request), disconnect, heartbeat lost, operator.
+    pub cause: Reason,
+    /// Orders cancelled by it so far.
+    pub cancelled: u32,
+}
+
+/// A public trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Trade {
+    /// Contract.
+    pub instrument: InstrumentId,
+    /// Position among the contract's public changes.
+    pub public_seq: u64,
+    /// Name.
+    pub trade: TradeId,
+    /// Price.
+    pub price: Ticks,
+    /// Quantity.
+    pub lots: Lots,
+    /// Who came in.
+    pub aggressor: Side,
+}
+
+/// New state of a price level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LevelChange {
+    /// Contract.
+    pub instrument: InstrumentId,
+    /// Position among the contract's public changes.
+    pub public_seq: u64,
+    /// Side.
+    pub side: Side,
+    /// Price.
+    pub price: Ticks,
+    /// Total quantity; 0 = gone.
+    pub lots: Lots,
+    /// Orders.
+    pub orders: u32,
+}
+
+/// A trading state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StatusChange {
+    /// Contract.
+    pub instrument: InstrumentId,
+    /// Position among the contract's public changes.
+    pub public_seq: u64,
+    /// Present state.
+    pub state: TradingState,
+    /// Why.
+    pub reason: Reason,
+    /// Next scheduled change.
+    pub scheduled: Option<(Nanos, TradingState)>,
+}
+
+/// Statistics, mark and band.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct StatisticsChange {
+    /// Contract.
+    pub instrument: InstrumentId,
+    /// Position among the contract's public changes.
+    pub public_seq: u64,
+    /// Of the day.
+    pub statistics: Statistics,
+    /// Values positions.
+    pub mark: Ticks,
+    /// Edges of the price band.
+    pub band: (Ticks, Ticks),
+}
+
+/// An index value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct IndexChange {
+    /// Which index.
+    pub index: IndexId,
+    /// Round.
+    pub round: u64,
+    /// Value.
+    pub value: Decimal,
+    /// Daily fixing, as opposed to an indicative sample.
+    pub fixing: bool,
+}
+
+/// Cause of a posting; numbered as `account.v1.LedgerEntryKind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named as in account.v1.LedgerEntryKind")]
+#[repr(u8)]
+pub enum PostingKind {
+    Deposit = 1,
+    Withdrawal = 2,
+    TradeFee = 4,
+    Rebate = 5,
+    Variation = 7,
+    Rounding = 17,
+}
+
+/// Money moved on one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Posting {
+    /// Name of the entry.
+    pub entry: u64,
+    /// Account.
+    pub account: AccountId,
+    /// Asset.
+    pub asset: AssetId,
+    /// By how much.
+    pub delta: Minor,
+    /// Total after it.
+    pub balance: Minor,
+    /// Why.
+    pub kind: PostingKind,
+    /// Trade, if one.
+    pub trade: TradeId,
+    /// Contract, if one.
+    pub instrument: InstrumentId,
+    /// Transfer, if one.
+    pub transfer: u32,
+}
+
+/// A balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct BalanceRow {
+    /// Account.
+    pub account: AccountId,
+    /// Asset.
+    pub asset: AssetId,
+    /// Everything posted.
+    pub cash: Minor,
+    /// Escrow, bonds, holds of spot orders, pending withdrawals.
+    pub held: Minor,
+    /// Initial margin of forwards, orders included.
+    pub margin: Minor,
+    /// Result of forwards since the last daily mark; a loss narrows what is available, a gain does not
+    /// widen it.
+    pub result: Minor,
+}
+
+/// A position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PositionRow {
+    /// Account.
+    pub account: AccountId,
+    /// Contract.
+    pub instrument: InstrumentId,
+    /// Positive = long hashrate.
+    pub net: Lots,
+    /// Lots of open buy orders.
+    pub open_buy: Lots,
+    /// Lots of open sell orders.
+    pub open_sell: Lots,
+    /// What the open position cost.
+    pub cost: TickLots,
+    /// Result of closed lots and settled marks.
+    pub realised: Minor,
+    /// Result of open lots at the mark.
+    pub unrealised: Minor,
+    /// Money held for it, orders included.
+    pub requirement: Minor,
+}
+
+/// Answer to an administrative command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Done {
+    /// Number of what was made or changed.
+    pub object: u64,
+    /// How many contracts or orders it touched, where that is the answer.
+    pub count: u32,
+    /// Orders cancelled on the way.
+    pub cancelled: u32,
+    /// Position of the first result, if this is a repeat; 0 otherwise.
+    pub first_seq: Seq,
+}

@@ -1,0 +1,445 @@
+//! The exchange as a function: numbered, stamped commands in, events out.
+//!
+//! There is one door, [`Exchange::apply`]. Nothing behind it reads a clock, draws a number at random,
+//! depends on the order of a hash map, or does any I/O. Each command is first decided (`admission.rs`)
+//! and then done (`matching.rs`, `amend.rs`, ...); after the decision nothing can fail.
+
+use crate::{
+    book::Book,
+    command::{Command, Origin, Side, Stamped},
+    event::{
+        Address, BalanceRow, Event, Fill, LevelChange, OrderEvent, OrderEventKind, OrderStatus,
+        PositionRow, Refused, StatisticsChange,
+    },
+    ids::{AccountId, FirmId, InstrumentId, Seq, SessionId},
+    instrument::{Asset, Commodity, Instrument},
+    ledger::Ledger,
+    order::{Order, Orders},
+    position::Positions,
+    reason::{Problem, Reason},
+    units::{Nanos, Ticks},
+};
+mod admin;
+mod admission;
+mod amend;
+mod audit;
+mod clock;
+mod digest;
+mod marks;
+mod matching;
+mod preview;
+mod remembered;
+mod sessions;
+mod tables;
+mod timers;
+mod transfers;
+
+pub(crate) use digest::{Digester, encoding};
+pub use preview::Preview;
+pub use remembered::{ClientIds, FirstResult, RequestIds};
+pub use tables::{
+    Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState,
+};
+pub use timers::Timer;
+
+/// The whole state of the exchange.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    seq: Seq,
+    at: Nanos,
+    assets: Vec<Asset>,
+    commodities: Vec<Commodity>,
+    indexes: Vec<IndexState>,
+    products: Vec<String>,
+    firms: Vec<Firm>,
+    keys: Vec<Key>,
+    accounts: Vec<Account>,
+    sessions: Vec<Session>,
+    transfers: Vec<Transfer>,
+    instruments: Vec<Instrument>,
+    books: Vec<Book>,
+    orders: Orders,
+    positions: Positions,
+    ledger: Ledger,
+    client_ids: ClientIds,
+    requests: RequestIds,
+    timers: timers::Timers,
+    reference_version: u64,
+    priorities: u64,
+    trades: u64,
+    /// Levels that the present command changed.
+    touched_levels: Vec<(InstrumentId, Side, Ticks)>,
+    /// Contracts whose statistics the present command changed.
+    touched_statistics: Vec<InstrumentId>,
+}
+
+impl Exchange {
+    /// An empty exchange, before its first command.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut exchange = Self::default();
+        exchange.open_house();
+        exchange
+    }
+
+    /// Applies one command; appends what happened to `out`.
+    ///
+    /// # Panics
+    /// If the command is not the next one, or time stands still: the journal is broken, and nothing may
+    /// be told. In debug builds also if money is not conserved.
+    pub fn apply(&mut self, stamped: &Stamped, out: &mut Vec<Event>) {
+        assert_eq!(stamped.seq, self.seq + 1, "commands come without a gap");
+        assert!(stamped.at > self.at, "time moves with every command");
+        self.seq = stamped.seq;
+        self.at = stamped.at;
+        match &stamped.command {
+            Command::Tick => self.tick(out),
+            Command::Restart(restart) => self.restart(restart, out),
+            Command::Place(place) => self.place(place, out),
+            Command::Replace(replace) => self.replace(replace, out),
+            Command::Cancel(cancel) => self.cancel(cancel, out),
+            Command::MassCancel(mass) => self.mass_cancel(mass, out),
+            Command::SetCancelTimer(timer) => self.set_cancel_timer(timer, out),
+            Command::SetOrderEntry(entry) => self.set_order_entry(entry, out),
+            Command::Login(login) => self.login(login, out),
+            Command::Lost(lost) => self.lost(lost, out),
+            Command::Logout(logout) => self.logout(logout, out),
+            Command::CreateAsset(_)
+            | Command::CreateCommodity(_)
+            | Command::CreateIndex(_)
+            | Command::CreateFirm(_)
+            | Command::CreateAccount(_)
+            | Command::SetAccountStatus(_)
+            | Command::CreateKey(_)
+            | Command::RevokeKey(_)
+            | Command::CreateInstrument(_)
+            | Command::SetTradingState(_)
+            | Command::CreditDeposit(_)
+            | Command::ResolveWithdrawal(_) => self.administer(&stamped.command, out),
+            Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
+            Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
+        }
+        self.tell_changes(out);
+        assert!(self.ledger.is_conserved(), "money is conserved after command {}", self.seq);
+        #[cfg(debug_assertions)]
+        self.audit_now_and_then();
+    }
+
+    /// Number of the newest command.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// Time of the newest command.
+    #[must_use]
+    pub fn at(&self) -> Nanos {
+        self.at
+    }
+
+    /// When the next timer falls due. A Tick must come before any command stamped later than this.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Nanos> {
+        self.timers.next()
+    }
+
+    /// Assets, by number.
+    #[must_use]
+    pub fn assets(&self) -> &[Asset] {
+        &self.assets
+    }
+
+    /// Commodities, by number.
+    #[must_use]
+    pub fn commodities(&self) -> &[Commodity] {
+        &self.commodities
+    }
+
+    /// Indexes, by number.
+    #[must_use]
+    pub fn indexes(&self) -> &[IndexState] {
+        &self.indexes
+    }
+
+    /// Names of products, by number.
+    #[must_use]
+    pub fn products(&self) -> &[String] {
+        &self.products
+    }
+
+    /// Firms, by number.
+    #[must_use]
+    pub fn firms(&self) -> &[Firm] {
+        &self.firms
+    }
+
+    /// Keys, in order of registration.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Accounts, by number; the venue's own first.
+    #[must_use]
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// One account.
+    #[must_use]
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(id.index()?)
+    }
+
+    /// Sessions, by number.
+    #[must_use]
+    pub fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// One session.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(id.index()?)
+    }
+
+    /// Deposits and withdrawals, by number.
+    #[must_use]
+    pub fn transfers(&self) -> &[Transfer] {
+        &self.transfers
+    }
+
+    /// Contracts, by number.
+    #[must_use]
+    pub fn instruments(&self) -> &[Instrument] {
+        &self.instruments
+    }
+
+    /// One contract.
+    #[must_use]
+    pub fn instrument(&self, id: InstrumentId) -> Option<&Instrument> {
+        self.instruments.get(id.index()?)
+    }
+
+    /// Book of a contract.
+    #[must_use]
+    pub fn book(&self, id: InstrumentId) -> Option<&Book> {
+        self.books.get(id.index()?)
+    }
+
+    /// All orders.
+    #[must_use]
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Open orders of an account, in order of entry.
+    pub fn orders_of(&self, account: AccountId) -> impl Iterator<Item = &Order> {
+        let list = self.account(account).map(|account| account.orders).unwrap_or_default();
+        self.orders.of(list)
+    }
+
+    /// Client order ids.
+    #[must_use]
+    pub fn client_ids(&self) -> &ClientIds {
+        &self.client_ids
+    }
+
+    /// Balances.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Positions.
+    #[must_use]
+    pub fn positions(&self) -> &Positions {
+        &self.positions
+    }
+
+    /// Grows with every change of reference data.
+    #[must_use]
+    pub fn reference_version(&self) -> u64 {
+        self.reference_version
+    }
+
+    /// A position as it is told.
+    #[must_use]
+    pub fn position_row(&self, position: &crate::position::Position) -> PositionRow {
+        position_row(position, self.contract(position.instrument))
+    }
+
+    /// A contract that admission has found.
+    fn contract(&self, id: InstrumentId) -> &Instrument {
+        &self.instruments[id.index().unwrap_or(usize::MAX)]
+    }
+
+    fn contract_mut(&mut self, id: InstrumentId) -> &mut Instrument {
+        &mut self.instruments[id.index().unwrap_or(usize::MAX)]
+    }
+
+    fn book_mut(&mut self, id: InstrumentId) -> &mut Book {
+        &mut self.books[id.index().unwrap_or(usize::MAX)]
+    }
+
+    fn account_mut(&mut self, id: AccountId) -> Option<&mut Account> {
+        self.accounts.get_mut(id.index()?)
+    }
+
+    fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(id.index()?)
+    }
+
+    fn firm_of(&self, account: AccountId) -> FirmId {
+        self.account(account).map(|account| account.firm).unwrap_or_default()
+    }
+
+    /// Next place in a session's numbering; 0 without a session.
+    fn address(&mut self, account: AccountId, session: SessionId, client_seq: u64) -> Address {
+        let event_seq = self.session_mut(session).map_or(0, |session| {
+            session.last_event_seq += 1;
+            session.last_event_seq
+        });
+        let client_seq = if event_seq == 0 { 0 } else { client_seq };
+        Address { account, session, event_seq, client_seq }
+    }
+
+    /// Tells a commander that its command had no effect.
+    fn refuse(&mut self, origin: &Origin, problem: Problem, out: &mut Vec<Event>) {
+        let to = self.address(origin.account, origin.session, origin.client_seq);
+        out.push(Event::Refused(Refused { to, problem }));
+    }
+
+    /// Tells an order's session, and the commander if that is another session of the account.
+    fn tell(&mut self, slot: u32, news: News, commander: &Origin, out: &mut Vec<Event>) {
+        let order = self.orders.at_mut(slot);
+        order.updated_at = self.at;
+        order.updated_seq = self.seq;
+        let (account, session) = (order.account, order.session);
+        let client_seq = if session == commander.session { commander.client_seq } else { 0 };
+        let to = self.address(account, session, client_seq);
+        let event = order_event(self.orders.at(slot), to, &news);
+        out.push(Event::Order(event));
+        let by_other_session = commander.session.is_set()
+            && commander.session != session
+            && commander.account == account;
+        if by_other_session {
+            let to = self.address(account, commander.session, commander.client_seq);
+            out.push(Event::Order(OrderEvent { to, copy: true, ..event }));
+        }
+    }
+
+    /// Tells what the command did to levels, statistics, balances and positions, each once.
+    fn tell_changes(&mut self, out: &mut Vec<Event>) {
+        let mut levels = std::mem::take(&mut self.touched_levels);
+        levels.sort_unstable();
+        levels.dedup();
+        for (id, side, price) in levels.drain(..) {
+            let level = self.books[id.index().unwrap_or(usize::MAX)].level(side, price).copied();
+            let instrument = self.contract_mut(id);
+            instrument.public_seq += 1;
+            out.push(Event::Level(LevelChange {
+                instrument: id,
+                public_seq: instrument.public_seq,
+                side,
+                price,
+                lots: crate::units::Lots(level.map_or(0, |level| level.lots)),
+                orders: level.map_or(0, |level| level.orders),
+            }));
+        }
+        self.touched_levels = levels;
+
+        let mut statistics = std::mem::take(&mut self.touched_statistics);
+        statistics.sort_unstable();
+        statistics.dedup();
+        for id in statistics.drain(..) {
+            let instrument = self.contract_mut(id);
+            instrument.public_seq += 1;
+            out.push(Event::Statistics(StatisticsChange {
+                instrument: id,
+                public_seq: instrument.public_seq,
+                statistics: instrument.statistics,
+                mark: instrument.mark,
+                band: instrument.terms.band(instrument.mark),
+            }));
+        }
+        self.touched_statistics = statistics;
+
+        self.ledger.take_touched(|account, asset, balance| {
+            out.push(Event::Balance(BalanceRow {
+                account,
+                asset,
+                cash: balance.cash,
+                held: balance.held,
+                margin: balance.margin,
+                result: balance.result,
+            }));
+        });
+        let instruments = &self.instruments;
+        self.positions.take_touched(|position| {
+            let contract = &instruments[position.instrument.index().unwrap_or(usize::MAX)];
+            out.push(Event::Position(position_row(position, contract)));
+        });
+    }
+
+    fn touch_level(&mut self, instrument: InstrumentId, side: Side, price: Ticks) {
+        self.touched_levels.push((instrument, side, price));
+    }
+}
+
+fn position_row(position: &crate::position::Position, contract: &Instrument) -> PositionRow {
+    PositionRow {
+        account: position.account,
+        instrument: position.instrument,
+        net: position.net,
+        open_buy: position.open_buy,
+        open_sell: position.open_sell,
+        cost: position.cost,
+        realised: position.realised_total(contract),
+        unrealised: position.unrealised_at(contract),
+        requirement: position.requirement,
+    }
+}
+
+/// What is new about an order.
+#[derive(Clone, Copy, Debug)]
+struct News {
+    kind: OrderEventKind,
+    problem: Option<Problem>,
+    priority_lost: bool,
+    fill: Option<Fill>,
+}
+
+impl News {
+    fn plain(kind: OrderEventKind) -> Self {
+        Self { kind, problem: None, priority_lost: false, fill: None }
+    }
+
+    fn because(kind: OrderEventKind, reason: Reason) -> Self {
+        Self { problem: Some(Problem::new(reason)), ..Self::plain(kind) }
+    }
+}
+
+fn order_event(order: &Order, to: Address, news: &News) -> OrderEvent {
+    OrderEvent {
+        to,
+        copy: false,
+        repeated: false,
+        kind: news.kind,
+        status: order.status,
+        problem: news.problem,
+        order_id: order.id,
+        client_order_id: order.terms.client_order_id,
+        instrument: order.terms.instrument,
+        side: order.terms.side,
+        price: order.price,
+        total: order.total,
+        filled: order.filled,
+        open: if order.status == OrderStatus::Open { order.open } else { crate::units::Lots(0) },
+        priority_lost: news.priority_lost,
+        priority: order.priority,
+        cancel_group: order.terms.cancel_group,
+        tag: order.terms.tag,
+        fill: news.fill,
+    }
+}

@@ -1,0 +1,364 @@
+//! Deciding. Every check of an order command, in the order RULES.md prints (RANK); nothing here
+//! changes anything, so that the same code answers previews.
+
+use super::{Account, Exchange, remembered::fingerprint};
+use crate::{
+    command::{AccountStatus, Origin, Place, PostOnly, Pricing, SelfTrade, Side, TimeInForce},
+    ids::{AccountId, InstrumentId},
+    instrument::{Instrument, Kind, TradingState},
+    limits,
+    order::Order,
+    position::hold_of_one_lot,
+    reason::{Field, Problem, Reason},
+    units::{Lots, Minor, Nanos, Ppm, Ticks},
+};
+
+/// What an admitted order will be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admitted {
+    /// Working price; may be slid.
+    pub price: Ticks,
+    /// Total, after a reduce-only cut.
+    pub lots: Lots,
+    /// Repriced by post-only.
+    pub slid: bool,
+    /// Money per open lot.
+    pub hold_lot: Minor,
+    /// When its time is over; 0 = never.
+    pub expire: Nanos,
+}
+
+/// How often a refused command of a session counts.
+pub(super) enum Door {
+    /// Go on.
+    Open,
+    /// Already answered.
+    Shut,
+}
+
+impl Exchange {
+    /// Rank 1: the login is the present one and the number is new. Moves the session's number.
+    pub(super) fn enter(&mut self, origin: &Origin, out: &mut Vec<crate::event::Event>) -> Door {
+        if !origin.session.is_set() {
+            return Door::Open;
+        }
+        let shut = match self.session_mut(origin.session) {
+            Some(session) if session.login == origin.login && session.account == origin.account => {
+                if origin.client_seq > session.last_client_seq {
+                    session.last_client_seq = origin.client_seq;
+                    return Door::Open;
+                }
+                Reason::StaleClientSeq
+            }
+            _ => Reason::SessionFenced,
+        };
+        // Not numbered: it belongs to no present login, or was answered before.
+        let nobody = Origin { session: crate::ids::SessionId::NONE, ..*origin };
+        self.refuse(&nobody, Problem::about(shut, Field::Session), out);
+        Door::Shut
+    }
+
+    /// Rank 2.
+    pub(super) fn check_deadline(&self, origin: &Origin) -> Result<(), Problem> {
+        if origin.deadline.0 != 0 && origin.deadline < self.at {
+            let (limit, actual) = (origin.deadline.0, self.at.0);
+            return Err(Problem::limit(Reason::DeadlinePassed, Field::None, limit, actual));
+        }
+        Ok(())
+    }
+
+    /// Ranks 4 and 5: switches and the account's status.
+    pub(super) fn check_trader(&self, origin: &Origin, reducing: bool) -> Result<(), Problem> {
+        let account = self.account(origin.account);
+        if account.is_some_and(|account| account.blocked) {
+            return Err(Problem::new(Reason::KillSwitchAccount));
+        }
+        if self.session(origin.session).is_some_and(|session| session.blocked) {
+            return Err(Problem::new(Reason::KillSwitchSession));
+        }
+        match account.map(|account| account.status) {
+            Some(AccountStatus::Active) => Ok(()),
+            Some(AccountStatus::ReduceOnly) if reducing => Ok(()),
+            _ => Err(Problem::about(Reason::AccountNotActive, Field::Account)),
+        }
+    }
+
+    /// Ranks 4 to 17 for a new order.
+    pub(super) fn admit(&self, place: &Place) -> Result<Admitted, Problem> {
+        let (origin, order) = (&place.origin, &place.order);
+        self.check_trader(origin, order.reduce_only)?;
+        let contract = self
+            .instrument(order.instrument)
+            .ok_or(Problem::about(Reason::UnknownInstrument, Field::Instrument))?;
+        let market = order.pricing == Pricing::Market;
+        let (band_low, band_high) = contract.terms.band(contract.mark);
+        let price = match (order.pricing, order.side) {
+            (Pricing::Limit(price), _) => price,
+            (Pricing::Market, Side::Buy) => band_high,
+            (Pricing::Market, Side::Sell) => band_low.max(Ticks(1)),
+        };
+        let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
+        let quiet = !immediate && !market;
+        self.check_state(contract, order.side, price, quiet, order.post_only)?;
+        if market && !immediate {
+            return Err(Problem::about(Reason::UnsupportedCombination, Field::TimeInForce));
+        }
+        if order.post_only != PostOnly::No && !quiet {
+            return Err(Problem::about(Reason::UnsupportedCombination, Field::PostOnly));
+        }
+        let expire = self.expiry(order.time_in_force)?;
+        check_price_range(price)?;
+        check_quantity(contract, order.lots)?;
+        check_band(contract, price)?;
+        check_notional(contract, price, order.lots)?;
+        let position = self.positions.view(origin.account, order.instrument);
+        let most = contract.terms.limits.max_open_orders;
+        if i64::from(position.orders) >= i64::from(most) || !self.orders.has_room() {
+            let actual = i64::from(position.orders);
+            return Err(Problem::limit(Reason::OpenOrderLimit, Field::None, most.into(), actual));
+        }
+        let mut lots = order.lots;
+        if order.reduce_only {
+            let allowed = position.closable(order.side) - position.reducing(order.side);
+            if allowed <= Lots::ZERO {
+                let reason = Reason::ReduceOnlyWouldIncrease;
+                return Err(Problem::limit(reason, Field::ReduceOnly, allowed.0.max(0), lots.0));
+            }
+            lots = lots.min(allowed);
+        }
+        check_position_limit(contract, &position, order.side, lots)?;
+        let hold_lot = self.hold_lot(origin.account, contract, order.side, price);
+        let mut after = position;
+        after.count_open(order.side, order.reduce_only, lots, hold_lot.for_lots(lots));
+        self.check_money(contract, &position, &after)?;
+        let (price, slid) =
+            self.settle_post_only(contract, order.side, price, order.post_only)?;
+        let hold_lot = if slid {
+            self.hold_lot(origin.account, contract, order.side, price)
+        } else {
+            hold_lot
+        };
+        let admitted = Admitted { price, lots, slid, hold_lot, expire };
+        if order.time_in_force == TimeInForce::Fok && !self.fillable(place, &admitted) {
+            return Err(Problem::about(Reason::FokNotFillable, Field::Quantity));
+        }
+        if market && !self.crosses(order.instrument, order.side, price) {
+            return Err(Problem::limit(Reason::NoLiquidity, Field::Price, price.0, 0));
+        }
+        Ok(admitted)
+    }
+
+    /// Rank 7.
+    pub(super) fn check_state(
+        &self,
+        contract: &Instrument,
+        side: Side,
+        price: Ticks,
+        quiet: bool,
+        post_only: PostOnly,
+    ) -> Result<(), Problem> {
+        let allowed = match contract.state {
+            TradingState::Open => true,
+            TradingState::PostOnly => {
+                let matches = self.crosses(contract.id, side, price);
+                quiet && (!matches || post_only == PostOnly::Slide)
+            }
+            TradingState::CancelOnly | TradingState::Halted | TradingState::Closed => false,
+        };
+        if allowed {
+            return Ok(());
+        }
+        let reason = Reason::InstrumentNotTrading;
+        Err(Problem::limit(reason, Field::Instrument, 0, contract.state.number()))
+    }
+
+    fn expiry(&self, time_in_force: TimeInForce) -> Result<Nanos, Problem> {
+        match time_in_force {
+            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => Ok(Nanos::ZERO),
+            TimeInForce::Day => Ok(self.at.end_of_utc_day()),
+            TimeInForce::Gtd(expire) => self.check_expire(expire),
+        }
+    }
+
+    /// A good-till-date must lie ahead.
+    pub(super) fn check_expire(&self, expire: Nanos) -> Result<Nanos, Problem> {
+        if expire <= self.at {
+            let reason = Reason::ExpireTimeInvalid;
+            return Err(Problem::limit(reason, Field::Expire, self.at.0, expire.0));
+        }
+        Ok(expire)
+    }
+
+    /// Whether an order at this price would trade at once.
+    pub(super) fn crosses(&self, instrument: InstrumentId, side: Side, price: Ticks) -> bool {
+        self.book(instrument).is_some_and(|book| book.crosses(side, price))
+    }
+
+    /// Money per open lot (MONEY-07).
+    pub(super) fn hold_lot(
+        &self,
+        account: AccountId,
+        contract: &Instrument,
+        side: Side,
+        price: Ticks,
+    ) -> Minor {
+        let fee = self.account(account).map_or(Ppm(0), |account| worst_fee(account, contract));
+        hold_of_one_lot(contract, side, price, fee)
+    }
+
+    /// Rank 15: what the change needs is available.
+    pub(super) fn check_money(
+        &self,
+        contract: &Instrument,
+        before: &crate::position::Position,
+        after: &crate::position::Position,
+    ) -> Result<(), Problem> {
+        let needed = after.requirement_in(contract) - before.requirement;
+        let asset = contract.terms.price_asset;
+        let available = self.ledger.balance(before.account, asset).available();
+        if needed <= Minor::ZERO || needed <= available {
+            return Ok(());
+        }
+        let reason = match contract.terms.kind {
+            Kind::SpotBlock => Reason::InsufficientBalance,
+            Kind::Forward => Reason::InsufficientMargin,
+        };
+        Err(Problem::limit(reason, Field::Quantity, available.0, needed.0))
+    }
+
+    /// Rank 16: the price a post-only order works at.
+    pub(super) fn settle_post_only(
+        &self,
+        contract: &Instrument,
+        side: Side,
+        price: Ticks,
+        post_only: PostOnly,
+    ) -> Result<(Ticks, bool), Problem> {
+        let touch = self.book(contract.id).and_then(|book| book.best(side.opposite()));
+        let Some(touch) = touch.filter(|touch| side.accepts(price, *touch)) else {
+            return Ok((price, false));
+        };
+        let refused = Problem::limit(Reason::PostOnlyWouldCross, Field::Price, touch.0, price.0);
+        match post_only {
+            PostOnly::No => Ok((price, false)),
+            PostOnly::Reject => Err(refused),
+            PostOnly::Slide => {
+                let slid = match side {
+                    Side::Buy => Ticks(touch.0 - 1),
+                    Side::Sell => Ticks(touch.0 + 1),
+                };
+                check_price_range(slid)
+                    .and_then(|()| check_band(contract, slid))
+                    .map_err(|_| refused)?;
+                Ok((slid, true))
+            }
+        }
+    }
+
+    /// Whether everything can fill at once (ORDER-05).
+    fn fillable(&self, place: &Place, admitted: &Admitted) -> bool {
+        let order = &place.order;
+        let Some(book) = self.book(order.instrument) else { return false };
+        let side = order.side.opposite();
+        let mut wanted = admitted.lots.0;
+        for slot in book.queue(side, &self.orders) {
+            let resting = self.orders.at(slot);
+            if wanted <= 0 || !order.side.accepts(admitted.price, resting.price) {
+                break;
+            }
+            if self.same_group(place.origin.account, order.self_trade_group, resting) {
+                if order.self_trade == SelfTrade::CancelResting {
+                    continue;
+                }
+                return false;
+            }
+            if resting.terms.reduce_only {
+                let position = self.positions.view(resting.account, order.instrument);
+                if position.open(side) != resting.open {
+                    continue;
+                }
+            }
+            wanted -= resting.open.0;
+        }
+        wanted <= 0
+    }
+
+    /// Whether two orders may not trade with each other (ORDER-08).
+    pub(super) fn same_group(&self, account: AccountId, group: u32, resting: &Order) -> bool {
+        account == resting.account
+            || (group != 0
+                && group == resting.terms.self_trade_group
+                && self.firm_of(account) == self.firm_of(resting.account))
+    }
+
+    /// Fingerprint of an order's content, for repeated client order ids.
+    pub(super) fn content_of(place: &Place) -> u64 {
+        fingerprint(&place.order)
+    }
+}
+
+/// The larger of the two rates an account may be charged, at least zero.
+fn worst_fee(account: &Account, contract: &Instrument) -> Ppm {
+    let maker = account.maker_fee(contract.terms.maker_fee);
+    let taker = account.taker_fee(contract.terms.taker_fee);
+    maker.max(taker).max(Ppm(0))
+}
+
+/// Rank 8, the price's range.
+pub(super) fn check_price_range(price: Ticks) -> Result<(), Problem> {
+    if (1..=limits::PRICE_TICKS).contains(&price.0) {
+        return Ok(());
+    }
+    let limit = if price.0 < 1 { 1 } else { limits::PRICE_TICKS };
+    Err(Problem::limit(Reason::InvalidField, Field::Price, limit, price.0))
+}
+
+/// Rank 9.
+pub(super) fn check_quantity(contract: &Instrument, lots: Lots) -> Result<(), Problem> {
+    let (least, most) = (contract.terms.limits.min_lots, contract.terms.limits.max_lots);
+    if (least..=most).contains(&lots.0) {
+        return Ok(());
+    }
+    let limit = if lots.0 < least { least } else { most };
+    Err(Problem::limit(Reason::QuantityOutOfRange, Field::Quantity, limit, lots.0))
+}
+
+/// Rank 10.
+pub(super) fn check_band(contract: &Instrument, price: Ticks) -> Result<(), Problem> {
+    let (low, high) = contract.terms.band(contract.mark);
+    if (low..=high).contains(&price) {
+        return Ok(());
+    }
+    let limit = if price < low { low } else { high };
+    Err(Problem::limit(Reason::PriceOutsideBand, Field::Price, limit.0, price.0))
+}
+
+/// Rank 11.
+pub(super) fn check_notional(
+    contract: &Instrument,
+    price: Ticks,
+    lots: Lots,
+) -> Result<(), Problem> {
+    let most = contract.terms.limits.max_notional;
+    let fits = contract.tick_value.fits(price, lots);
+    let value = if fits { contract.tick_value.money(price.times(lots)).0 } else { i64::MAX };
+    if value <= most {
+        return Ok(());
+    }
+    Err(Problem::limit(Reason::NotionalTooLarge, Field::Quantity, most, value))
+}
+
+/// Rank 14.
+pub(super) fn check_position_limit(
+    contract: &Instrument,
+    position: &crate::position::Position,
+    side: Side,
+    lots: Lots,
+) -> Result<(), Problem> {
+    let most = contract.terms.limits.position_limit;
+    let worst = side.signed(position.net) + position.open(side) + lots;
+    if most == 0 || worst.0 <= most {
+        return Ok(());
+    }
+    Err(Problem::limit(Reason::PositionLimit, Field::Quantity, most, worst.0))
+}

@@ -1,0 +1,440 @@
+//! Changing and cancelling what rests.
+
+use super::{
+    Exchange, News,
+    admission::{
+        Door, check_band, check_notional, check_position_limit, check_price_range, check_quantity,
+    },
+    timers::Timer,
+};
+use crate::{
+    command::{
+        Cancel, MassCancel, Origin, PostOnly, Pricing, Replace, Selection, SetCancelTimer,
+        SetOrderEntry, Target, TimeInForce,
+    },
+    event::{
+        CancelTimerSet, Event, MassCancelled, OrderEvent, OrderEventKind, OrderStatus,
+    },
+    ids::{AccountId, InstrumentId, OrderId},
+    limits,
+    order::Order,
+    reason::{Field, Problem, Reason},
+    units::{Lots, MILLISECOND, Minor, Nanos, Ticks},
+};
+
+/// A decided change of a resting order.
+pub(super) struct Change {
+    price: Ticks,
+    total: Lots,
+    post_only: PostOnly,
+    expire: Nanos,
+    loses_priority: bool,
+    slid: bool,
+    hold_lot: Minor,
+}
+
+impl Exchange {
+    /// The account's open order that a command means (ORDER-11).
+    pub(super) fn find(
+        &self,
+        account: AccountId,
+        target: Target,
+        instrument: InstrumentId,
+    ) -> Result<&Order, Problem> {
+        let unknown = Problem::about(Reason::UnknownOrder, Field::Target);
+        let id = match target {
+            Target::Order(id) => id,
+            Target::Client(id) => {
+                let first = self.client_ids.get(account, id).ok_or(unknown)?;
+                first.order
+            }
+        };
+        let order = self.orders.get(id).filter(|order| order.account == account);
+        let order = order.ok_or(unknown)?;
+        if instrument.is_set() && order.terms.instrument != instrument {
+            return Err(unknown);
+        }
+        match order.status {
+            OrderStatus::Open => Ok(order),
+            OrderStatus::Filled => {
+                Err(Problem::about(Reason::TooLateAlreadyFilled, Field::Target))
+            }
+            OrderStatus::Cancelled | OrderStatus::Expired | OrderStatus::Rejected => {
+                Err(Problem::about(Reason::TooLateAlreadyCancelled, Field::Target))
+            }
+        }
+    }
+
+    /// Changes an order in place.
+    pub(super) fn replace(&mut self, replace: &Replace, out: &mut Vec<Event>) {
+        if matches!(self.enter(&replace.origin, out), Door::Shut) {
+            return;
+        }
+        let origin = &replace.origin;
+        let decided = self.check_deadline(origin).and_then(|()| self.decide_replace(replace));
+        match decided {
+            Err(problem) => {
+                let kind = OrderEventKind::ReplaceRejected;
+                self.refuse_target(origin, replace.target, kind, problem, out);
+            }
+            Ok((slot, None)) => self.end(slot, Reason::ClientRequest, origin, out),
+            Ok((slot, Some(change))) => self.change(slot, &change, origin, out),
+        }
+    }
+
+    /// Ranks 4 to 16 for a change; `None` = the total is already filled, so the rest goes.
+    pub(super) fn decide_replace(
+        &self,
+        replace: &Replace,
+    ) -> Result<(u32, Option<Change>), Problem> {
+        let origin = &replace.origin;
+        let found = self.find(origin.account, replace.target, replace.instrument);
+        let pure_decrease = found.as_ref().is_ok_and(|order| only_decreases(order, replace));
+        if !pure_decrease {
+            let reducing = found.as_ref().is_ok_and(|order| order.terms.reduce_only);
+            self.check_trader(origin, reducing)?;
+        }
+        let order = found?;
+        let slot = order.id.slot().unwrap_or(u32::MAX);
+        let price = replace.price.unwrap_or(order.price);
+        let total = replace.lots.unwrap_or(order.total);
+        let post_only = replace.post_only.unwrap_or(order.terms.post_only);
+        let price_moves = price != order.price;
+        let loses_priority = price_moves || total > order.total;
+        let contract = self.contract(order.terms.instrument);
+        if !pure_decrease {
+            let state_post_only = if price_moves { post_only } else { PostOnly::Slide };
+            self.check_state(contract, order.terms.side, price, true, state_post_only)?;
+        }
+        let expire = self.replaced_expiry(order, replace.expire)?;
+        check_price_range(price)?;
+        if total <= order.filled {
+            return Ok((slot, None));
+        }
+        let open = total - order.filled;
+        let hold_lot = self.hold_lot(order.account, contract, order.terms.side, price);
+        if !pure_decrease {
+            check_quantity(contract, total)?;
+            check_band(contract, price)?;
+            check_notional(contract, price, total)?;
+            self.check_room(order, open, hold_lot)?;
+        }
+        if loses_priority && replace.reject_if_priority_lost {
+            return Err(Problem::about(Reason::WouldLosePriority, Field::None));
+        }
+        let switched_on =
+            order.terms.post_only == PostOnly::No && post_only != PostOnly::No;
+        let (price, slid) = if price_moves || switched_on {
+            self.settle_post_only(contract, order.terms.side, price, post_only)?
+        } else {
+            (price, false)
+        };
+        let hold_lot = if slid {
+            self.hold_lot(order.account, contract, order.terms.side, price)
+        } else if loses_priority {
+            hold_lot
+        } else {
+            order.hold_lot
+        };
+        let change =
+            Change { price, total, post_only, expire, loses_priority, slid, hold_lot };
+        Ok((slot, Some(change)))
+    }
+
+    fn replaced_expiry(&self, order: &Order, expire: Option<Nanos>) -> Result<Nanos, Problem> {
+        match (expire, order.terms.time_in_force) {
+            (None, _) => Ok(order.expire),
+            (Some(expire), TimeInForce::Gtd(_)) => self.check_expire(expire),
+            (Some(_), _) => Err(Problem::about(Reason::UnsupportedCombination, Field::Expire)),
+        }
+    }
+
+    /// Ranks 13 to 15 for the changed order, with its present self not counted.
+    fn check_room(&self, order: &Order, open: Lots, hold_lot: Minor) -> Result<(), Problem> {
+        let (side, reduce) = (order.terms.side, order.terms.reduce_only);
+        let contract = self.contract(order.terms.instrument);
+        let before = self.positions.view(order.account, order.terms.instrument);
+        let mut after = before;
+        after.count_open(side, reduce, -order.open, -order.hold_lot.for_lots(order.open));
+        if reduce {
+            let allowed = after.closable(side) - after.reducing(side);
+            if open > allowed {
+                let reason = Reason::ReduceOnlyWouldIncrease;
+                let problem = Problem::limit(reason, Field::ReduceOnly, allowed.0.max(0), open.0);
+                return Err(problem);
+            }
+        }
+        check_position_limit(contract, &after, side, open)?;
+        after.count_open(side, reduce, open, hold_lot.for_lots(open));
+        self.check_money(contract, &before, &after)
+    }
+
+    /// Does a decided change: in place if it keeps its priority, to the back of the queue if not.
+    fn change(&mut self, slot: u32, change: &Change, commander: &Origin, out: &mut Vec<Event>) {
+        let order = self.orders.at(slot);
+        let (id, old_expire) = (order.id, order.expire);
+        let (instrument, side, old_price) =
+            (order.terms.instrument, order.terms.side, order.price);
+        let old_open = order.open;
+        let open = change.total - order.filled;
+        if change.expire != old_expire {
+            self.timers.clear(old_expire, Timer::Expiry(id));
+            self.timers.set(change.expire, Timer::Expiry(id));
+        }
+        let moves = change.loses_priority || change.price != old_price;
+        if moves {
+            let index = instrument.index().unwrap_or(usize::MAX);
+            self.books[index].remove(&mut self.orders, slot);
+            self.touch_level(instrument, side, old_price);
+            self.count_open(slot, -old_open);
+            self.priorities += 1;
+            let order = self.orders.at_mut(slot);
+            order.resting = false;
+            order.priority = self.priorities;
+            order.price = change.price;
+            order.open = open;
+            order.hold_lot = change.hold_lot;
+            self.count_open(slot, open);
+        } else {
+            self.shrink(slot, old_open - open);
+        }
+        let order = self.orders.at_mut(slot);
+        order.total = change.total;
+        order.expire = change.expire;
+        order.terms.lots = change.total;
+        order.terms.pricing = Pricing::Limit(change.price);
+        order.terms.post_only = change.post_only;
+        if let TimeInForce::Gtd(expire) = &mut order.terms.time_in_force {
+            *expire = change.expire;
+        }
+        let mut news = News::plain(OrderEventKind::Replaced);
+        news.priority_lost = moves;
+        if change.slid {
+            news.problem = Some(Problem::new(Reason::PostOnlySlid));
+        }
+        self.tell(slot, news, commander, out);
+        if moves {
+            self.work(slot, commander, out);
+        }
+    }
+
+    /// Cancels one order.
+    pub(super) fn cancel(&mut self, cancel: &Cancel, out: &mut Vec<Event>) {
+        if matches!(self.enter(&cancel.origin, out), Door::Shut) {
+            return;
+        }
+        let origin = &cancel.origin;
+        let found = self
+            .check_deadline(origin)
+            .and_then(|()| self.find(origin.account, cancel.target, cancel.instrument));
+        match found.map(|order| order.id.slot().unwrap_or(u32::MAX)) {
+            Ok(slot) => self.end(slot, Reason::ClientRequest, origin, out),
+            Err(problem) => {
+                let kind = OrderEventKind::CancelRejected;
+                self.refuse_target(origin, cancel.target, kind, problem, out);
+            }
+        }
+    }
+
+    /// Says no to a change or cancel, with what is known of the order.
+    fn refuse_target(
+        &mut self,
+        origin: &Origin,
+        target: Target,
+        kind: OrderEventKind,
+        problem: Problem,
+        out: &mut Vec<Event>,
+    ) {
+        let to = self.address(origin.account, origin.session, origin.client_seq);
+        let named = match target {
+            Target::Order(id) => id,
+            Target::Client(id) => self
+                .client_ids
+                .get(origin.account, id)
+                .map_or(OrderId::NONE, |first| first.order),
+        };
+        let known = self.orders.get(named).filter(|order| order.account == origin.account);
+        let news = News { problem: Some(problem), ..News::plain(kind) };
+        let event = match known {
+            Some(order) => super::order_event(order, to, &news),
+            None => OrderEvent {
+                to,
+                copy: false,
+                repeated: false,
+                kind,
+                status: OrderStatus::Rejected,
+                problem: Some(problem),
+                order_id: if let Target::Order(id) = target { id } else { OrderId::NONE },
+                client_order_id: if let Target::Client(id) = target { id } else { 0 },
+                instrument: InstrumentId::NONE,
+                side: crate::command::Side::Buy,
+                price: Ticks::ZERO,
+                total: Lots::ZERO,
+                filled: Lots::ZERO,
+                open: Lots::ZERO,
+                priority_lost: false,
+                priority: 0,
+                cancel_group: 0,
+                tag: crate::command::Tag::default(),
+                fill: None,
+            },
+        };
+        out.push(Event::Order(event));
+    }
+
+    /// Cancels every order that matches.
+    pub(super) fn mass_cancel(&mut self, mass: &MassCancel, out: &mut Vec<Event>) {
+        if matches!(self.enter(&mass.origin, out), Door::Shut) {
+            return;
+        }
+        let origin = &mass.origin;
+        let checked =
+            self.check_deadline(origin).and_then(|()| self.check_selection(origin, &mass.selection));
+        if let Err(problem) = checked {
+            return self.refuse(origin, problem, out);
+        }
+        let orders = self.cancel_selected(origin, &mass.selection, Reason::MassCancel, out);
+        if mass.block_new_orders
+            && let Some(account) = self.account_mut(origin.account)
+        {
+            account.blocked = true;
+        }
+        let to = self.address(origin.account, origin.session, origin.client_seq);
+        let blocked = mass.block_new_orders;
+        out.push(Event::MassCancelled(MassCancelled { to, orders, blocked }));
+    }
+
+    fn check_selection(&self, origin: &Origin, selection: &Selection) -> Result<(), Problem> {
+        if self.account(origin.account).is_none() {
+            return Err(Problem::about(Reason::NotFound, Field::Account));
+        }
+        if selection.instrument.is_set() && self.instrument(selection.instrument).is_none() {
+            return Err(Problem::about(Reason::UnknownInstrument, Field::Instrument));
+        }
+        let vague = !selection.instrument.is_set() || selection.side.is_none();
+        if selection.price_at_or_better.is_some() && vague {
+            return Err(Problem::about(Reason::InvalidField, Field::Price));
+        }
+        Ok(())
+    }
+
+    /// Cancels the account's orders that match, oldest entry first; answers with their number.
+    pub(super) fn cancel_selected(
+        &mut self,
+        origin: &Origin,
+        selection: &Selection,
+        reason: Reason,
+        out: &mut Vec<Event>,
+    ) -> u32 {
+        let slots = self.slots_where(origin.account, |order| {
+            let contract = self.contract(order.terms.instrument);
+            (!selection.instrument.is_set() || order.terms.instrument == selection.instrument)
+                && (!selection.product.is_set() || contract.product == selection.product)
+                && selection.side.is_none_or(|side| side == order.terms.side)
+                && (selection.cancel_group == 0
+                    || selection.cancel_group == order.terms.cancel_group)
+                && (!selection.this_session_only
+                    || !origin.session.is_set()
+                    || order.session == origin.session)
+                && selection
+                    .price_at_or_better
+                    .is_none_or(|price| order.terms.side.opposite().accepts(price, order.price))
+        });
+        self.cancel_slots(slots, reason, origin, out)
+    }
+
+    /// Cancels listed orders; answers with their number.
+    pub(super) fn cancel_slots(
+        &mut self,
+        slots: Vec<u32>,
+        reason: Reason,
+        commander: &Origin,
+        out: &mut Vec<Event>,
+    ) -> u32 {
+        let mut cancelled = 0;
+        for slot in slots {
+            self.end(slot, reason, commander, out);
+            cancelled += 1;
+        }
+        cancelled
+    }
+
+    /// Slots of an account's open orders that match, in order of entry.
+    pub(super) fn slots_where(
+        &self,
+        account: AccountId,
+        matches: impl Fn(&Order) -> bool,
+    ) -> Vec<u32> {
+        self.orders_of(account)
+            .filter(|order| matches(order))
+            .filter_map(|order| order.id.slot())
+            .collect()
+    }
+
+    /// Arms, re-arms or disarms an account's dead man's switch.
+    pub(super) fn set_cancel_timer(&mut self, set: &SetCancelTimer, out: &mut Vec<Event>) {
+        if matches!(self.enter(&set.origin, out), Door::Shut) {
+            return;
+        }
+        let origin = &set.origin;
+        let in_range = set.after_ms == 0 || limits::CANCEL_TIMER_MS.contains(&set.after_ms);
+        if !in_range {
+            let (limit, actual) = (i64::from(*limits::CANCEL_TIMER_MS.end()), set.after_ms.into());
+            let problem = Problem::limit(Reason::InvalidField, Field::Timer, limit, actual);
+            return self.refuse(origin, problem, out);
+        }
+        if let Err(problem) = self.check_selection(origin, &set.selection) {
+            return self.refuse(origin, problem, out);
+        }
+        let account = origin.account;
+        self.disarm(account);
+        let mut fires_at = Nanos::ZERO;
+        if set.after_ms > 0 {
+            fires_at = self.at.after(i64::from(set.after_ms) * MILLISECOND);
+            self.timers.set(fires_at, Timer::CancelTimer(account));
+            if let Some(row) = self.account_mut(account) {
+                row.cancel_timer = Some((fires_at, set.selection));
+            }
+        }
+        out.push(Event::CancelTimer(CancelTimerSet { account, fires_at }));
+    }
+
+    fn disarm(&mut self, account: AccountId) {
+        let armed = self.account_mut(account).and_then(|row| row.cancel_timer.take());
+        if let Some((at, _)) = armed {
+            self.timers.clear(at, Timer::CancelTimer(account));
+        }
+    }
+
+    /// A session's own switch; releasing it releases the account's too.
+    pub(super) fn set_order_entry(&mut self, entry: &SetOrderEntry, out: &mut Vec<Event>) {
+        if matches!(self.enter(&entry.origin, out), Door::Shut) {
+            return;
+        }
+        let origin = &entry.origin;
+        let Some(session) = self.session_mut(origin.session) else {
+            let problem = Problem::about(Reason::NotEstablished, Field::Session);
+            return self.refuse(origin, problem, out);
+        };
+        session.blocked = entry.blocked;
+        if !entry.blocked
+            && let Some(account) = self.account_mut(origin.account)
+        {
+            account.blocked = false;
+        }
+        let to = self.address(origin.account, origin.session, origin.client_seq);
+        out.push(Event::OrderEntry(crate::event::OrderEntry {
+            to,
+            blocked: entry.blocked,
+            level: Reason::KillSwitchSession,
+        }));
+    }
+}
+
+/// Whether a change only takes lots off: same price, no other setting, total not above the present.
+fn only_decreases(order: &Order, replace: &Replace) -> bool {
+    replace.price.is_none_or(|price| price == order.price)
+        && replace.lots.is_some_and(|lots| lots <= order.total)
+        && replace.post_only.is_none_or(|post_only| post_only == order.terms.post_only)
+        && replace.expire.is_none()
+}

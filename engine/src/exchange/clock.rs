@@ -1,0 +1,150 @@
+//! What time does: expiries, grace periods, scheduled states, the end of trading, a restart.
+
+use super::{Exchange, Presence, timers::Timer};
+use crate::{
+    command::{Origin, Restart, Selection, Side},
+    event::{Event, StatusChange},
+    ids::{AccountId, InstrumentId},
+    instrument::TradingState,
+    limits,
+    reason::Reason,
+    units::Nanos,
+};
+
+impl Exchange {
+    /// Runs what is due, a bounded part at a time (TIME-01).
+    pub(super) fn tick(&mut self, out: &mut Vec<Event>) {
+        for _ in 0..limits::TIMERS_PER_TICK {
+            let Some((due, timer)) = self.timers.pop_due(self.at) else { return };
+            match timer {
+                Timer::Expiry(id) => {
+                    let open = self.orders.get(id).is_some_and(crate::order::Order::is_open);
+                    if let Some(slot) = id.slot().filter(|_| open) {
+                        self.end(slot, Reason::Expired, &Origin::default(), out);
+                    }
+                }
+                Timer::Grace(session) => self.grace_over(session, due, out),
+                Timer::CancelTimer(account) => self.fire_cancel_timer(account, due, out),
+                Timer::State(instrument) => self.run_scheduled(instrument, due, out),
+                Timer::LastTrade(instrument) => self.end_trading(instrument, out),
+            }
+        }
+    }
+
+    fn fire_cancel_timer(&mut self, account: AccountId, due: Nanos, out: &mut Vec<Event>) {
+        let armed = self.account_mut(account).and_then(|row| row.cancel_timer.take());
+        if let Some((at, selection)) = armed
+            && at == due
+        {
+            let origin = Origin { account, ..Origin::default() };
+            let selection = Selection { this_session_only: false, ..selection };
+            self.cancel_selected(&origin, &selection, Reason::CancelTimer, out);
+        }
+    }
+
+    fn run_scheduled(&mut self, id: InstrumentId, due: Nanos, out: &mut Vec<Event>) {
+        let contract = self.contract_mut(id);
+        if let Some((at, state, reason)) = contract.scheduled
+            && at == due
+        {
+            contract.scheduled = None;
+            self.set_state(id, state, reason, out);
+        }
+    }
+
+    /// Trading in a contract is over (TIME-02).
+    fn end_trading(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
+        self.unschedule(id);
+        self.set_state(id, TradingState::Closed, Reason::Schedule, out);
+        self.cancel_book(id, Reason::InstrumentExpired, out);
+    }
+
+    /// Cancels everything in a book, buys first, in matching order; answers with the number.
+    pub(super) fn cancel_book(
+        &mut self,
+        id: InstrumentId,
+        reason: Reason,
+        out: &mut Vec<Event>,
+    ) -> u32 {
+        let book = &self.books[id.index().unwrap_or(usize::MAX)];
+        let slots: Vec<u32> = book
+            .queue(Side::Buy, &self.orders)
+            .chain(book.queue(Side::Sell, &self.orders))
+            .collect();
+        self.cancel_slots(slots, reason, &Origin::default(), out)
+    }
+
+    pub(super) fn unschedule(&mut self, id: InstrumentId) {
+        if let Some((at, _, _)) = self.contract_mut(id).scheduled.take() {
+            self.timers.clear(at, Timer::State(id));
+        }
+    }
+
+    pub(super) fn schedule(
+        &mut self,
+        id: InstrumentId,
+        at: Nanos,
+        state: TradingState,
+        reason: Reason,
+        out: &mut Vec<Event>,
+    ) {
+        self.unschedule(id);
+        self.contract_mut(id).scheduled = Some((at, state, reason));
+        self.timers.set(at, Timer::State(id));
+        self.tell_status(id, out);
+    }
+
+    pub(super) fn set_state(
+        &mut self,
+        id: InstrumentId,
+        state: TradingState,
+        reason: Reason,
+        out: &mut Vec<Event>,
+    ) {
+        self.reference_version += 1;
+        let version = self.reference_version;
+        let contract = self.contract_mut(id);
+        contract.state = state;
+        contract.state_reason = reason;
+        contract.version = version;
+        self.tell_status(id, out);
+    }
+
+    pub(super) fn tell_status(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
+        let contract = self.contract_mut(id);
+        contract.public_seq += 1;
+        out.push(Event::Status(StatusChange {
+            instrument: id,
+            public_seq: contract.public_seq,
+            state: contract.state,
+            reason: contract.state_reason,
+            scheduled: contract.scheduled.map(|(at, state, _)| (at, state)),
+        }));
+    }
+
+    /// The process started again on this journal (SESSION-05).
+    pub(super) fn restart(&mut self, restart: &Restart, out: &mut Vec<Event>) {
+        let present: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|session| session.presence != Presence::Away)
+            .map(|session| session.id)
+            .collect();
+        for id in present {
+            self.wait_for(id, restart.recovery_grace_ms, Reason::Disconnect, out);
+        }
+        let open: Vec<_> = self
+            .instruments
+            .iter()
+            .filter(|contract| contract.state == TradingState::Open)
+            .map(|contract| contract.id)
+            .collect();
+        for id in open {
+            if restart.post_only_until > self.at {
+                let (at, state) = (restart.post_only_until, TradingState::Open);
+                self.set_state(id, TradingState::PostOnly, Reason::Restart, out);
+                self.schedule(id, at, state, Reason::Restart, out);
+            }
+        }
+    }
+}

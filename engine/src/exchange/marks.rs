@@ -1,0 +1,186 @@
+//! Index values move marks; a daily fixing also pays the day's result (MARK, MONEY-10).
+
+use super::Exchange;
+use crate::{
+    command::{FixingKind, Side, SubmitFixing},
+    event::{Address, Done, Event, IndexChange, PostingKind, Refused},
+    ids::{IndexId, InstrumentId, house},
+    instrument::{Instrument, Kind},
+    ledger::About,
+    reason::{Field, Problem, Reason},
+    units::{Decimal, Minor, TickLots, Ticks, div_half_even},
+};
+
+impl Exchange {
+    /// An index value arrives; write-once per round.
+    pub(super) fn submit_fixing(&mut self, fixing: &SubmitFixing, out: &mut Vec<Event>) {
+        match self.decide_fixing(fixing) {
+            Err(problem) => {
+                let to = Address::default();
+                out.push(Event::Refused(Refused { to, problem }));
+            }
+            Ok(Some(first_seq)) => out.push(Event::Done(answer(fixing, first_seq))),
+            Ok(None) => {
+                self.fix(fixing, out);
+                out.push(Event::Done(answer(fixing, 0)));
+            }
+        }
+    }
+
+    /// `Some` = the same value was taken before, at that position.
+    fn decide_fixing(&self, fixing: &SubmitFixing) -> Result<Option<u64>, Problem> {
+        let index = fixing.index.index().and_then(|at| self.indexes.get(at));
+        let index = index.ok_or(Problem::about(Reason::NotFound, Field::Index))?;
+        if fixing.round == 0 {
+            return Err(Problem::about(Reason::InvalidField, Field::Round));
+        }
+        let value = fixing.value;
+        let fits = value.mantissa > 0 && (-18..=18).contains(&value.exponent);
+        let in_range = self.instruments.iter().all(|contract| {
+            contract.terms.index != fixing.index
+                || value
+                    .ratio(contract.terms.tick_size)
+                    .is_some_and(|ticks| ticks <= crate::limits::PRICE_TICKS / 16)
+        });
+        if !fits || !in_range {
+            let actual = value.mantissa;
+            return Err(Problem::limit(Reason::InvalidField, Field::Value, 1, actual));
+        }
+        match index.rounds[slot(fixing.kind)] {
+            Some((round, known, seq)) if round == fixing.round => {
+                if known == value {
+                    return Ok(Some(seq));
+                }
+                Err(Problem::about(Reason::ObservationConflict, Field::Round))
+            }
+            Some((round, _, _)) if round > fixing.round => {
+                let (limit, actual) = (wide(round), wide(fixing.round));
+                Err(Problem::limit(Reason::StaleObservation, Field::Round, limit, actual))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn fix(&mut self, fixing: &SubmitFixing, out: &mut Vec<Event>) {
+        let (at, seq) = (self.at, self.seq);
+        let index = &mut self.indexes[fixing.index.index().unwrap_or(usize::MAX)];
+        let before = index.value.replace(fixing.value);
+        index.rounds[slot(fixing.kind)] = Some((fixing.round, fixing.value, seq));
+        index.at = at;
+        out.push(Event::Index(IndexChange {
+            index: fixing.index,
+            round: fixing.round,
+            value: fixing.value,
+            fixing: fixing.kind == FixingKind::Daily,
+        }));
+        for id in self.contracts_on(fixing.index) {
+            let mark = self.new_mark(self.contract(id), before, fixing.value);
+            self.contract_mut(id).mark = mark;
+            self.touched_statistics.push(id);
+            self.revalue(id);
+            if fixing.kind == FixingKind::Daily {
+                self.contract_mut(id).statistics.settlement = Some(mark);
+                self.settle_day(id, out);
+            }
+        }
+    }
+
+    fn contracts_on(&self, index: IndexId) -> Vec<InstrumentId> {
+        self.instruments
+            .iter()
+            .filter(|contract| contract.terms.index == index && contract.terms.last_trade > self.at)
+            .map(|contract| contract.id)
+            .collect()
+    }
+
+    /// MARK-02.
+    fn new_mark(&self, contract: &Instrument, before: Option<Decimal>, now: Decimal) -> Ticks {
+        let spot = Ticks(now.ratio(contract.terms.tick_size).unwrap_or(contract.mark.0).max(1));
+        if contract.terms.kind == Kind::SpotBlock {
+            return spot;
+        }
+        let book = self.book(contract.id);
+        let best = |side| book.and_then(|book| book.best(side));
+        if let (Some(bid), Some(ask)) = (best(Side::Buy), best(Side::Sell)) {
+            let mid = div_half_even(i128::from(bid.0) + i128::from(ask.0), 2);
+            let mid = Ticks(i64::try_from(mid).unwrap_or(contract.mark.0));
+            let (low, high) = contract.terms.band(contract.mark);
+            if (low..=high).contains(&mid) {
+                return mid.max(Ticks(1));
+            }
+        }
+        let ratio = before.and_then(|before| {
+            // Both values in one scale: the ratio of an index to itself needs no tick.
+            let fine = Decimal { mantissa: 1, exponent: now.exponent.min(before.exponent) };
+            Some((now.ratio(fine)?, before.ratio(fine)?))
+        });
+        let moved = ratio.and_then(|(now, before)| {
+            let exact = i128::from(contract.mark.0).checked_mul(i128::from(now))?;
+            i64::try_from(div_half_even(exact, i128::from(before))).ok()
+        });
+        Ticks(moved.unwrap_or(contract.mark.0).clamp(1, crate::limits::PRICE_TICKS / 16))
+    }
+
+    /// The mark moved: holds of resting orders, then requirements and results of positions.
+    fn revalue(&mut self, id: InstrumentId) {
+        let book = &self.books[id.index().unwrap_or(usize::MAX)];
+        let slots: Vec<u32> = book
+            .queue(Side::Buy, &self.orders)
+            .chain(book.queue(Side::Sell, &self.orders))
+            .collect();
+        for slot in slots {
+            let order = self.orders.at(slot);
+            let (account, terms, open) = (order.account, order.terms, order.open);
+            let hold_lot = self.hold_lot(account, self.contract(id), terms.side, order.price);
+            let more = hold_lot.for_lots(open) - order.hold_lot.for_lots(open);
+            if more != Minor::ZERO {
+                self.orders.at_mut(slot).hold_lot = hold_lot;
+                let position = self.positions.change(account, id);
+                position.count_open(terms.side, false, crate::units::Lots::ZERO, more);
+            }
+        }
+        let accounts: Vec<_> = self.positions.in_instrument(id).map(|p| p.account).collect();
+        for account in accounts {
+            self.rehold(account, id);
+        }
+    }
+
+    /// Pays every forward position's result since the last daily fixing (MONEY-10).
+    fn settle_day(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
+        let contract = self.contract(id);
+        if contract.terms.kind != Kind::Forward {
+            return;
+        }
+        let (mark, asset) = (contract.mark, contract.terms.price_asset);
+        let mut accounts: Vec<_> = self.positions.in_instrument(id).map(|p| p.account).collect();
+        accounts.sort_unstable();
+        let about = About { instrument: id, ..About::default() };
+        let mut paid = Minor::ZERO;
+        for account in accounts {
+            let position = self.positions.change(account, id);
+            let result = position.result;
+            position.settled += result;
+            position.realised = TickLots::ZERO;
+            position.cost = mark.times(position.net);
+            self.ledger.post(out, (account, asset), result, PostingKind::Variation, about);
+            paid += result;
+            self.rehold(account, id);
+        }
+        self.ledger.post(out, (house::ROUNDING, asset), -paid, PostingKind::Rounding, about);
+    }
+}
+
+fn slot(kind: FixingKind) -> usize {
+    match kind {
+        FixingKind::Indicative => 0,
+        FixingKind::Daily => 1,
+    }
+}
+
+fn wide(round: u64) -> i64 {
+    i64::try_from(round).unwrap_or(i64::MAX)
+}
+
+fn answer(fixing: &SubmitFixing, first_seq: u64) -> Done {
+    Done { object: fixing.round, count: 1, cancelled: 0, first_seq }
+}

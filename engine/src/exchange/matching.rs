@@ -1,0 +1,502 @@
+//! Doing. An admitted order meets the other side: best price first, oldest first; what is left rests.
+
+use super::{
+    Exchange, FirstResult, News,
+    admission::{Admitted, Door},
+    timers::Timer,
+};
+use crate::{
+    command::{Origin, Place, Pricing, SelfTrade, Side, TimeInForce},
+    event::{
+        Event, Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, Trade,
+    },
+    ids::{AccountId, InstrumentId, OrderId, TradeId},
+    instrument::Kind,
+    ledger::About,
+    order::{Link, Order},
+    reason::{Field, Problem, Reason},
+    units::{Lots, Minor, Nanos, Ppm, TickLots, Ticks},
+};
+
+impl Exchange {
+    /// Enters an order.
+    pub(super) fn place(&mut self, place: &Place, out: &mut Vec<Event>) {
+        if matches!(self.enter(&place.origin, out), Door::Shut) {
+            return;
+        }
+        if let Err(problem) = self.check_deadline(&place.origin) {
+            return self.reject(place, problem, None, out);
+        }
+        let (account, id) = (place.origin.account, place.order.client_order_id);
+        if id == 0 {
+            let problem = Problem::about(Reason::InvalidField, Field::ClientOrderId);
+            return self.reject(place, problem, None, out);
+        }
+        let content = Self::content_of(place);
+        if let Some(first) = self.client_ids.get(account, id).copied() {
+            if first.content == content {
+                return self.repeat(place, &first, out);
+            }
+            let reason = Reason::DuplicateClientOrderId;
+            let problem = Problem::about(reason, Field::ClientOrderId);
+            return self.reject(place, problem, None, out);
+        }
+        match self.admit(place) {
+            Err(problem) => self.reject(place, problem, Some(content), out),
+            // From here the order is in.
+            Ok(admitted) => {
+                let slot = self.accept(place, &admitted, content, out);
+                self.work(slot, &place.origin, out);
+            }
+        }
+    }
+
+    /// Says no to a new order; remembers the answer under its id if `content` is given.
+    fn reject(
+        &mut self,
+        place: &Place,
+        problem: Problem,
+        content: Option<u64>,
+        out: &mut Vec<Event>,
+    ) {
+        let origin = &place.origin;
+        if let Some(content) = content {
+            let first = FirstResult {
+                content,
+                seq: self.seq,
+                order: OrderId::NONE,
+                refused: Some(problem),
+            };
+            self.remember(origin.account, place.order.client_order_id, first);
+        }
+        let event = self.unborn(place, OrderEventKind::Rejected, Some(problem));
+        out.push(Event::Order(event));
+    }
+
+    /// Gives a repeated id its first result again.
+    fn repeat(&mut self, place: &Place, first: &FirstResult, out: &mut Vec<Event>) {
+        let kind = match first.refused {
+            Some(_) => OrderEventKind::Rejected,
+            None => OrderEventKind::Accepted,
+        };
+        let mut event = self.unborn(place, kind, first.refused);
+        event.repeated = true;
+        event.order_id = first.order;
+        if let Some(order) = self.orders.get(first.order) {
+            event.price = order.price;
+            event.total = order.total;
+            event.filled = order.filled;
+            event.open = if order.is_open() { order.open } else { Lots::ZERO };
+            event.status = order.status;
+            event.priority = order.priority;
+        } else if first.refused.is_none() {
+            event.status = OrderStatus::Cancelled;
+        }
+        out.push(Event::Order(event));
+    }
+
+    /// An event about an order that has no slot.
+    fn unborn(
+        &mut self,
+        place: &Place,
+        kind: OrderEventKind,
+        problem: Option<Problem>,
+    ) -> OrderEvent {
+        let (origin, terms) = (&place.origin, &place.order);
+        OrderEvent {
+            to: self.address(origin.account, origin.session, origin.client_seq),
+            copy: false,
+            repeated: false,
+            kind,
+            status: OrderStatus::Rejected,
+            problem,
+            order_id: OrderId::NONE,
+            client_order_id: terms.client_order_id,
+            instrument: terms.instrument,
+            side: terms.side,
+            price: match terms.pricing {
+                Pricing::Limit(price) => price,
+                Pricing::Market => Ticks::ZERO,
+            },
+            total: terms.lots,
+            filled: Lots::ZERO,
+            open: Lots::ZERO,
+            priority_lost: false,
+            priority: 0,
+            cancel_group: terms.cancel_group,
+            tag: terms.tag,
+            fill: None,
+        }
+    }
+
+    fn remember(&mut self, account: AccountId, id: u64, first: FirstResult) {
+        let orders = &self.orders;
+        let is_open = |order| orders.get(order).is_some_and(Order::is_open);
+        self.client_ids.remember(self.at, account, id, first, is_open);
+    }
+
+    /// Gives the order a slot, holds its money, and says ACCEPTED.
+    fn accept(
+        &mut self,
+        place: &Place,
+        admitted: &Admitted,
+        content: u64,
+        out: &mut Vec<Event>,
+    ) -> u32 {
+        let (origin, terms) = (&place.origin, place.order);
+        self.priorities += 1;
+        let slot = self.orders.insert(Order {
+            id: OrderId::NONE,
+            terms,
+            account: origin.account,
+            session: origin.session,
+            price: admitted.price,
+            total: admitted.lots,
+            filled: Lots::ZERO,
+            open: admitted.lots,
+            filled_exposure: TickLots::ZERO,
+            priority: self.priorities,
+            hold_lot: admitted.hold_lot,
+            expire: admitted.expire,
+            status: OrderStatus::Open,
+            problem: None,
+            accepted_at: self.at,
+            updated_at: self.at,
+            updated_seq: self.seq,
+            resting: false,
+            level: Link::LOOSE,
+            owner: Link::LOOSE,
+        });
+        let id = self.orders.at(slot).id;
+        if admitted.expire != Nanos::ZERO {
+            self.timers.set(admitted.expire, Timer::Expiry(id));
+        }
+        let first = FirstResult { content, seq: self.seq, order: id, refused: None };
+        self.remember(origin.account, terms.client_order_id, first);
+        let index = origin.account.index().unwrap_or(usize::MAX);
+        let mut list = self.accounts[index].orders;
+        self.orders.own(&mut list, slot);
+        self.accounts[index].orders = list;
+        self.positions.change(origin.account, terms.instrument).orders += 1;
+        self.count_open(slot, admitted.lots);
+        let mut news = News::plain(OrderEventKind::Accepted);
+        if admitted.slid {
+            news.problem = Some(Problem::new(Reason::PostOnlySlid));
+        }
+        self.tell(slot, news, origin, out);
+        slot
+    }
+
+    /// Trades what can trade and rests or ends the rest.
+    pub(super) fn work(&mut self, slot: u32, commander: &Origin, out: &mut Vec<Event>) {
+        self.sweep(slot, commander, out);
+        let order = self.orders.at(slot);
+        if !order.is_open() {
+            return;
+        }
+        match order.terms.time_in_force {
+            TimeInForce::Ioc | TimeInForce::Fok => {
+                self.end(slot, Reason::IocRemainder, commander, out);
+            }
+            TimeInForce::Gtc | TimeInForce::Gtd(_) | TimeInForce::Day => self.rest(slot),
+        }
+    }
+
+    fn rest(&mut self, slot: u32) {
+        let order = self.orders.at_mut(slot);
+        order.resting = true;
+        let (instrument, side, price) = (order.terms.instrument, order.terms.side, order.price);
+        let index = instrument.index().unwrap_or(usize::MAX);
+        self.books[index].rest(&mut self.orders, slot);
+        self.touch_level(instrument, side, price);
+    }
+
+    /// Meets the other side until nothing is left or nothing fits.
+    fn sweep(&mut self, slot: u32, commander: &Origin, out: &mut Vec<Event>) {
+        loop {
+            let order = self.orders.at(slot);
+            if !order.is_open() {
+                return;
+            }
+            let (side, limit, instrument) =
+                (order.terms.side, order.price, order.terms.instrument);
+            let (account, group) = (order.account, order.terms.self_trade_group);
+            let index = instrument.index().unwrap_or(usize::MAX);
+            let Some(maker) = self.books[index].first(side.opposite()) else { return };
+            let resting = self.orders.at(maker);
+            if !side.accepts(limit, resting.price) {
+                return;
+            }
+            if self.same_group(account, group, resting) {
+                self.prevent_self_trade(slot, maker, commander, out);
+            } else {
+                self.trade(slot, maker, commander, out);
+            }
+        }
+    }
+
+    /// One trade between an incoming and a resting order, at the resting price.
+    fn trade(&mut self, taker: u32, maker: u32, commander: &Origin, out: &mut Vec<Event>) {
+        let (incoming, resting) = (self.orders.at(taker), self.orders.at(maker));
+        let lots = incoming.open.min(resting.open);
+        let price = resting.price;
+        let (side, instrument) = (incoming.terms.side, incoming.terms.instrument);
+        let (taker_account, maker_account) = (incoming.account, resting.account);
+        let contract = self.contract(instrument);
+        let value = contract.tick_value.money(price.times(lots));
+        let asset = contract.terms.price_asset;
+        let (kind, terms_taker, terms_maker) =
+            (contract.terms.kind, contract.terms.taker_fee, contract.terms.maker_fee);
+        self.trades += 1;
+        let trade = TradeId(self.trades);
+
+        let taker_rate = self.account(taker_account).map_or(Ppm(0), |a| a.taker_fee(terms_taker));
+        // A rebate never exceeds what the other side pays.
+        let maker_rate = self
+            .account(maker_account)
+            .map_or(Ppm(0), |a| a.maker_fee(terms_maker))
+            .max(Ppm(-taker_rate.0.max(0)));
+        let about = About { trade, instrument, transfer: 0 };
+        let ledger = &mut self.ledger;
+        let taker_fee =
+            ledger.charge_fee(out, (taker_account, asset), taker_rate, value, about);
+        let maker_fee =
+            ledger.charge_fee(out, (maker_account, asset), maker_rate, value, about);
+
+        let taker_after = self.book_fill(taker, price, lots, kind, value);
+        let maker_after = self.book_fill(maker, price, lots, kind, value);
+        self.book_mut(instrument).shrink(side.opposite(), price, lots);
+        self.touch_level(instrument, side.opposite(), price);
+
+        let fill = |liquidity, fee, position_after| News {
+            fill: Some(Fill { trade, price, lots, liquidity, fee, position_after }),
+            ..News::plain(OrderEventKind::Fill)
+        };
+        self.tell(taker, fill(Liquidity::Taker, taker_fee, taker_after), commander, out);
+        // Not the commander's doing for the maker, even within one account.
+        let nobody = Origin::default();
+        self.tell(maker, fill(Liquidity::Maker, maker_fee, maker_after), &nobody, out);
+        self.print(Trade { instrument, public_seq: 0, trade, price, lots, aggressor: side }, out);
+        self.retire_if_filled(taker);
+        self.retire_if_filled(maker);
+        for account in [taker_account, maker_account] {
+            self.rehold(account, instrument);
+            self.keep_reduce_only(account, instrument, out);
+        }
+    }
+
+    /// Books a fill on an order and its owner's position; answers with the net position.
+    fn book_fill(&mut self, slot: u32, price: Ticks, lots: Lots, kind: Kind, value: Minor) -> Lots {
+        self.count_open(slot, -lots);
+        let order = self.orders.at_mut(slot);
+        order.open -= lots;
+        order.filled += lots;
+        order.filled_exposure += price.times(lots);
+        if order.open == Lots::ZERO {
+            order.status = OrderStatus::Filled;
+        }
+        let (account, instrument, side) =
+            (order.account, order.terms.instrument, order.terms.side);
+        let position = self.positions.change(account, instrument);
+        let long_before = position.net.0.max(0);
+        position.trade(side, price, lots);
+        if kind == Kind::SpotBlock {
+            match side {
+                Side::Buy => position.owed += value,
+                Side::Sell => position.owed -= value,
+            }
+        }
+        let net = position.net;
+        let statistics = &mut self.contract_mut(instrument).statistics;
+        statistics.open_interest += net.0.max(0) - long_before;
+        net
+    }
+
+    /// Puts a trade on the tape and into the day's statistics.
+    fn print(&mut self, mut trade: Trade, out: &mut Vec<Event>) {
+        let day = Nanos(self.at.end_of_utc_day().0 - crate::units::DAY);
+        let contract = self.contract_mut(trade.instrument);
+        contract.public_seq += 1;
+        trade.public_seq = contract.public_seq;
+        let statistics = &mut contract.statistics;
+        if statistics.day != day {
+            (statistics.day, statistics.volume) = (day, 0);
+            (statistics.open, statistics.high, statistics.low) = (None, None, None);
+        }
+        statistics.open.get_or_insert(trade.price);
+        statistics.high = statistics.high.max(Some(trade.price));
+        statistics.low = Some(statistics.low.map_or(trade.price, |low| low.min(trade.price)));
+        statistics.last = Some(trade.price);
+        statistics.volume += trade.lots.0;
+        self.touched_statistics.push(trade.instrument);
+        out.push(Event::Trade(trade));
+    }
+
+    fn retire_if_filled(&mut self, slot: u32) {
+        if self.orders.at(slot).status == OrderStatus::Filled {
+            self.retire(slot);
+        }
+    }
+
+    /// The incoming order would meet one of its own group; its mode decides (ORDER-08).
+    fn prevent_self_trade(
+        &mut self,
+        incoming: u32,
+        resting: u32,
+        commander: &Origin,
+        out: &mut Vec<Event>,
+    ) {
+        let reason = Reason::SelfTradePrevented;
+        match self.orders.at(incoming).terms.self_trade {
+            SelfTrade::CancelResting => self.end(resting, reason, commander, out),
+            SelfTrade::CancelIncoming => self.end(incoming, reason, commander, out),
+            SelfTrade::CancelBoth => {
+                self.end(resting, reason, commander, out);
+                self.end(incoming, reason, commander, out);
+            }
+            SelfTrade::Decrement => {
+                let lots = self.orders.at(incoming).open.min(self.orders.at(resting).open);
+                self.cut(resting, lots, reason, commander, out);
+                self.cut(incoming, lots, reason, commander, out);
+            }
+        }
+    }
+
+    /// Takes lots off an order by the exchange's own decision; ends it if nothing is left.
+    pub(super) fn cut(
+        &mut self,
+        slot: u32,
+        lots: Lots,
+        reason: Reason,
+        commander: &Origin,
+        out: &mut Vec<Event>,
+    ) {
+        self.shrink(slot, lots);
+        self.orders.at_mut(slot).total -= lots;
+        if self.orders.at(slot).open == Lots::ZERO {
+            self.end(slot, reason, commander, out);
+        } else {
+            self.tell(slot, News::because(OrderEventKind::Restated, reason), commander, out);
+            let order = self.orders.at(slot);
+            self.rehold(order.account, order.terms.instrument);
+        }
+    }
+
+    /// Takes open lots off an order, its level and its holds.
+    pub(super) fn shrink(&mut self, slot: u32, lots: Lots) {
+        self.count_open(slot, -lots);
+        let order = self.orders.at_mut(slot);
+        order.open -= lots;
+        if order.resting {
+            let (instrument, side, price) =
+                (order.terms.instrument, order.terms.side, order.price);
+            self.book_mut(instrument).shrink(side, price, lots);
+            self.touch_level(instrument, side, price);
+        }
+    }
+
+    /// Counts lots of an order into (negative: out of) its owner's open orders and holds.
+    pub(super) fn count_open(&mut self, slot: u32, lots: Lots) {
+        let order = self.orders.at(slot);
+        let hold = order.hold_lot.for_lots(lots);
+        let (account, terms) = (order.account, order.terms);
+        self.positions
+            .change(account, terms.instrument)
+            .count_open(terms.side, terms.reduce_only, lots, hold);
+        self.rehold(account, terms.instrument);
+    }
+
+    /// Brings the account's balance in line with what its position now requires.
+    pub(super) fn rehold(&mut self, account: AccountId, instrument: InstrumentId) {
+        let contract = &self.instruments[instrument.index().unwrap_or(usize::MAX)];
+        let position = self.positions.change(account, instrument);
+        let requirement = position.requirement_in(contract);
+        let result = position.result_at(contract);
+        let more = requirement - position.requirement;
+        let gained = result - position.result;
+        position.requirement = requirement;
+        position.result = result;
+        if more == Minor::ZERO && gained == Minor::ZERO {
+            return;
+        }
+        let balance = self.ledger.change(account, contract.terms.price_asset);
+        balance.result += gained;
+        match contract.terms.kind {
+            Kind::SpotBlock => balance.held += more,
+            Kind::Forward => balance.margin += more,
+        }
+    }
+
+    /// Ends an order with what is open of it, and says so.
+    pub(super) fn end(
+        &mut self,
+        slot: u32,
+        reason: Reason,
+        commander: &Origin,
+        out: &mut Vec<Event>,
+    ) {
+        let open = self.orders.at(slot).open;
+        self.count_open(slot, -open);
+        let order = self.orders.at_mut(slot);
+        order.status = match reason {
+            Reason::Expired => OrderStatus::Expired,
+            _ => OrderStatus::Cancelled,
+        };
+        order.problem = Some(Problem::new(reason));
+        self.tell(slot, News::because(OrderEventKind::Cancelled, reason), commander, out);
+        self.retire(slot);
+    }
+
+    /// Takes an ended order out of book, owner's list and timers; its slot stays readable.
+    fn retire(&mut self, slot: u32) {
+        let order = self.orders.at_mut(slot);
+        let was_resting = std::mem::replace(&mut order.resting, false);
+        let (account, instrument, side, price) =
+            (order.account, order.terms.instrument, order.terms.side, order.price);
+        let (id, expire) = (order.id, order.expire);
+        if was_resting {
+            let index = instrument.index().unwrap_or(usize::MAX);
+            self.books[index].remove(&mut self.orders, slot);
+            self.touch_level(instrument, side, price);
+        }
+        self.orders.at_mut(slot).open = Lots::ZERO;
+        if expire != Nanos::ZERO {
+            self.timers.clear(expire, Timer::Expiry(id));
+        }
+        let index = account.index().unwrap_or(usize::MAX);
+        let mut list = self.accounts[index].orders;
+        self.orders.disown(&mut list, slot);
+        self.accounts[index].orders = list;
+        self.positions.change(account, instrument).orders -= 1;
+        self.orders.free(slot);
+    }
+
+    /// Reduce-only orders never exceed what they may close (ORDER-07).
+    fn keep_reduce_only(
+        &mut self,
+        account: AccountId,
+        instrument: InstrumentId,
+        out: &mut Vec<Event>,
+    ) {
+        for side in [Side::Buy, Side::Sell] {
+            loop {
+                let position = self.positions.view(account, instrument);
+                let excess = position.reducing(side) - position.closable(side);
+                if excess <= Lots::ZERO {
+                    break;
+                }
+                let newest = self
+                    .orders_of(account)
+                    .filter(|order| order.resting && order.terms.reduce_only)
+                    .filter(|order| order.terms.instrument == instrument)
+                    .filter(|order| order.terms.side == side)
+                    .max_by_key(|order| order.priority);
+                let Some((slot, open)) = newest.and_then(|o| Some((o.id.slot()?, o.open))) else {
+                    break;
+                };
+                let (reason, nobody) = (Reason::ReduceOnlyWouldIncrease, Origin::default());
+                self.cut(slot, excess.min(open), reason, &nobody, out);
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What an order would do, without doing it: the same checks as the real thing.
+
+use super::Exchange;
+use crate::{
+    command::{Place, Pricing, Replace, Side},
+    ids::{AccountId, InstrumentId},
+    reason::Problem,
+    units::{Lots, Minor, Ppm, TickLots, Ticks},
+};
+
+/// Answer to "what if".
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Preview {
+    /// What it would add to holds or margin.
+    pub required: Minor,
+    /// Estimated fee: taker rate on what would fill at once, maker rate on the rest.
+    pub fee: Minor,
+    /// Largest quantity the money allows, by bisection on the same check.
+    pub max_lots: Lots,
+    /// Lots that would fill at once.
+    pub fill_lots: Lots,
+    /// What they would cost.
+    pub fill_exposure: TickLots,
+    /// Why it would be refused.
+    pub problem: Option<Problem>,
+}
+
+impl Exchange {
+    /// Every check of an order, and an estimate of what it would take. The client order id is not
+    /// looked at.
+    #[must_use]
+    pub fn preview(&self, place: &Place) -> Preview {
+        let mut preview = Preview { problem: self.admit(place).err(), ..Preview::default() };
+        let Some(contract) = self.instrument(place.order.instrument) else { return preview };
+        let (account, side) = (place.origin.account, place.order.side);
+        let price = match place.order.pricing {
+            Pricing::Limit(price) => price,
+            Pricing::Market => {
+                let (low, high) = contract.terms.band(contract.mark);
+                if side == Side::Buy { high } else { low.max(Ticks(1)) }
+            }
+        };
+        preview.required = self.need(account, contract.id, side, price, place.order.lots);
+        let balance = self.ledger.balance(account, contract.terms.price_asset);
+        let fits = |lots: i64| {
+            let need = self.need(account, contract.id, side, price, Lots(lots));
+            need <= Minor::ZERO || need <= balance.available()
+        };
+        let (mut enough, mut too_much) = (0, contract.terms.limits.max_lots + 1);
+        while too_much - enough > 1 {
+            let middle = enough + (too_much - enough) / 2;
+            *(if fits(middle) { &mut enough } else { &mut too_much }) = middle;
+        }
+        preview.max_lots = Lots(enough);
+        if let Some(book) = self.book(contract.id) {
+            for (level_price, level) in book.levels(side.opposite()) {
+                if !side.accepts(price, level_price) || preview.fill_lots >= place.order.lots {
+                    break;
+                }
+                let lots = Lots(level.lots).min(place.order.lots - preview.fill_lots);
+                preview.fill_lots += lots;
+                preview.fill_exposure += level_price.times(lots);
+            }
+        }
+        let rest = place.order.lots - preview.fill_lots;
+        let rate = |taker: bool| {
+            self.account(account).map_or(Ppm(0), |row| match taker {
+                true => row.taker_fee(contract.terms.taker_fee),
+                false => row.maker_fee(contract.terms.maker_fee),
+            })
+        };
+        let value = contract.tick_value;
+        preview.fee = rate(true).of(value.money(preview.fill_exposure))
+            + rate(false).of(value.money(price.times(rest)));
+        preview
+    }
+
+    /// What an order would add to the requirement of its position.
+    fn need(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        side: Side,
+        price: Ticks,
+        lots: Lots,
+    ) -> Minor {
+        let Some(contract) = self.instrument(instrument) else { return Minor::ZERO };
+        let before = self.positions.view(account, instrument);
+        let mut after = before;
+        let hold_lot = self.hold_lot(account, contract, side, price);
+        after.count_open(side, false, lots, hold_lot.for_lots(lots));
+        after.requirement_in(contract) - before.requirement
+    }
+
+    /// Every check of a change, without changing anything.
+    ///
+    /// # Errors
+    /// The refusal it would meet.
+    pub fn preview_replace(&self, replace: &Replace) -> Result<(), Problem> {
+        self.decide_replace(replace).map(|_| ())
+    }
+
+    /// Whether terms would be listed.
+    ///
+    /// # Errors
+    /// The refusal they would meet.
+    pub fn preview_terms(
+        &self,
+        terms: &crate::instrument::Terms,
+    ) -> Result<crate::units::TickValue, Problem> {
+        self.check_terms(terms)
+    }
+}

@@ -1,0 +1,166 @@
+//! Rows of the exchange's tables: who may trade, and under which name.
+
+use bincode::Encode;
+
+use crate::{
+    command::{AccountKind, AccountStatus, DisconnectAction, NewFirm, NewKey, Rail, Selection},
+    ids::{AccountId, AssetId, FirmId, SessionId},
+    instrument::Index,
+    order::OwnerList,
+    reason::Reason,
+    units::{Decimal, Nanos, Ppm},
+};
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its number.
+    pub id: AccountId,
+    /// Whose.
+    pub firm: FirmId,
+    /// For people.
+    pub label: String,
+    /// Purpose.
+    pub kind: AccountKind,
+    /// What it may do.
+    pub status: AccountStatus,
+    /// Added to the contract's maker fee.
+    pub maker_fee_offset: i32,
+    /// Added to the contract's taker fee.
+    pub taker_fee_offset: i32,
+    /// New orders are refused until a session releases them.
+    pub blocked: bool,
+    /// Open orders, in order of entry.
+    pub orders: OwnerList,
+    /// When its dead man's switch fires, and what it cancels.
+    pub cancel_timer: Option<(Nanos, Selection)>,
+    /// Its sessions, in order of first login.
+    pub sessions: Vec<SessionId>,
+    /// Core time of opening.
+    pub created_at: Nanos,
+}
+
+impl Account {
+    /// Its maker fee, given the contract's.
+    #[must_use]
+    pub fn maker_fee(&self, contract: Ppm) -> Ppm {
+        Ppm(contract.0.saturating_add(self.maker_fee_offset))
+    }
+
+    /// Its taker fee, given the contract's.
+    #[must_use]
+    pub fn taker_fee(&self, contract: Ppm) -> Ppm {
+        Ppm(contract.0.saturating_add(self.taker_fee_offset))
+    }
+}
+
+/// A legal entity.
+#[derive(Clone, Debug, Encode)]
+pub struct Firm {
+    /// Its number.
+    pub id: FirmId,
+    /// As created.
+    pub details: NewFirm,
+}
+
+/// A registered public key.
+#[derive(Clone, Debug, Encode)]
+pub struct Key {
+    /// As registered.
+    pub details: NewKey,
+    /// Opens nothing any more.
+    pub revoked: bool,
+}
+
+/// An index with its newest values.
+#[derive(Clone, Debug, Encode)]
+pub struct IndexState {
+    /// As created.
+    pub details: Index,
+    /// Newest value of any kind.
+    pub value: Option<Decimal>,
+    /// Newest round, value and journal position: indicative, daily.
+    pub rounds: [Option<(u64, Decimal, u64)>; 2],
+    /// Core time of the newest value.
+    pub at: Nanos,
+}
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+pub enum Presence {
+    /// Its client is there.
+    Connected,
+    /// Its client is gone; the action runs at this time, for this reason.
+    Waiting(Nanos, Reason),
+    /// Its client is gone and nothing is pending.
+    Away,
+}
+
+/// A named order session.
+#[derive(Clone, Debug, Encode)]
+pub struct Session {
+    /// Its number.
+    pub id: SessionId,
+    /// Whose.
+    pub account: AccountId,
+    /// Stable name of the strategy.
+    pub name: String,
+    /// Present login; older ones are fenced.
+    pub login: u32,
+    /// Newest command that reached the core.
+    pub last_client_seq: u64,
+    /// Newest event.
+    pub last_event_seq: u64,
+    /// On loss.
+    pub action: DisconnectAction,
+    /// Time to come back, in milliseconds.
+    pub grace_ms: i32,
+    /// Where it stands.
+    pub presence: Presence,
+    /// The disconnect action has run since the last login.
+    pub action_ran: bool,
+    /// New orders of this session are refused.
+    pub blocked: bool,
+    /// Key of the present login.
+    pub key_id: String,
+}
+
+/// Direction and state of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+pub enum TransferState {
+    /// A deposit, credited.
+    Credited,
+    /// A withdrawal, asked for and held.
+    Pending,
+    /// A withdrawal, approved and held.
+    Approved,
+    /// A withdrawal, paid.
+    Paid,
+    /// A withdrawal, refused; the hold is gone.
+    Refused,
+}
+
+/// A deposit or withdrawal.
+#[derive(Clone, Copy, Debug, Encode)]
+pub struct Transfer {
+    /// Its number.
+    pub id: u32,
+    /// Whose.
+    pub account: AccountId,
+    /// What.
+    pub asset: AssetId,
+    /// How much.
+    pub amount: i64,
+    /// Where from or to.
+    pub rail: Rail,
+    /// State.
+    pub state: TransferState,
+    /// Client's or caller's id.
+    pub client_id: u64,
+    /// Core time of creation.
+    pub created_at: Nanos,
+    /// Core time of the last change.
+    pub updated_at: Nanos,
+    /// Journal position of the last change.
+    pub seq: u64,
+}

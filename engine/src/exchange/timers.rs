@@ -1,0 +1,58 @@
+//! What falls due. Timers run only in a Tick, whose time comes from the journal.
+
+use std::collections::BTreeSet;
+
+use bincode::Encode;
+
+use crate::{
+    ids::{AccountId, InstrumentId, OrderId, SessionId},
+    units::Nanos,
+};
+
+/// What happens when the time comes; the order of kinds is the order within one moment (TIME-01).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode)]
+pub enum Timer {
+    /// An order's time is over.
+    Expiry(OrderId),
+    /// A session did not come back.
+    Grace(SessionId),
+    /// An account's dead man's switch.
+    CancelTimer(AccountId),
+    /// A scheduled trading state.
+    State(InstrumentId),
+    /// Trading in a contract ends.
+    LastTrade(InstrumentId),
+}
+
+/// Timers in order of time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timers {
+    due: BTreeSet<(Nanos, Timer)>,
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, at: Nanos, timer: Timer) {
+        self.due.insert((at, timer));
+    }
+
+    pub(crate) fn clear(&mut self, at: Nanos, timer: Timer) {
+        self.due.remove(&(at, timer));
+    }
+
+    pub(crate) fn next(&self) -> Option<Nanos> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    pub(crate) fn pop_due(&mut self, now: Nanos) -> Option<(Nanos, Timer)> {
+        if self.next()? > now {
+            return None;
+        }
+        self.due.pop_first()
+    }
+
+    pub(crate) fn encode_state(&self, sink: &mut super::Digester) {
+        for timer in &self.due {
+            sink.add(timer);
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! What is traded: assets, commodities, indexes, and contracts with their terms.
+
+use bincode::{Decode, Encode};
+
+use crate::{
+    ids::{AssetId, CommodityId, IndexId, InstrumentId, ProductId},
+    reason::{Field, Problem, Reason},
+    units::{DAY, Decimal, Nanos, Ppm, SECOND, TickValue, Ticks},
+};
+
+/// Money the exchange keeps accounts in.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Asset {
+    /// Such as `BTC`.
+    pub symbol: String,
+    /// Smallest unit = 10^-decimals.
+    pub decimals: u32,
+    /// Smallest withdrawal, in minor units.
+    pub min_withdrawal: i64,
+}
+
+/// Proof-of-work function, or none for metered compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "the algorithm's own name")]
+pub enum Algorithm {
+    Sha256d,
+    Scrypt,
+    KHeavyHash,
+    Etchash,
+    Compute,
+}
+
+/// A tradable kind of hashrate or compute.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Commodity {
+    /// Such as `BTC`, `LTC-DOGE`, `H100`; first part of the contracts' symbols.
+    pub symbol: String,
+    /// What makes its hashes comparable.
+    pub algorithm: Algorithm,
+    /// Main coin first, then merge-mined ones; empty for compute.
+    pub coins: Vec<String>,
+    /// Unit prices are quoted per day of: `PH/s`, `GH/s`, `GPU`.
+    pub rate_unit: String,
+    /// That unit in hashes per second (milli-devices for compute).
+    pub rate_unit_hashes_per_second: i64,
+    /// Expected hashes behind one share of difficulty 1; 0 for compute.
+    pub hashes_per_share: i64,
+}
+
+/// What an index measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named as in reference.v1.IndexKind")]
+pub enum IndexKind {
+    Hashprice,
+    Difficulty,
+    Compute,
+}
+
+/// A published series that contracts settle on.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Index {
+    /// Unique, such as `BTC-HASHPRICE-SAT`.
+    pub name: String,
+    /// What it measures.
+    pub kind: IndexKind,
+    /// Of which commodity.
+    pub commodity: CommodityId,
+    /// Asset of its value.
+    pub quote: AssetId,
+    /// For people: `sat per PH/s per day`.
+    pub unit: String,
+}
+
+/// Shape of a contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Kind {
+    /// A near block of hashrate, one UTC hour or day: full escrow from the buyer, bond from the seller.
+    SpotBlock,
+    /// Hashrate over a future window, settled in cash: margined, marked daily.
+    Forward,
+}
+
+/// When the hashes are owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Window {
+    /// Inclusive.
+    pub start: Nanos,
+    /// Exclusive.
+    pub end: Nanos,
+}
+
+/// Margin of one contract, in parts per million of its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MarginTerms {
+    /// Forward: initial margin of a long, of mark times lots over the window.
+    pub initial_buy: Ppm,
+    /// Forward: initial margin of a short.
+    pub initial_sell: Ppm,
+    /// Maintenance margin, of the initial margin.
+    pub maintenance_of_initial: Ppm,
+    /// Spot: the seller's bond, of mark times lots.
+    pub delivery_bond: Ppm,
+}
+
+/// What an entry must respect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct EntryLimits {
+    /// Smallest order.
+    pub min_lots: i64,
+    /// Largest order.
+    pub max_lots: i64,
+    /// Largest value of one order, in minor units.
+    pub max_notional: i64,
+    /// Distance from the mark, in hundredths of a percent, both ways.
+    pub band_basis_points: i32,
+    /// Open orders of one account.
+    pub max_open_orders: i32,
+    /// Largest net position of one account, open orders filled; 0 = none.
+    pub position_limit: i64,
+}
+
+/// The terms of a contract, as listed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Terms {
+    /// Such as `BTC-FWD-2026-12`; unique for ever.
+    pub symbol: String,
+    /// Shape.
+    pub kind: Kind,
+    /// Name of the product; contracts of one name form a curve.
+    pub product: String,
+    /// What is delivered.
+    pub commodity: CommodityId,
+    /// Asset of price and settlement.
+    pub price_asset: AssetId,
+    /// One tick in the price asset per rate unit and day.
+    pub tick_size: Decimal,
+    /// For people: `sat per PH/s per day`.
+    pub price_unit: String,
+    /// Hashrate of one lot.
+    pub lot_hashes_per_second: i64,
+    /// Delivery window.
+    pub window: Window,
+    /// Marks and settles the contract.
+    pub index: IndexId,
+    /// Trading ends here.
+    pub last_trade: Nanos,
+    /// Margin.
+    pub margin: MarginTerms,
+    /// Entry limits.
+    pub limits: EntryLimits,
+    /// Of the value of a fill, for the resting side; negative = rebate.
+    pub maker_fee: Ppm,
+    /// Of the value of a fill, for the incoming side.
+    pub taker_fee: Ppm,
+    /// Mark before the first fixing, in ticks.
+    pub reference: Ticks,
+}
+
+/// What a contract accepts at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum TradingState {
+    /// Continuous matching.
+    Open,
+    /// Only orders that cannot match on entry.
+    PostOnly,
+    /// Cancels and quantity decreases only.
+    CancelOnly,
+    /// Matching stopped; cancels and quantity decreases only.
+    Halted,
+    /// Before the first opening, or after the last trade time.
+    Closed,
+}
+
+impl TradingState {
+    /// The number on the wire (`common.v1.TradingState`).
+    #[must_use]
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Open => 3,
+            Self::PostOnly => 4,
+            Self::CancelOnly => 5,
+            Self::Halted => 6,
+            Self::Closed => 8,
+        }
+    }
+
+    /// Whether new orders may come in at all.
+    #[must_use]
+    pub fn takes_orders(self) -> bool {
+        matches!(self, Self::Open | Self::PostOnly)
+    }
+}
+
+impl Terms {
+    /// Money of one lot per tick over the window, as an exact reduced fraction, or the field that makes
+    /// it impossible.
+    ///
+    /// # Errors
+    /// A [`Problem`] naming the field: window, lot or tick size.
+    pub fn tick_value(&self, commodity: &Commodity, asset: &Asset) -> Result<TickValue, Problem> {
+        let seconds = (self.window.end.0 - self.window.start.0) / SECOND;
+        let exponent = self.tick_size.exponent + asset.decimals.cast_signed();
+        let scale = 10_i128
+            .checked_pow(exponent.unsigned_abs())
+            .ok_or(Problem::about(Reason::InvalidField, Field::TickSize))?;
+        let (up, down) = if exponent >= 0 { (scale, 1) } else { (1, scale) };
+        let top = i128::from(self.tick_size.mantissa)
+            .checked_mul(up)
+            .and_then(|top| top.checked_mul(i128::from(self.lot_hashes_per_second)))
+            .and_then(|top| top.checked_mul(i128::from(seconds)))
+            .ok_or(Problem::about(Reason::InvalidField, Field::Lot))?;
+        let bottom = down
+            .checked_mul(i128::from(commodity.rate_unit_hashes_per_second))
+            .and_then(|bottom| bottom.checked_mul(i128::from(DAY / SECOND)))
+            .ok_or(Problem::about(Reason::InvalidField, Field::TickSize))?;
+        if top <= 0 || bottom <= 0 {
+            return Err(Problem::about(Reason::InvalidField, Field::Lot));
+        }
+        let divisor = greatest_common_divisor(top, bottom);
+        let fit = |part: i128| {
+            i64::try_from(part / divisor)
+                .ok()
+                .filter(|part| *part <= crate::limits::ORDER_LOTS)
+                .ok_or(Problem::about(Reason::InvalidField, Field::TickSize))
+        };
+        Ok(TickValue { numerator: fit(top)?, denominator: fit(bottom)? })
+    }
+
+    /// Lowest and highest price that may be entered around a mark.
+    #[must_use]
+    pub fn band(&self, mark: Ticks) -> (Ticks, Ticks) {
+        let width = mark.0.abs().saturating_mul(i64::from(self.limits.band_basis_points)) / 10_000;
+        (Ticks(mark.0 - width), Ticks(mark.0 + width))
+    }
+}
+
+fn greatest_common_divisor(mut a: i128, mut b: i128) -> i128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.max(1)
+}
+
+/// Day statistics, UTC. `None` = no value yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Statistics {
+    /// UTC midnight that began the day.
+    pub day: Nanos,
+    /// First trade.
+    pub open: Option<Ticks>,
+    /// Highest trade.
+    pub high: Option<Ticks>,
+    /// Lowest trade.
+    pub low: Option<Ticks>,
+    /// Newest trade, of any day.
+    pub last: Option<Ticks>,
+    /// Lots traded.
+    pub volume: i64,
+    /// Sum of all long positions, of any day.
+    pub open_interest: i64,
+    /// Mark of the newest daily fixing.
+    pub settlement: Option<Ticks>,
+}
+
+/// A contract as it stands.
+#[derive(Clone, Debug)]
+pub struct Instrument {
+    /// Its number.
+    pub id: InstrumentId,
+    /// As listed.
+    pub terms: Terms,
+    /// Computed from the terms.
+    pub product: ProductId,
+    /// Computed from the terms.
+    pub tick_value: TickValue,
+    /// Present trading state.
+    pub state: TradingState,
+    /// Why it is in this state.
+    pub state_reason: Reason,
+    /// Next scheduled change, if any.
+    pub scheduled: Option<(Nanos, TradingState, Reason)>,
+    /// Reference-data version of its last change.
+    pub version: u64,
+    /// Values positions and centres the price band.
+    pub mark: Ticks,
+    /// Public changes so far.
+    pub public_seq: u64,
+    /// Of the day.
+    pub statistics: Statistics,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tick_values_of_the_wire_contract() {
+        let asset = Asset { symbol: "BTC".into(), decimals: 8, min_withdrawal: 1 };
+        let commodity = Commodity {
+            symbol: "BTC".into(),
+            algorithm: Algorithm::Sha256d,
+            coins: vec!["BTC".into()],
+            rate_unit: "PH/s".into(),
+            rate_unit_hashes_per_second: 1_000_000_000_000_000,
+            hashes_per_share: 1 << 32,
+        };
+        let mut terms = Terms {
+            symbol: "BTC-FWD-2026-12".into(),
+            kind: Kind::Forward,
+            product: "BTC-FWD".into(),
+            commodity: CommodityId(1),
+            price_asset: AssetId(1),
+            tick_size: Decimal { mantissa: 1, exponent: -8 },
+            price_unit: "sat per PH/s per day".into(),
+            lot_hashes_per_second: 1_000_000_000_000_000,
+            window: Window { start: Nanos(0), end: Nanos(31 * DAY) },
+            index: IndexId(1),
+            last_trade: Nanos(0),
+            margin: MarginTerms {
+                initial_buy: Ppm(180_000),
+                initial_sell: Ppm(180_000),
+                maintenance_of_initial: Ppm(750_000),
+                delivery_bond: Ppm(0),
+            },
+            limits: EntryLimits {
+                min_lots: 1,
+                max_lots: 1_000,
+                max_notional: 1 << 50,
+                band_basis_points: 1_000,
+                max_open_orders: 100,
+                position_limit: 0,
+            },
+            maker_fee: Ppm(0),
+            taker_fee: Ppm(0),
+            reference: Ticks(42_000),
+        };
+        let month = terms.tick_value(&commodity, &asset);
+        assert_eq!(month, Ok(TickValue { numerator: 31, denominator: 1 }));
+        terms.lot_hashes_per_second = 100_000_000_000_000;
+        terms.window = Window { start: Nanos(0), end: Nanos(DAY / 24) };
+        let hour = terms.tick_value(&commodity, &asset);
+        assert_eq!(hour, Ok(TickValue { numerator: 1, denominator: 240 }));
+        assert_eq!(terms.band(Ticks(42_000)), (Ticks(37_800), Ticks(46_200)));
+    }
+}

@@ -1,0 +1,49 @@
+//! Every bound of the engine, next to the others.
+
+/// Resting and recently ended orders together, over all contracts.
+pub const ORDERS: usize = 1 << 21;
+/// An ended order stays readable until this many others have ended.
+pub const ENDED_ORDERS_KEPT: usize = 1 << 16;
+/// Client order ids remembered over the whole exchange; the oldest ended ones go first.
+pub const CLIENT_IDS: usize = 1 << 22;
+/// Client order ids are remembered at most this long after use, in nanoseconds (24 hours).
+pub const CLIENT_ID_LIFE: i64 = crate::units::DAY;
+/// Administrative request ids remembered over the whole exchange.
+pub const REQUEST_IDS: usize = 1 << 16;
+/// Accounts, including the venue's own.
+pub const ACCOUNTS: usize = 1 << 20;
+/// Contracts ever listed.
+pub const INSTRUMENTS: usize = 1 << 16;
+/// Assets; small, because balances are a dense row per account.
+pub const ASSETS: usize = 64;
+/// Commodities, indexes, products, firms and keys each.
+pub const REFERENCE_ROWS: usize = 1 << 16;
+/// Sessions ever named.
+pub const SESSIONS: usize = 1 << 16;
+/// Sessions of one account.
+pub const SESSIONS_PER_ACCOUNT: usize = 16;
+/// Pending withdrawals and deposits remembered.
+pub const TRANSFERS: usize = 1 << 20;
+/// Largest price, in ticks, either sign.
+pub const PRICE_TICKS: i64 = 1_000_000_000_000;
+/// Largest order, in lots.
+pub const ORDER_LOTS: i64 = 1_000_000_000;
+/// Largest balance movement in minor units: half the supply of satoshi times a thousand still fits.
+pub const MONEY_MINOR: i64 = 1 << 60;
+/// Timers that one tick of the clock runs; more due timers make more ticks.
+pub const TIMERS_PER_TICK: usize = 256;
+/// Longest text of a name, symbol or label, in bytes.
+pub const NAME_BYTES: usize = 64;
+/// Longest free text, in bytes.
+pub const NOTE_BYTES: usize = 256;
+/// Longest echoed client tag, in bytes.
+pub const TAG_BYTES: usize = 36;
+/// Shortest and longest heartbeat interval, in milliseconds.
+pub const HEARTBEAT_MS: std::ops::RangeInclusive<i32> = 100..=30_000;
+/// Longest time to come back before the disconnect action runs, in milliseconds.
+pub const GRACE_MS: i32 = 600_000;
+/// Shortest and longest cancel timer, in milliseconds.
+pub const CANCEL_TIMER_MS: std::ops::RangeInclusive<i32> = 1_000..=600_000;
+
+const _: () = assert!(ENDED_ORDERS_KEPT * 4 <= ORDERS, "most slots are for orders that live");
+const _: () = assert!(ORDERS < u32::MAX as usize, "slots are u32 links");

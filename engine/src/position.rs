@@ -1,0 +1,289 @@
+//! Positions: what an account is long or short, what it cost, and what must be held for it.
+
+use bincode::Encode;
+
+use crate::{
+    command::Side,
+    ids::{AccountId, InstrumentId},
+    instrument::{Instrument, Kind},
+    units::{Lots, Minor, Ppm, TickLots, Ticks, div_half_even},
+};
+
+/// Position of one account in one contract, open orders included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+pub struct Position {
+    /// Whose.
+    pub account: AccountId,
+    /// In what.
+    pub instrument: InstrumentId,
+    /// Positive = long hashrate.
+    pub net: Lots,
+    /// Signed cost of the open lots.
+    pub cost: TickLots,
+    /// Forward: result of closed lots, not yet settled.
+    pub realised: TickLots,
+    /// Forward: what daily marks have posted. Spot: nothing.
+    pub settled: Minor,
+    /// Spot: what is due at delivery; positive = this account pays.
+    pub owed: Minor,
+    /// Lots of open buys.
+    pub open_buy: Lots,
+    /// Lots of open sells.
+    pub open_sell: Lots,
+    /// Open lots of reduce-only buys.
+    pub reduce_buy: Lots,
+    /// Open lots of reduce-only sells.
+    pub reduce_sell: Lots,
+    /// Money held for open buys.
+    pub buy_holds: Minor,
+    /// Money held for open sells.
+    pub sell_holds: Minor,
+    /// Open orders.
+    pub orders: u32,
+    /// What is held for all of it.
+    pub requirement: Minor,
+    /// Forward: unsettled result at the mark.
+    pub result: Minor,
+}
+
+impl Position {
+    pub(crate) fn new(account: AccountId, instrument: InstrumentId) -> Self {
+        Self {
+            account,
+            instrument,
+            net: Lots::ZERO,
+            cost: TickLots::ZERO,
+            realised: TickLots::ZERO,
+            settled: Minor::ZERO,
+            owed: Minor::ZERO,
+            open_buy: Lots::ZERO,
+            open_sell: Lots::ZERO,
+            reduce_buy: Lots::ZERO,
+            reduce_sell: Lots::ZERO,
+            buy_holds: Minor::ZERO,
+            sell_holds: Minor::ZERO,
+            orders: 0,
+            requirement: Minor::ZERO,
+            result: Minor::ZERO,
+        }
+    }
+
+    /// Books a fill (MONEY-06): first closes at average cost, then opens.
+    pub(crate) fn trade(&mut self, side: Side, price: Ticks, lots: Lots) {
+        let signed = side.signed(lots);
+        let closes = self.net.0.signum() * signed.0.signum() < 0;
+        let closed = if closes { self.net.0.abs().min(lots.0) } else { 0 };
+        if closed > 0 {
+            let held = i128::from(self.net.0.abs());
+            let removed = if i128::from(closed) == held {
+                self.cost
+            } else {
+                TickLots(div_half_even(self.cost.0 * i128::from(closed), held))
+            };
+            let signed_closed = side.signed(Lots(closed));
+            self.realised -= price.times(signed_closed) + removed;
+            self.cost -= removed;
+        }
+        self.cost += price.times(signed - side.signed(Lots(closed)));
+        self.net += signed;
+    }
+
+    /// Counts an order's lots in (or out, if negative), with their hold.
+    pub(crate) fn count_open(&mut self, side: Side, reduce_only: bool, lots: Lots, hold: Minor) {
+        let (open, reduce, holds) = match side {
+            Side::Buy => (&mut self.open_buy, &mut self.reduce_buy, &mut self.buy_holds),
+            Side::Sell => (&mut self.open_sell, &mut self.reduce_sell, &mut self.sell_holds),
+        };
+        *open += lots;
+        *holds += hold;
+        if reduce_only {
+            *reduce += lots;
+        }
+    }
+
+    /// Lots of open orders of a side.
+    #[must_use]
+    pub fn open(&self, side: Side) -> Lots {
+        match side {
+            Side::Buy => self.open_buy,
+            Side::Sell => self.open_sell,
+        }
+    }
+
+    /// Open lots of reduce-only orders of a side.
+    #[must_use]
+    pub fn reducing(&self, side: Side) -> Lots {
+        match side {
+            Side::Buy => self.reduce_buy,
+            Side::Sell => self.reduce_sell,
+        }
+    }
+
+    /// Lots that orders of a side may close.
+    #[must_use]
+    pub fn closable(&self, side: Side) -> Lots {
+        match side {
+            Side::Buy => Lots((-self.net.0).max(0)),
+            Side::Sell => Lots(self.net.0.max(0)),
+        }
+    }
+
+    /// Unsettled result of a forward at a mark (MONEY-06).
+    #[must_use]
+    pub fn result_at(&self, instrument: &Instrument) -> Minor {
+        match instrument.terms.kind {
+            Kind::SpotBlock => Minor::ZERO,
+            Kind::Forward => {
+                let at_mark = instrument.mark.times(self.net);
+                instrument.tick_value.money(self.realised + at_mark - self.cost)
+            }
+        }
+    }
+
+    /// Result of the open lots alone, at the mark.
+    #[must_use]
+    pub fn unrealised_at(&self, instrument: &Instrument) -> Minor {
+        instrument.tick_value.money(instrument.mark.times(self.net) - self.cost)
+    }
+
+    /// Result of closed lots and settled marks.
+    #[must_use]
+    pub fn realised_total(&self, instrument: &Instrument) -> Minor {
+        self.settled + instrument.tick_value.money(self.realised)
+    }
+
+    /// What must be held (MONEY-08).
+    #[must_use]
+    pub fn requirement_in(&self, instrument: &Instrument) -> Minor {
+        let margin = &instrument.terms.margin;
+        let share = |ppm: Ppm| instrument.tick_value.lot_share_up(instrument.mark, ppm);
+        let worst_long = Lots((self.net + self.open_buy).0.max(0));
+        let worst_short = Lots((self.open_sell - self.net).0.max(0));
+        match instrument.terms.kind {
+            Kind::SpotBlock => {
+                let bond = share(margin.delivery_bond).for_lots(worst_short);
+                self.owed.max(Minor::ZERO) + self.buy_holds + self.sell_holds + bond
+            }
+            Kind::Forward => {
+                let long = share(margin.initial_buy).for_lots(worst_long) + self.buy_holds;
+                let short = share(margin.initial_sell).for_lots(worst_short) + self.sell_holds;
+                long.max(short)
+            }
+        }
+    }
+}
+
+/// Money to hold for one open lot of an order (MONEY-07). `fee` is the larger rate it may be charged.
+#[must_use]
+pub fn hold_of_one_lot(instrument: &Instrument, side: Side, price: Ticks, fee: Ppm) -> Minor {
+    let value = instrument.tick_value;
+    let (_, band_high) = instrument.terms.band(instrument.mark);
+    match (instrument.terms.kind, side) {
+        (Kind::SpotBlock, Side::Buy) => {
+            value.lot_up(price) + fee.of_rounded_up(value.lot_up(price))
+        }
+        (Kind::Forward, Side::Buy) => {
+            value.lot_up(price - instrument.mark) + fee.of_rounded_up(value.lot_up(price))
+        }
+        (Kind::SpotBlock, Side::Sell) => fee.of_rounded_up(value.lot_up(price.max(band_high))),
+        (Kind::Forward, Side::Sell) => {
+            value.lot_up(instrument.mark - price)
+                + fee.of_rounded_up(value.lot_up(price.max(band_high)))
+        }
+    }
+}
+
+/// Index of "no position" in an account's row.
+const NONE: u32 = u32::MAX;
+
+/// All positions ever opened, findable by account and contract, walkable by contract.
+#[derive(Clone, Debug, Default)]
+pub struct Positions {
+    table: Vec<Position>,
+    /// Per account, per contract: place in the table.
+    by_account: Vec<Vec<u32>>,
+    /// Per contract: places in the table, in order of first use.
+    by_instrument: Vec<Vec<u32>>,
+    touched: Vec<u32>,
+    /// Per place: stands in `touched`.
+    marks: Vec<bool>,
+}
+
+impl Positions {
+    pub(crate) fn open_account(&mut self) {
+        self.by_account.push(Vec::new());
+    }
+
+    pub(crate) fn add_instrument(&mut self) {
+        self.by_instrument.push(Vec::new());
+    }
+
+    fn place(&self, account: AccountId, instrument: InstrumentId) -> Option<u32> {
+        let row = self.by_account.get(account.index()?)?;
+        row.get(instrument.index()?).copied().filter(|place| *place != NONE)
+    }
+
+    /// The position, if there ever was one.
+    #[must_use]
+    pub fn get(&self, account: AccountId, instrument: InstrumentId) -> Option<&Position> {
+        self.place(account, instrument).map(|place| &self.table[place as usize])
+    }
+
+    /// The position, or an empty one that is not stored.
+    #[must_use]
+    pub fn view(&self, account: AccountId, instrument: InstrumentId) -> Position {
+        self.get(account, instrument)
+            .copied()
+            .unwrap_or_else(|| Position::new(account, instrument))
+    }
+
+    /// The position to change, made if needed and noted as changed.
+    pub(crate) fn change(&mut self, account: AccountId, instrument: InstrumentId) -> &mut Position {
+        let place = self.place(account, instrument).unwrap_or_else(|| {
+            let place = u32::try_from(self.table.len()).unwrap_or(NONE);
+            self.table.push(Position::new(account, instrument));
+            self.marks.push(false);
+            let column = instrument.index().unwrap_or(0);
+            let row = &mut self.by_account[account.index().unwrap_or(0)];
+            if row.len() <= column {
+                row.resize(column + 1, NONE);
+            }
+            row[column] = place;
+            self.by_instrument[column].push(place);
+            place
+        });
+        if !std::mem::replace(&mut self.marks[place as usize], true) {
+            self.touched.push(place);
+        }
+        &mut self.table[place as usize]
+    }
+
+    /// Positions of an account, by contract.
+    pub fn of(&self, account: AccountId) -> impl Iterator<Item = &Position> {
+        let row = account.index().and_then(|row| self.by_account.get(row));
+        row.into_iter()
+            .flatten()
+            .filter(|place| **place != NONE)
+            .map(|place| &self.table[*place as usize])
+    }
+
+    /// Positions in a contract, in order of first use.
+    pub fn in_instrument(&self, instrument: InstrumentId) -> impl Iterator<Item = &Position> {
+        let column = instrument.index().and_then(|column| self.by_instrument.get(column));
+        column.into_iter().flatten().map(|place| &self.table[*place as usize])
+    }
+
+    /// Tells each position changed since the last call, in order of first change.
+    pub(crate) fn take_touched(&mut self, mut tell: impl FnMut(&Position)) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for place in touched.drain(..) {
+            self.marks[place as usize] = false;
+            tell(&self.table[place as usize]);
+        }
+        self.touched = touched; // keeps its room
+    }
+
+    pub(crate) fn encode_state(&self, sink: &mut crate::exchange::Digester) {
+        sink.add(&self.table);
+    }
+}
