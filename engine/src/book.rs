@@ -89,7 +89,8 @@ impl Book {
     /// Whether an order at this price would trade at once.
     #[must_use]
     pub fn crosses(&self, side: Side, price: Ticks) -> bool {
-        self.best(side.opposite()).is_some_and(|best| side.accepts(price, best))
+        self.best(side.opposite())
+            .is_some_and(|best| side.accepts(price, best))
     }
 
     /// Puts an order at the back of its price.
@@ -108,7 +109,10 @@ impl Book {
         } else {
             orders.at_mut(last).level.next = slot;
         }
-        orders.at_mut(slot).level = Link { prev: last, next: NIL };
+        orders.at_mut(slot).level = Link {
+            prev: last,
+            next: NIL,
+        };
     }
 
     /// Takes lots off a resting order's level, after a fill or a cut.
@@ -132,7 +136,9 @@ impl Book {
         }
         orders.at_mut(slot).level = Link::LOOSE;
         let ladder = self.side_mut(side);
-        let Some(level) = ladder.existing(price) else { return };
+        let Some(level) = ladder.existing(price) else {
+            return;
+        };
         if prev == NIL {
             level.head = next;
         }

@@ -210,7 +210,10 @@ pub struct Tag {
 
 impl Default for Tag {
     fn default() -> Self {
-        Self { length: 0, bytes: [0; limits::TAG_BYTES] }
+        Self {
+            length: 0,
+            bytes: [0; limits::TAG_BYTES],
+        }
     }
 }
 
@@ -219,9 +222,13 @@ impl Tag {
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let mut tag = Self::default();
-        tag.bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        tag.bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
         tag.length = u8::try_from(text.len()).ok()?;
-        text.bytes().all(|byte| (0x20..0x7f).contains(&byte)).then_some(tag)
+        text.bytes()
+            .all(|byte| (0x20..0x7f).contains(&byte))
+            .then_some(tag)
     }
 
     /// The text.

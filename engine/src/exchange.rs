@@ -37,9 +37,7 @@ mod transfers;
 pub(crate) use digest::{Digester, encoding};
 pub use preview::Preview;
 pub use remembered::{ClientIds, FirstResult, RequestIds};
-pub use tables::{
-    Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState,
-};
+pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
 pub use timers::Timer;
 
 /// The whole state of the exchange.
@@ -120,7 +118,11 @@ impl Exchange {
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
         }
         self.tell_changes(out);
-        assert!(self.ledger.is_conserved(), "money is conserved after command {}", self.seq);
+        assert!(
+            self.ledger.is_conserved(),
+            "money is conserved after command {}",
+            self.seq
+        );
         #[cfg(debug_assertions)]
         self.audit_now_and_then();
     }
@@ -235,7 +237,10 @@ impl Exchange {
 
     /// Open orders of an account, in order of entry.
     pub fn orders_of(&self, account: AccountId) -> impl Iterator<Item = &Order> {
-        let list = self.account(account).map(|account| account.orders).unwrap_or_default();
+        let list = self
+            .account(account)
+            .map(|account| account.orders)
+            .unwrap_or_default();
         self.orders.of(list)
     }
 
@@ -291,7 +296,9 @@ impl Exchange {
     }
 
     fn firm_of(&self, account: AccountId) -> FirmId {
-        self.account(account).map(|account| account.firm).unwrap_or_default()
+        self.account(account)
+            .map(|account| account.firm)
+            .unwrap_or_default()
     }
 
     /// Next place in a session's numbering; 0 without a session.
@@ -301,7 +308,12 @@ impl Exchange {
             session.last_event_seq
         });
         let client_seq = if event_seq == 0 { 0 } else { client_seq };
-        Address { account, session, event_seq, client_seq }
+        Address {
+            account,
+            session,
+            event_seq,
+            client_seq,
+        }
     }
 
     /// Tells a commander that its command had no effect.
@@ -316,7 +328,11 @@ impl Exchange {
         order.updated_at = self.at;
         order.updated_seq = self.seq;
         let (account, session) = (order.account, order.session);
-        let client_seq = if session == commander.session { commander.client_seq } else { 0 };
+        let client_seq = if session == commander.session {
+            commander.client_seq
+        } else {
+            0
+        };
         let to = self.address(account, session, client_seq);
         let event = order_event(self.orders.at(slot), to, &news);
         out.push(Event::Order(event));
@@ -325,7 +341,11 @@ impl Exchange {
             && commander.account == account;
         if by_other_session {
             let to = self.address(account, commander.session, commander.client_seq);
-            out.push(Event::Order(OrderEvent { to, copy: true, ..event }));
+            out.push(Event::Order(OrderEvent {
+                to,
+                copy: true,
+                ..event
+            }));
         }
     }
 
@@ -335,7 +355,9 @@ impl Exchange {
         levels.sort_unstable();
         levels.dedup();
         for (id, side, price) in levels.drain(..) {
-            let level = self.books[id.index().unwrap_or(usize::MAX)].level(side, price).copied();
+            let level = self.books[id.index().unwrap_or(usize::MAX)]
+                .level(side, price)
+                .copied();
             let instrument = self.contract_mut(id);
             instrument.public_seq += 1;
             out.push(Event::Level(LevelChange {
@@ -412,11 +434,19 @@ struct News {
 
 impl News {
     fn plain(kind: OrderEventKind) -> Self {
-        Self { kind, problem: None, priority_lost: false, fill: None }
+        Self {
+            kind,
+            problem: None,
+            priority_lost: false,
+            fill: None,
+        }
     }
 
     fn because(kind: OrderEventKind, reason: Reason) -> Self {
-        Self { problem: Some(Problem::new(reason)), ..Self::plain(kind) }
+        Self {
+            problem: Some(Problem::new(reason)),
+            ..Self::plain(kind)
+        }
     }
 }
 
@@ -435,7 +465,11 @@ fn order_event(order: &Order, to: Address, news: &News) -> OrderEvent {
         price: order.price,
         total: order.total,
         filled: order.filled,
-        open: if order.status == OrderStatus::Open { order.open } else { crate::units::Lots(0) },
+        open: if order.status == OrderStatus::Open {
+            order.open
+        } else {
+            crate::units::Lots(0)
+        },
         priority_lost: news.priority_lost,
         priority: order.priority,
         cancel_group: order.terms.cancel_group,

@@ -203,7 +203,11 @@ impl Terms {
         let scale = 10_i128
             .checked_pow(exponent.unsigned_abs())
             .ok_or(Problem::about(Reason::InvalidField, Field::TickSize))?;
-        let (up, down) = if exponent >= 0 { (scale, 1) } else { (1, scale) };
+        let (up, down) = if exponent >= 0 {
+            (scale, 1)
+        } else {
+            (1, scale)
+        };
         let top = i128::from(self.tick_size.mantissa)
             .checked_mul(up)
             .and_then(|top| top.checked_mul(i128::from(self.lot_hashes_per_second)))
@@ -223,13 +227,20 @@ impl Terms {
                 .filter(|part| *part <= crate::limits::ORDER_LOTS)
                 .ok_or(Problem::about(Reason::InvalidField, Field::TickSize))
         };
-        Ok(TickValue { numerator: fit(top)?, denominator: fit(bottom)? })
+        Ok(TickValue {
+            numerator: fit(top)?,
+            denominator: fit(bottom)?,
+        })
     }
 
     /// Lowest and highest price that may be entered around a mark.
     #[must_use]
     pub fn band(&self, mark: Ticks) -> (Ticks, Ticks) {
-        let width = mark.0.abs().saturating_mul(i64::from(self.limits.band_basis_points)) / 10_000;
+        let width = mark
+            .0
+            .abs()
+            .saturating_mul(i64::from(self.limits.band_basis_points))
+            / 10_000;
         (Ticks(mark.0 - width), Ticks(mark.0 + width))
     }
 }
@@ -295,7 +306,11 @@ mod tests {
 
     #[test]
     fn the_tick_values_of_the_wire_contract() {
-        let asset = Asset { symbol: "BTC".into(), decimals: 8, min_withdrawal: 1 };
+        let asset = Asset {
+            symbol: "BTC".into(),
+            decimals: 8,
+            min_withdrawal: 1,
+        };
         let commodity = Commodity {
             symbol: "BTC".into(),
             algorithm: Algorithm::Sha256d,
@@ -310,10 +325,16 @@ mod tests {
             product: "BTC-FWD".into(),
             commodity: CommodityId(1),
             price_asset: AssetId(1),
-            tick_size: Decimal { mantissa: 1, exponent: -8 },
+            tick_size: Decimal {
+                mantissa: 1,
+                exponent: -8,
+            },
             price_unit: "sat per PH/s per day".into(),
             lot_hashes_per_second: 1_000_000_000_000_000,
-            window: Window { start: Nanos(0), end: Nanos(31 * DAY) },
+            window: Window {
+                start: Nanos(0),
+                end: Nanos(31 * DAY),
+            },
             index: IndexId(1),
             last_trade: Nanos(0),
             margin: MarginTerms {
@@ -335,11 +356,26 @@ mod tests {
             reference: Ticks(42_000),
         };
         let month = terms.tick_value(&commodity, &asset);
-        assert_eq!(month, Ok(TickValue { numerator: 31, denominator: 1 }));
+        assert_eq!(
+            month,
+            Ok(TickValue {
+                numerator: 31,
+                denominator: 1
+            })
+        );
         terms.lot_hashes_per_second = 100_000_000_000_000;
-        terms.window = Window { start: Nanos(0), end: Nanos(DAY / 24) };
+        terms.window = Window {
+            start: Nanos(0),
+            end: Nanos(DAY / 24),
+        };
         let hour = terms.tick_value(&commodity, &asset);
-        assert_eq!(hour, Ok(TickValue { numerator: 1, denominator: 240 }));
+        assert_eq!(
+            hour,
+            Ok(TickValue {
+                numerator: 1,
+                denominator: 240
+            })
+        );
         assert_eq!(terms.band(Ticks(42_000)), (Ticks(37_800), Ticks(46_200)));
     }
 }

@@ -100,7 +100,11 @@ impl Ledger {
     /// In- and outflow of an asset.
     #[must_use]
     pub fn flow(&self, asset: AssetId) -> Flow {
-        asset.index().and_then(|column| self.flows.get(column)).copied().unwrap_or_default()
+        asset
+            .index()
+            .and_then(|column| self.flows.get(column))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Postings so far.
@@ -174,7 +178,11 @@ impl Ledger {
         about: About,
     ) -> Minor {
         let fee = rate.of(value);
-        let kind = if fee < Minor::ZERO { PostingKind::Rebate } else { PostingKind::TradeFee };
+        let kind = if fee < Minor::ZERO {
+            PostingKind::Rebate
+        } else {
+            PostingKind::TradeFee
+        };
         self.post(out, (account, asset), -fee, kind, about);
         self.post(out, (house::FEES, asset), fee, kind, about);
         fee
@@ -193,7 +201,9 @@ impl Ledger {
     /// Whether the kept sums agree: cash is what came in less what went out (MONEY-03).
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        self.flows.iter().all(|flow| flow.cash == flow.deposited - flow.withdrawn)
+        self.flows
+            .iter()
+            .all(|flow| flow.cash == flow.deposited - flow.withdrawn)
     }
 
     /// Recounts everything, row by row.

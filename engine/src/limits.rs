@@ -30,6 +30,9 @@ pub const PRICE_TICKS: i64 = 1_000_000_000_000;
 pub const ORDER_LOTS: i64 = 1_000_000_000;
 /// Largest balance movement in minor units: half the supply of satoshi times a thousand still fits.
 pub const MONEY_MINOR: i64 = 1 << 60;
+/// Trades of one incoming order; what is left beyond is cancelled, so that a command's record stays
+/// inside one journal block.
+pub const TRADES_PER_COMMAND: usize = 8_192;
 /// Timers that one tick of the clock runs; more due timers make more ticks.
 pub const TIMERS_PER_TICK: usize = 256;
 /// Longest text of a name, symbol or label, in bytes.
@@ -45,5 +48,8 @@ pub const GRACE_MS: i32 = 600_000;
 /// Shortest and longest cancel timer, in milliseconds.
 pub const CANCEL_TIMER_MS: std::ops::RangeInclusive<i32> = 1_000..=600_000;
 
-const _: () = assert!(ENDED_ORDERS_KEPT * 4 <= ORDERS, "most slots are for orders that live");
+const _: () = assert!(
+    ENDED_ORDERS_KEPT * 4 <= ORDERS,
+    "most slots are for orders that live"
+);
 const _: () = assert!(ORDERS < u32::MAX as usize, "slots are u32 links");

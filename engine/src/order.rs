@@ -74,7 +74,10 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) const LOOSE: Self = Self { prev: NIL, next: NIL };
+    pub(crate) const LOOSE: Self = Self {
+        prev: NIL,
+        next: NIL,
+    };
 }
 
 impl Order {
@@ -94,7 +97,10 @@ pub struct OwnerList {
 
 impl Default for OwnerList {
     fn default() -> Self {
-        Self { head: NIL, tail: NIL }
+        Self {
+            head: NIL,
+            tail: NIL,
+        }
     }
 }
 
@@ -163,7 +169,10 @@ impl Orders {
 
     /// Appends to the account's orders.
     pub(crate) fn own(&mut self, list: &mut OwnerList, slot: u32) {
-        self.slots[slot as usize].owner = Link { prev: list.tail, next: NIL };
+        self.slots[slot as usize].owner = Link {
+            prev: list.tail,
+            next: NIL,
+        };
         match list.tail {
             NIL => list.head = slot,
             tail => self.slots[tail as usize].owner.next = slot,
@@ -191,16 +200,6 @@ impl Orders {
         std::iter::from_fn(move || {
             let order = self.slots.get(slot as usize)?;
             slot = order.owner.next;
-            Some(order)
-        })
-    }
-
-    /// Open orders of an account, newest first.
-    pub(crate) fn of_newest_first(&self, list: OwnerList) -> impl Iterator<Item = &Order> {
-        let mut slot = list.tail;
-        std::iter::from_fn(move || {
-            let order = self.slots.get(slot as usize)?;
-            slot = order.owner.prev;
             Some(order)
         })
     }

@@ -72,7 +72,11 @@ impl Position {
     pub(crate) fn trade(&mut self, side: Side, price: Ticks, lots: Lots) {
         let signed = side.signed(lots);
         let closes = self.net.0.signum() * signed.0.signum() < 0;
-        let closed = if closes { self.net.0.abs().min(lots.0) } else { 0 };
+        let closed = if closes {
+            self.net.0.abs().min(lots.0)
+        } else {
+            0
+        };
         if closed > 0 {
             let held = i128::from(self.net.0.abs());
             let removed = if i128::from(closed) == held {
@@ -91,8 +95,16 @@ impl Position {
     /// Counts an order's lots in (or out, if negative), with their hold.
     pub(crate) fn count_open(&mut self, side: Side, reduce_only: bool, lots: Lots, hold: Minor) {
         let (open, reduce, holds) = match side {
-            Side::Buy => (&mut self.open_buy, &mut self.reduce_buy, &mut self.buy_holds),
-            Side::Sell => (&mut self.open_sell, &mut self.reduce_sell, &mut self.sell_holds),
+            Side::Buy => (
+                &mut self.open_buy,
+                &mut self.reduce_buy,
+                &mut self.buy_holds,
+            ),
+            Side::Sell => (
+                &mut self.open_sell,
+                &mut self.reduce_sell,
+                &mut self.sell_holds,
+            ),
         };
         *open += lots;
         *holds += hold;
@@ -135,7 +147,9 @@ impl Position {
             Kind::SpotBlock => Minor::ZERO,
             Kind::Forward => {
                 let at_mark = instrument.mark.times(self.net);
-                instrument.tick_value.money(self.realised + at_mark - self.cost)
+                instrument
+                    .tick_value
+                    .money(self.realised + at_mark - self.cost)
             }
         }
     }
@@ -143,7 +157,9 @@ impl Position {
     /// Result of the open lots alone, at the mark.
     #[must_use]
     pub fn unrealised_at(&self, instrument: &Instrument) -> Minor {
-        instrument.tick_value.money(instrument.mark.times(self.net) - self.cost)
+        instrument
+            .tick_value
+            .money(instrument.mark.times(self.net) - self.cost)
     }
 
     /// Result of closed lots and settled marks.
@@ -220,13 +236,16 @@ impl Positions {
 
     fn place(&self, account: AccountId, instrument: InstrumentId) -> Option<u32> {
         let row = self.by_account.get(account.index()?)?;
-        row.get(instrument.index()?).copied().filter(|place| *place != NONE)
+        row.get(instrument.index()?)
+            .copied()
+            .filter(|place| *place != NONE)
     }
 
     /// The position, if there ever was one.
     #[must_use]
     pub fn get(&self, account: AccountId, instrument: InstrumentId) -> Option<&Position> {
-        self.place(account, instrument).map(|place| &self.table[place as usize])
+        self.place(account, instrument)
+            .map(|place| &self.table[place as usize])
     }
 
     /// The position, or an empty one that is not stored.
@@ -269,8 +288,13 @@ impl Positions {
 
     /// Positions in a contract, in order of first use.
     pub fn in_instrument(&self, instrument: InstrumentId) -> impl Iterator<Item = &Position> {
-        let column = instrument.index().and_then(|column| self.by_instrument.get(column));
-        column.into_iter().flatten().map(|place| &self.table[*place as usize])
+        let column = instrument
+            .index()
+            .and_then(|column| self.by_instrument.get(column));
+        column
+            .into_iter()
+            .flatten()
+            .map(|place| &self.table[*place as usize])
     }
 
     /// Tells each position changed since the last call, in order of first change.

@@ -9,7 +9,10 @@ use bincode::{Decode, Encode};
 /// Why something was refused, or why the exchange changed an order by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[repr(u16)]
-#[allow(missing_docs, reason = "documented one by one in hashpit/common/v1/common.proto")]
+#[allow(
+    missing_docs,
+    reason = "documented one by one in hashpit/common/v1/common.proto"
+)]
 pub enum Reason {
     ClientSeqGap = 1,
     DuplicateClientOrderId = 2,
@@ -188,18 +191,33 @@ impl Problem {
     /// A refusal without numbers.
     #[must_use]
     pub fn new(reason: Reason) -> Self {
-        Self { reason, field: Field::None, limit: 0, actual: 0 }
+        Self {
+            reason,
+            field: Field::None,
+            limit: 0,
+            actual: 0,
+        }
     }
 
     /// About this field.
     #[must_use]
     pub fn about(reason: Reason, field: Field) -> Self {
-        Self { reason, field, limit: 0, actual: 0 }
+        Self {
+            reason,
+            field,
+            limit: 0,
+            actual: 0,
+        }
     }
 
     /// About this field, with the limit and what was seen.
     #[must_use]
     pub fn limit(reason: Reason, field: Field, limit: i64, actual: i64) -> Self {
-        Self { reason, field, limit, actual }
+        Self {
+            reason,
+            field,
+            limit,
+            actual,
+        }
     }
 }

@@ -132,7 +132,10 @@ pub fn decode(mut payload: &[u8], count: u32) -> Result<Vec<Record>, String> {
         records.push(record);
     }
     if !payload.is_empty() {
-        return Err(format!("{} bytes after the last of {count} records", payload.len()));
+        return Err(format!(
+            "{} bytes after the last of {count} records",
+            payload.len()
+        ));
     }
     Ok(records)
 }

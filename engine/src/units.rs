@@ -213,7 +213,11 @@ impl Minor {
 /// Division rounded half to even; the divisor must not be zero.
 #[must_use]
 pub fn div_half_even(top: i128, bottom: i128) -> i128 {
-    let (top, bottom) = if bottom < 0 { (-top, -bottom) } else { (top, bottom) };
+    let (top, bottom) = if bottom < 0 {
+        (-top, -bottom)
+    } else {
+        (top, bottom)
+    };
     let floor = top.div_euclid(bottom);
     let twice = top.rem_euclid(bottom) * 2;
     match twice.cmp(&bottom) {
@@ -241,7 +245,14 @@ mod tests {
 
     #[test]
     fn half_goes_to_the_even_neighbour() {
-        let cases = [(5, 2, 2), (7, 2, 4), (-5, 2, -2), (-7, 2, -4), (1, 3, 0), (2, 3, 1)];
+        let cases = [
+            (5, 2, 2),
+            (7, 2, 4),
+            (-5, 2, -2),
+            (-7, 2, -4),
+            (1, 3, 0),
+            (2, 3, 1),
+        ];
         for (top, bottom, want) in cases {
             assert_eq!(div_half_even(top, bottom), want, "{top}/{bottom}");
         }
@@ -250,7 +261,10 @@ mod tests {
     #[test]
     fn an_hour_block_of_a_tenth_petahash_costs_188_sat() {
         // domain.md test n: 45,001 sat per PH/s and day, 0.1 PH/s, one hour = 187.504.
-        let hour = TickValue { numerator: 1, denominator: 240 };
+        let hour = TickValue {
+            numerator: 1,
+            denominator: 240,
+        };
         assert_eq!(hour.money(Ticks(45_001).times(Lots(1))), Minor(188));
         assert_eq!(hour.lot_up(Ticks(45_001)), Minor(188));
     }
@@ -258,16 +272,28 @@ mod tests {
     #[test]
     fn margin_of_the_worked_example() {
         // domain.md T-MAR, with the mark in whole ticks as contracts carry it.
-        let month = TickValue { numerator: 31, denominator: 1 };
+        let month = TickValue {
+            numerator: 31,
+            denominator: 1,
+        };
         let lot = month.lot_share_up(Ticks(42_636), Ppm(180_000));
         assert_eq!(lot, Minor(237_909));
-        assert_eq!(month.money(Ticks(42_000).times(Lots(50))), Minor(65_100_000));
+        assert_eq!(
+            month.money(Ticks(42_000).times(Lots(50))),
+            Minor(65_100_000)
+        );
     }
 
     #[test]
     fn a_decimal_divides_by_a_tick() {
-        let value = Decimal { mantissa: 42_635_721, exponent: -11 };
-        let tick = Decimal { mantissa: 1, exponent: -8 };
+        let value = Decimal {
+            mantissa: 42_635_721,
+            exponent: -11,
+        };
+        let tick = Decimal {
+            mantissa: 1,
+            exponent: -8,
+        };
         assert_eq!(value.ratio(tick), Some(42_636));
         assert_eq!(value.ratio(Decimal::default()), None);
     }

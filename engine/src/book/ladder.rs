@@ -32,7 +32,12 @@ pub struct Level {
 }
 
 impl Level {
-    pub(super) const EMPTY: Self = Self { head: NIL, tail: NIL, orders: 0, lots: 0 };
+    pub(super) const EMPTY: Self = Self {
+        head: NIL,
+        tail: NIL,
+        orders: 0,
+        lots: 0,
+    };
 }
 
 /// Price levels of one side.
@@ -118,17 +123,28 @@ impl Ladder {
     /// Lowest price at or above.
     pub(super) fn at_or_above(&self, price: Ticks) -> Option<Ticks> {
         let offset = price.0.saturating_sub(self.base).max(0);
-        let near = usize::try_from(offset).ok().and_then(|place| self.row_above(place));
-        let far = self.far.range(price.0..).next().map(|(price, _)| Ticks(*price));
+        let near = usize::try_from(offset)
+            .ok()
+            .and_then(|place| self.row_above(place));
+        let far = self
+            .far
+            .range(price.0..)
+            .next()
+            .map(|(price, _)| Ticks(*price));
         [near, far].into_iter().flatten().min()
     }
 
     /// Highest price at or below.
     pub(super) fn at_or_below(&self, price: Ticks) -> Option<Ticks> {
         let offset = price.0.saturating_sub(self.base);
-        let near =
-            usize::try_from(offset).ok().and_then(|place| self.row_below(place.min(ROW - 1)));
-        let far = self.far.range(..=price.0).next_back().map(|(price, _)| Ticks(*price));
+        let near = usize::try_from(offset)
+            .ok()
+            .and_then(|place| self.row_below(place.min(ROW - 1)));
+        let far = self
+            .far
+            .range(..=price.0)
+            .next_back()
+            .map(|(price, _)| Ticks(*price));
         [near, far].into_iter().flatten().max()
     }
 
@@ -168,7 +184,9 @@ impl Ladder {
             let bits = self.words[group] & mask;
             if bits != 0 {
                 let word = group * 64 + 63 - bits.leading_zeros() as usize;
-                return Some(self.price(word * 64 + 63 - self.ticks[word].leading_zeros() as usize));
+                return Some(
+                    self.price(word * 64 + 63 - self.ticks[word].leading_zeros() as usize),
+                );
             }
             group = group.checked_sub(1)?;
             mask = u64::MAX;
@@ -187,7 +205,9 @@ mod tests {
         let mut plain = std::collections::BTreeSet::new();
         let mut seed = 7_u64;
         let mut next = move || {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             seed >> 33
         };
         for step in 0..20_000 {
@@ -202,8 +222,16 @@ mod tests {
             let probe = 100_000 + (next() % spread) as i64 - (spread / 2) as i64;
             let above = plain.range(probe..).next().map(|price| Ticks(*price));
             let below = plain.range(..=probe).next_back().map(|price| Ticks(*price));
-            assert_eq!(ladder.at_or_above(Ticks(probe)), above, "step {step} above {probe}");
-            assert_eq!(ladder.at_or_below(Ticks(probe)), below, "step {step} below {probe}");
+            assert_eq!(
+                ladder.at_or_above(Ticks(probe)),
+                above,
+                "step {step} above {probe}"
+            );
+            assert_eq!(
+                ladder.at_or_below(Ticks(probe)),
+                below,
+                "step {step} below {probe}"
+            );
             assert_eq!(ladder.is_empty(), plain.is_empty());
         }
     }

@@ -1,10 +1,6 @@
 //! The operator's commands: reference data, accounts, keys, trading states. Idempotent by request id.
 
-use super::{
-    Account, Exchange, Firm, IndexState, Key,
-    remembered::fingerprint,
-    timers::Timer,
-};
+use super::{Account, Exchange, Firm, IndexState, Key, remembered::fingerprint, timers::Timer};
 use crate::{
     command::{
         AccountKind, AccountStatus, Command, NewAccount, NewFirm, NewKey, Request, RevokeKey,
@@ -12,9 +8,7 @@ use crate::{
     },
     event::{Address, Done, Event, Refused, StatisticsChange},
     ids::{AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId, ProductId, house},
-    instrument::{
-        Asset, Commodity, Index, Instrument, Statistics, Terms, TradingState,
-    },
+    instrument::{Asset, Commodity, Index, Instrument, Statistics, Terms, TradingState},
     limits,
     order::OwnerList,
     reason::{Field, Problem, Reason},
@@ -24,7 +18,12 @@ use crate::{
 type Outcome = Result<Done, Problem>;
 
 fn made(object: u32) -> Done {
-    Done { object: u64::from(object), count: 1, cancelled: 0, first_seq: 0 }
+    Done {
+        object: u64::from(object),
+        count: 1,
+        cancelled: 0,
+        first_seq: 0,
+    }
 }
 
 fn check_name(name: &str, field: Field) -> Result<(), Problem> {
@@ -33,7 +32,12 @@ fn check_name(name: &str, field: Field) -> Result<(), Problem> {
         return Ok(());
     }
     let wide = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
-    Err(Problem::limit(Reason::InvalidField, field, wide(limit), wide(actual)))
+    Err(Problem::limit(
+        Reason::InvalidField,
+        field,
+        wide(limit),
+        wide(actual),
+    ))
 }
 
 fn check_room(used: usize, limit: usize) -> Result<(), Problem> {
@@ -41,7 +45,12 @@ fn check_room(used: usize, limit: usize) -> Result<(), Problem> {
         return Ok(());
     }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Err(Problem::limit(Reason::TooManyItems, Field::None, limit, limit + 1))
+    Err(Problem::limit(
+        Reason::TooManyItems,
+        Field::None,
+        limit,
+        limit + 1,
+    ))
 }
 
 impl Exchange {
@@ -140,7 +149,10 @@ impl Exchange {
                 out.push(Event::Done(first));
             } else {
                 let problem = Problem::about(Reason::RequestIdConflict, Field::Request);
-                out.push(Event::Refused(Refused { to: Address::default(), problem }));
+                out.push(Event::Refused(Refused {
+                    to: Address::default(),
+                    problem,
+                }));
             }
             return;
         }
@@ -148,12 +160,19 @@ impl Exchange {
             Ok(done) => {
                 out.push(Event::Done(done));
                 if request.id != 0 {
-                    let first = Done { first_seq: self.seq, ..done };
-                    self.requests.remember(&request.key_id, request.id, print, first);
+                    let first = Done {
+                        first_seq: self.seq,
+                        ..done
+                    };
+                    self.requests
+                        .remember(&request.key_id, request.id, print, first);
                 }
             }
             Err(problem) => {
-                out.push(Event::Refused(Refused { to: Address::default(), problem }));
+                out.push(Event::Refused(Refused {
+                    to: Address::default(),
+                    problem,
+                }));
             }
         }
     }
@@ -179,7 +198,11 @@ impl Exchange {
         if commodity.rate_unit_hashes_per_second <= 0 {
             return Err(Problem::about(Reason::InvalidField, Field::Lot));
         }
-        if self.commodities.iter().any(|known| known.symbol == commodity.symbol) {
+        if self
+            .commodities
+            .iter()
+            .any(|known| known.symbol == commodity.symbol)
+        {
             return Err(Problem::about(Reason::AlreadyExists, Field::Symbol));
         }
         self.commodities.push(commodity.clone());
@@ -190,13 +213,21 @@ impl Exchange {
     fn create_index(&mut self, index: &Index, _: &mut Vec<Event>) -> Outcome {
         check_name(&index.name, Field::Name)?;
         check_room(self.indexes.len(), limits::REFERENCE_ROWS)?;
-        if index.commodity.index().is_none_or(|at| at >= self.commodities.len()) {
+        if index
+            .commodity
+            .index()
+            .is_none_or(|at| at >= self.commodities.len())
+        {
             return Err(Problem::about(Reason::NotFound, Field::Commodity));
         }
         if index.quote.index().is_none_or(|at| at >= self.assets.len()) {
             return Err(Problem::about(Reason::NotFound, Field::Asset));
         }
-        if self.indexes.iter().any(|known| known.details.name == index.name) {
+        if self
+            .indexes
+            .iter()
+            .any(|known| known.details.name == index.name)
+        {
             return Err(Problem::about(Reason::AlreadyExists, Field::Name));
         }
         self.indexes.push(IndexState {
@@ -212,11 +243,18 @@ impl Exchange {
     fn create_firm(&mut self, firm: &NewFirm, _: &mut Vec<Event>) -> Outcome {
         check_name(&firm.code, Field::Firm)?;
         check_room(self.firms.len(), limits::REFERENCE_ROWS)?;
-        if self.firms.iter().any(|known| known.details.code == firm.code) {
+        if self
+            .firms
+            .iter()
+            .any(|known| known.details.code == firm.code)
+        {
             return Err(Problem::about(Reason::AlreadyExists, Field::Firm));
         }
         let id = FirmId::nth(self.firms.len());
-        self.firms.push(Firm { id, details: firm.clone() });
+        self.firms.push(Firm {
+            id,
+            details: firm.clone(),
+        });
         Ok(made(id.0))
     }
 
@@ -248,8 +286,14 @@ impl Exchange {
             cancelled = self.cancel_slots(slots, reason, &nobody, out);
         }
         let empty = self.orders_of(set.account).next().is_none()
-            && self.positions.of(set.account).all(|p| p.net.0 == 0 && p.owed.0 == 0)
-            && self.ledger.balances(set.account).all(|(_, b)| b.cash.0 == 0 && b.held.0 == 0);
+            && self
+                .positions
+                .of(set.account)
+                .all(|p| p.net.0 == 0 && p.owed.0 == 0)
+            && self
+                .ledger
+                .balances(set.account)
+                .all(|(_, b)| b.cash.0 == 0 && b.held.0 == 0);
         if set.status == AccountStatus::Closed && !empty {
             return Err(Problem::about(Reason::IllegalTransition, Field::Account));
         }
@@ -257,7 +301,10 @@ impl Exchange {
             account.status = set.status;
         }
         out.push(Event::Access(set.account));
-        Ok(Done { cancelled, ..made(set.account.0) })
+        Ok(Done {
+            cancelled,
+            ..made(set.account.0)
+        })
     }
 
     fn create_key(&mut self, key: &NewKey, out: &mut Vec<Event>) -> Outcome {
@@ -266,29 +313,46 @@ impl Exchange {
         if key.firm.index().is_none_or(|at| at >= self.firms.len()) {
             return Err(Problem::about(Reason::NotFound, Field::Firm));
         }
-        if self.keys.iter().any(|known| known.details.key_id == key.key_id) {
+        if self
+            .keys
+            .iter()
+            .any(|known| known.details.key_id == key.key_id)
+        {
             return Err(Problem::about(Reason::AlreadyExists, Field::Key));
         }
         for account in &key.accounts {
-            if self.account(*account).is_none_or(|account| account.firm != key.firm) {
+            if self
+                .account(*account)
+                .is_none_or(|account| account.firm != key.firm)
+            {
                 let actual = i64::from(account.0);
                 return Err(Problem::limit(Reason::NotFound, Field::Account, 0, actual));
             }
         }
-        self.keys.push(Key { details: key.clone(), revoked: false });
+        self.keys.push(Key {
+            details: key.clone(),
+            revoked: false,
+        });
         out.push(Event::Access(AccountId::NONE));
         Ok(made(u32::try_from(self.keys.len()).unwrap_or(u32::MAX)))
     }
 
     fn revoke_key(&mut self, revoke: &RevokeKey, out: &mut Vec<Event>) -> Outcome {
-        let key = self.keys.iter_mut().find(|key| key.details.key_id == revoke.key_id);
-        key.ok_or(Problem::about(Reason::NotFound, Field::Key))?.revoked = true;
+        let key = self
+            .keys
+            .iter_mut()
+            .find(|key| key.details.key_id == revoke.key_id);
+        key.ok_or(Problem::about(Reason::NotFound, Field::Key))?
+            .revoked = true;
         let mut cancelled = 0;
         if revoke.cancel_open_orders {
             cancelled = self.cancel_of_key(&revoke.key_id, out);
         }
         out.push(Event::Access(AccountId::NONE));
-        Ok(Done { cancelled, ..made(0) })
+        Ok(Done {
+            cancelled,
+            ..made(0)
+        })
     }
 
     fn create_instrument(&mut self, terms: &Terms, out: &mut Vec<Event>) -> Outcome {
@@ -301,7 +365,9 @@ impl Exchange {
         }
         let index = terms.index.index().and_then(|at| self.indexes.get(at));
         let value = index.and_then(|index| index.value);
-        let mark = value.and_then(|value| value.ratio(terms.tick_size)).map(|t| Ticks(t.max(1)));
+        let mark = value
+            .and_then(|value| value.ratio(terms.tick_size))
+            .map(|t| Ticks(t.max(1)));
         let id = InstrumentId::nth(self.instruments.len());
         self.reference_version += 1;
         let mark = mark.unwrap_or(terms.reference);
@@ -333,18 +399,22 @@ impl Exchange {
     }
 
     /// Whether terms make a contract; answers with its tick value.
-    pub(super) fn check_terms(
-        &self,
-        terms: &Terms,
-    ) -> Result<crate::units::TickValue, Problem> {
+    pub(super) fn check_terms(&self, terms: &Terms) -> Result<crate::units::TickValue, Problem> {
         let invalid = |field| Err(Problem::about(Reason::InvalidField, field));
         check_name(&terms.symbol, Field::Symbol)?;
         check_name(&terms.product, Field::Product)?;
-        if self.instruments.iter().any(|known| known.terms.symbol == terms.symbol) {
+        if self
+            .instruments
+            .iter()
+            .any(|known| known.terms.symbol == terms.symbol)
+        {
             return Err(Problem::about(Reason::AlreadyExists, Field::Symbol));
         }
         let not_found = |field| Problem::about(Reason::NotFound, field);
-        let commodity = terms.commodity.index().and_then(|at| self.commodities.get(at));
+        let commodity = terms
+            .commodity
+            .index()
+            .and_then(|at| self.commodities.get(at));
         let commodity = commodity.ok_or(not_found(Field::Commodity))?;
         let asset = terms.price_asset.index().and_then(|at| self.assets.get(at));
         let asset = asset.ok_or(not_found(Field::Asset))?;
@@ -361,8 +431,8 @@ impl Exchange {
         }
         let tick_value = terms.tick_value(commodity, asset)?;
         let entry = &terms.limits;
-        let lots_fit = (1..=entry.max_lots).contains(&entry.min_lots)
-            && entry.max_lots <= limits::ORDER_LOTS;
+        let lots_fit =
+            (1..=entry.max_lots).contains(&entry.min_lots) && entry.max_lots <= limits::ORDER_LOTS;
         let counts_fit = entry.max_open_orders > 0
             && (1..=limits::MONEY_MINOR).contains(&entry.max_notional)
             && (0..=limits::ORDER_LOTS).contains(&entry.position_limit);
@@ -379,7 +449,10 @@ impl Exchange {
             margin.maintenance_of_initial,
             margin.delivery_bond,
         ];
-        if shares.iter().any(|share| !(0..=10_000_000).contains(&share.0)) {
+        if shares
+            .iter()
+            .any(|share| !(0..=10_000_000).contains(&share.0))
+        {
             return invalid(Field::Margin);
         }
         let fees = [terms.maker_fee.0, terms.taker_fee.0];
@@ -392,7 +465,12 @@ impl Exchange {
         let forward = terms.kind == crate::instrument::Kind::Forward;
         if forward && margin.initial_buy.0.min(margin.initial_sell.0) < band {
             let least = i64::from(margin.initial_buy.0.min(margin.initial_sell.0));
-            return Err(Problem::limit(Reason::InvalidField, Field::Margin, band.into(), least));
+            return Err(Problem::limit(
+                Reason::InvalidField,
+                Field::Margin,
+                band.into(),
+                least,
+            ));
         }
         if !(1..=limits::PRICE_TICKS / 16).contains(&terms.reference.0) {
             return invalid(Field::Price);
@@ -435,6 +513,10 @@ impl Exchange {
                 cancelled += self.cancel_book(id, set.reason, out);
             }
         }
-        Ok(Done { count, cancelled, ..made(0) })
+        Ok(Done {
+            count,
+            cancelled,
+            ..made(0)
+        })
     }
 }

@@ -53,7 +53,10 @@ impl Exchange {
             _ => Reason::SessionFenced,
         };
         // Not numbered: it belongs to no present login, or was answered before.
-        let nobody = Origin { session: crate::ids::SessionId::NONE, ..*origin };
+        let nobody = Origin {
+            session: crate::ids::SessionId::NONE,
+            ..*origin
+        };
         self.refuse(&nobody, Problem::about(shut, Field::Session), out);
         Door::Shut
     }
@@ -62,7 +65,12 @@ impl Exchange {
     pub(super) fn check_deadline(&self, origin: &Origin) -> Result<(), Problem> {
         if origin.deadline.0 != 0 && origin.deadline < self.at {
             let (limit, actual) = (origin.deadline.0, self.at.0);
-            return Err(Problem::limit(Reason::DeadlinePassed, Field::None, limit, actual));
+            return Err(Problem::limit(
+                Reason::DeadlinePassed,
+                Field::None,
+                limit,
+                actual,
+            ));
         }
         Ok(())
     }
@@ -73,7 +81,10 @@ impl Exchange {
         if account.is_some_and(|account| account.blocked) {
             return Err(Problem::new(Reason::KillSwitchAccount));
         }
-        if self.session(origin.session).is_some_and(|session| session.blocked) {
+        if self
+            .session(origin.session)
+            .is_some_and(|session| session.blocked)
+        {
             return Err(Problem::new(Reason::KillSwitchSession));
         }
         match account.map(|account| account.status) {
@@ -101,10 +112,16 @@ impl Exchange {
         let quiet = !immediate && !market;
         self.check_state(contract, order.side, price, quiet, order.post_only)?;
         if market && !immediate {
-            return Err(Problem::about(Reason::UnsupportedCombination, Field::TimeInForce));
+            return Err(Problem::about(
+                Reason::UnsupportedCombination,
+                Field::TimeInForce,
+            ));
         }
         if order.post_only != PostOnly::No && !quiet {
-            return Err(Problem::about(Reason::UnsupportedCombination, Field::PostOnly));
+            return Err(Problem::about(
+                Reason::UnsupportedCombination,
+                Field::PostOnly,
+            ));
         }
         let expire = self.expiry(order.time_in_force)?;
         check_price_range(price)?;
@@ -115,14 +132,24 @@ impl Exchange {
         let most = contract.terms.limits.max_open_orders;
         if i64::from(position.orders) >= i64::from(most) || !self.orders.has_room() {
             let actual = i64::from(position.orders);
-            return Err(Problem::limit(Reason::OpenOrderLimit, Field::None, most.into(), actual));
+            return Err(Problem::limit(
+                Reason::OpenOrderLimit,
+                Field::None,
+                most.into(),
+                actual,
+            ));
         }
         let mut lots = order.lots;
         if order.reduce_only {
             let allowed = position.closable(order.side) - position.reducing(order.side);
             if allowed <= Lots::ZERO {
                 let reason = Reason::ReduceOnlyWouldIncrease;
-                return Err(Problem::limit(reason, Field::ReduceOnly, allowed.0.max(0), lots.0));
+                return Err(Problem::limit(
+                    reason,
+                    Field::ReduceOnly,
+                    allowed.0.max(0),
+                    lots.0,
+                ));
             }
             lots = lots.min(allowed);
         }
@@ -131,19 +158,29 @@ impl Exchange {
         let mut after = position;
         after.count_open(order.side, order.reduce_only, lots, hold_lot.for_lots(lots));
         self.check_money(contract, &position, &after)?;
-        let (price, slid) =
-            self.settle_post_only(contract, order.side, price, order.post_only)?;
+        let (price, slid) = self.settle_post_only(contract, order.side, price, order.post_only)?;
         let hold_lot = if slid {
             self.hold_lot(origin.account, contract, order.side, price)
         } else {
             hold_lot
         };
-        let admitted = Admitted { price, lots, slid, hold_lot, expire };
+        let admitted = Admitted {
+            price,
+            lots,
+            slid,
+            hold_lot,
+            expire,
+        };
         if order.time_in_force == TimeInForce::Fok && !self.fillable(place, &admitted) {
             return Err(Problem::about(Reason::FokNotFillable, Field::Quantity));
         }
         if market && !self.crosses(order.instrument, order.side, price) {
-            return Err(Problem::limit(Reason::NoLiquidity, Field::Price, price.0, 0));
+            return Err(Problem::limit(
+                Reason::NoLiquidity,
+                Field::Price,
+                price.0,
+                0,
+            ));
         }
         Ok(admitted)
     }
@@ -169,7 +206,12 @@ impl Exchange {
             return Ok(());
         }
         let reason = Reason::InstrumentNotTrading;
-        Err(Problem::limit(reason, Field::Instrument, 0, contract.state.number()))
+        Err(Problem::limit(
+            reason,
+            Field::Instrument,
+            0,
+            contract.state.number(),
+        ))
     }
 
     fn expiry(&self, time_in_force: TimeInForce) -> Result<Nanos, Problem> {
@@ -191,7 +233,8 @@ impl Exchange {
 
     /// Whether an order at this price would trade at once.
     pub(super) fn crosses(&self, instrument: InstrumentId, side: Side, price: Ticks) -> bool {
-        self.book(instrument).is_some_and(|book| book.crosses(side, price))
+        self.book(instrument)
+            .is_some_and(|book| book.crosses(side, price))
     }
 
     /// Money per open lot (MONEY-07).
@@ -202,7 +245,9 @@ impl Exchange {
         side: Side,
         price: Ticks,
     ) -> Minor {
-        let fee = self.account(account).map_or(Ppm(0), |account| worst_fee(account, contract));
+        let fee = self
+            .account(account)
+            .map_or(Ppm(0), |account| worst_fee(account, contract));
         hold_of_one_lot(contract, side, price, fee)
     }
 
@@ -223,7 +268,12 @@ impl Exchange {
             Kind::SpotBlock => Reason::InsufficientBalance,
             Kind::Forward => Reason::InsufficientMargin,
         };
-        Err(Problem::limit(reason, Field::Quantity, available.0, needed.0))
+        Err(Problem::limit(
+            reason,
+            Field::Quantity,
+            available.0,
+            needed.0,
+        ))
     }
 
     /// Rank 16: the price a post-only order works at.
@@ -234,7 +284,9 @@ impl Exchange {
         price: Ticks,
         post_only: PostOnly,
     ) -> Result<(Ticks, bool), Problem> {
-        let touch = self.book(contract.id).and_then(|book| book.best(side.opposite()));
+        let touch = self
+            .book(contract.id)
+            .and_then(|book| book.best(side.opposite()));
         let Some(touch) = touch.filter(|touch| side.accepts(price, *touch)) else {
             return Ok((price, false));
         };
@@ -258,10 +310,15 @@ impl Exchange {
     /// Whether everything can fill at once (ORDER-05).
     fn fillable(&self, place: &Place, admitted: &Admitted) -> bool {
         let order = &place.order;
-        let Some(book) = self.book(order.instrument) else { return false };
+        let Some(book) = self.book(order.instrument) else {
+            return false;
+        };
         let side = order.side.opposite();
         let mut wanted = admitted.lots.0;
-        for slot in book.queue(side, &self.orders) {
+        for slot in book
+            .queue(side, &self.orders)
+            .take(limits::TRADES_PER_COMMAND)
+        {
             let resting = self.orders.at(slot);
             if wanted <= 0 || !order.side.accepts(admitted.price, resting.price) {
                 break;
@@ -310,17 +367,30 @@ pub(super) fn check_price_range(price: Ticks) -> Result<(), Problem> {
         return Ok(());
     }
     let limit = if price.0 < 1 { 1 } else { limits::PRICE_TICKS };
-    Err(Problem::limit(Reason::InvalidField, Field::Price, limit, price.0))
+    Err(Problem::limit(
+        Reason::InvalidField,
+        Field::Price,
+        limit,
+        price.0,
+    ))
 }
 
 /// Rank 9.
 pub(super) fn check_quantity(contract: &Instrument, lots: Lots) -> Result<(), Problem> {
-    let (least, most) = (contract.terms.limits.min_lots, contract.terms.limits.max_lots);
+    let (least, most) = (
+        contract.terms.limits.min_lots,
+        contract.terms.limits.max_lots,
+    );
     if (least..=most).contains(&lots.0) {
         return Ok(());
     }
     let limit = if lots.0 < least { least } else { most };
-    Err(Problem::limit(Reason::QuantityOutOfRange, Field::Quantity, limit, lots.0))
+    Err(Problem::limit(
+        Reason::QuantityOutOfRange,
+        Field::Quantity,
+        limit,
+        lots.0,
+    ))
 }
 
 /// Rank 10.
@@ -330,7 +400,12 @@ pub(super) fn check_band(contract: &Instrument, price: Ticks) -> Result<(), Prob
         return Ok(());
     }
     let limit = if price < low { low } else { high };
-    Err(Problem::limit(Reason::PriceOutsideBand, Field::Price, limit.0, price.0))
+    Err(Problem::limit(
+        Reason::PriceOutsideBand,
+        Field::Price,
+        limit.0,
+        price.0,
+    ))
 }
 
 /// Rank 11.
@@ -341,11 +416,20 @@ pub(super) fn check_notional(
 ) -> Result<(), Problem> {
     let most = contract.terms.limits.max_notional;
     let fits = contract.tick_value.fits(price, lots);
-    let value = if fits { contract.tick_value.money(price.times(lots)).0 } else { i64::MAX };
+    let value = if fits {
+        contract.tick_value.money(price.times(lots)).0
+    } else {
+        i64::MAX
+    };
     if value <= most {
         return Ok(());
     }
-    Err(Problem::limit(Reason::NotionalTooLarge, Field::Quantity, most, value))
+    Err(Problem::limit(
+        Reason::NotionalTooLarge,
+        Field::Quantity,
+        most,
+        value,
+    ))
 }
 
 /// Rank 14.
@@ -360,5 +444,10 @@ pub(super) fn check_position_limit(
     if most == 0 || worst.0 <= most {
         return Ok(());
     }
-    Err(Problem::limit(Reason::PositionLimit, Field::Quantity, most, worst.0))
+    Err(Problem::limit(
+        Reason::PositionLimit,
+        Field::Quantity,
+        most,
+        worst.0,
+    ))
 }

@@ -12,9 +12,7 @@ use crate::{
         Cancel, MassCancel, Origin, PostOnly, Pricing, Replace, Selection, SetCancelTimer,
         SetOrderEntry, Target, TimeInForce,
     },
-    event::{
-        CancelTimerSet, Event, MassCancelled, OrderEvent, OrderEventKind, OrderStatus,
-    },
+    event::{CancelTimerSet, Event, MassCancelled, OrderEvent, OrderEventKind, OrderStatus},
     ids::{AccountId, InstrumentId, OrderId},
     limits,
     order::Order,
@@ -56,12 +54,10 @@ impl Exchange {
         }
         match order.status {
             OrderStatus::Open => Ok(order),
-            OrderStatus::Filled => {
-                Err(Problem::about(Reason::TooLateAlreadyFilled, Field::Target))
-            }
-            OrderStatus::Cancelled | OrderStatus::Expired | OrderStatus::Rejected => {
-                Err(Problem::about(Reason::TooLateAlreadyCancelled, Field::Target))
-            }
+            OrderStatus::Filled => Err(Problem::about(Reason::TooLateAlreadyFilled, Field::Target)),
+            OrderStatus::Cancelled | OrderStatus::Expired | OrderStatus::Rejected => Err(
+                Problem::about(Reason::TooLateAlreadyCancelled, Field::Target),
+            ),
         }
     }
 
@@ -71,7 +67,9 @@ impl Exchange {
             return;
         }
         let origin = &replace.origin;
-        let decided = self.check_deadline(origin).and_then(|()| self.decide_replace(replace));
+        let decided = self
+            .check_deadline(origin)
+            .and_then(|()| self.decide_replace(replace));
         match decided {
             Err(problem) => {
                 let kind = OrderEventKind::ReplaceRejected;
@@ -89,7 +87,9 @@ impl Exchange {
     ) -> Result<(u32, Option<Change>), Problem> {
         let origin = &replace.origin;
         let found = self.find(origin.account, replace.target, replace.instrument);
-        let pure_decrease = found.as_ref().is_ok_and(|order| only_decreases(order, replace));
+        let pure_decrease = found
+            .as_ref()
+            .is_ok_and(|order| only_decreases(order, replace));
         if !pure_decrease {
             let reducing = found.as_ref().is_ok_and(|order| order.terms.reduce_only);
             self.check_trader(origin, reducing)?;
@@ -103,7 +103,11 @@ impl Exchange {
         let loses_priority = price_moves || total > order.total;
         let contract = self.contract(order.terms.instrument);
         if !pure_decrease {
-            let state_post_only = if price_moves { post_only } else { PostOnly::Slide };
+            let state_post_only = if price_moves {
+                post_only
+            } else {
+                PostOnly::Slide
+            };
             self.check_state(contract, order.terms.side, price, true, state_post_only)?;
         }
         let expire = self.replaced_expiry(order, replace.expire)?;
@@ -122,8 +126,7 @@ impl Exchange {
         if loses_priority && replace.reject_if_priority_lost {
             return Err(Problem::about(Reason::WouldLosePriority, Field::None));
         }
-        let switched_on =
-            order.terms.post_only == PostOnly::No && post_only != PostOnly::No;
+        let switched_on = order.terms.post_only == PostOnly::No && post_only != PostOnly::No;
         let (price, slid) = if price_moves || switched_on {
             self.settle_post_only(contract, order.terms.side, price, post_only)?
         } else {
@@ -136,8 +139,15 @@ impl Exchange {
         } else {
             order.hold_lot
         };
-        let change =
-            Change { price, total, post_only, expire, loses_priority, slid, hold_lot };
+        let change = Change {
+            price,
+            total,
+            post_only,
+            expire,
+            loses_priority,
+            slid,
+            hold_lot,
+        };
         Ok((slot, Some(change)))
     }
 
@@ -145,7 +155,10 @@ impl Exchange {
         match (expire, order.terms.time_in_force) {
             (None, _) => Ok(order.expire),
             (Some(expire), TimeInForce::Gtd(_)) => self.check_expire(expire),
-            (Some(_), _) => Err(Problem::about(Reason::UnsupportedCombination, Field::Expire)),
+            (Some(_), _) => Err(Problem::about(
+                Reason::UnsupportedCombination,
+                Field::Expire,
+            )),
         }
     }
 
@@ -155,7 +168,12 @@ impl Exchange {
         let contract = self.contract(order.terms.instrument);
         let before = self.positions.view(order.account, order.terms.instrument);
         let mut after = before;
-        after.count_open(side, reduce, -order.open, -order.hold_lot.for_lots(order.open));
+        after.count_open(
+            side,
+            reduce,
+            -order.open,
+            -order.hold_lot.for_lots(order.open),
+        );
         if reduce {
             let allowed = after.closable(side) - after.reducing(side);
             if open > allowed {
@@ -173,8 +191,7 @@ impl Exchange {
     fn change(&mut self, slot: u32, change: &Change, commander: &Origin, out: &mut Vec<Event>) {
         let order = self.orders.at(slot);
         let (id, old_expire) = (order.id, order.expire);
-        let (instrument, side, old_price) =
-            (order.terms.instrument, order.terms.side, order.price);
+        let (instrument, side, old_price) = (order.terms.instrument, order.terms.side, order.price);
         let old_open = order.open;
         let open = change.total - order.filled;
         if change.expire != old_expire {
@@ -253,8 +270,14 @@ impl Exchange {
                 .get(origin.account, id)
                 .map_or(OrderId::NONE, |first| first.order),
         };
-        let known = self.orders.get(named).filter(|order| order.account == origin.account);
-        let news = News { problem: Some(problem), ..News::plain(kind) };
+        let known = self
+            .orders
+            .get(named)
+            .filter(|order| order.account == origin.account);
+        let news = News {
+            problem: Some(problem),
+            ..News::plain(kind)
+        };
         let event = match known {
             Some(order) => super::order_event(order, to, &news),
             None => OrderEvent {
@@ -264,8 +287,16 @@ impl Exchange {
                 kind,
                 status: OrderStatus::Rejected,
                 problem: Some(problem),
-                order_id: if let Target::Order(id) = target { id } else { OrderId::NONE },
-                client_order_id: if let Target::Client(id) = target { id } else { 0 },
+                order_id: if let Target::Order(id) = target {
+                    id
+                } else {
+                    OrderId::NONE
+                },
+                client_order_id: if let Target::Client(id) = target {
+                    id
+                } else {
+                    0
+                },
                 instrument: InstrumentId::NONE,
                 side: crate::command::Side::Buy,
                 price: Ticks::ZERO,
@@ -288,8 +319,9 @@ impl Exchange {
             return;
         }
         let origin = &mass.origin;
-        let checked =
-            self.check_deadline(origin).and_then(|()| self.check_selection(origin, &mass.selection));
+        let checked = self
+            .check_deadline(origin)
+            .and_then(|()| self.check_selection(origin, &mass.selection));
         if let Err(problem) = checked {
             return self.refuse(origin, problem, out);
         }
@@ -301,7 +333,11 @@ impl Exchange {
         }
         let to = self.address(origin.account, origin.session, origin.client_seq);
         let blocked = mass.block_new_orders;
-        out.push(Event::MassCancelled(MassCancelled { to, orders, blocked }));
+        out.push(Event::MassCancelled(MassCancelled {
+            to,
+            orders,
+            blocked,
+        }));
     }
 
     fn check_selection(&self, origin: &Origin, selection: &Selection) -> Result<(), Problem> {
@@ -379,7 +415,10 @@ impl Exchange {
         let origin = &set.origin;
         let in_range = set.after_ms == 0 || limits::CANCEL_TIMER_MS.contains(&set.after_ms);
         if !in_range {
-            let (limit, actual) = (i64::from(*limits::CANCEL_TIMER_MS.end()), set.after_ms.into());
+            let (limit, actual) = (
+                i64::from(*limits::CANCEL_TIMER_MS.end()),
+                set.after_ms.into(),
+            );
             let problem = Problem::limit(Reason::InvalidField, Field::Timer, limit, actual);
             return self.refuse(origin, problem, out);
         }
@@ -400,7 +439,9 @@ impl Exchange {
     }
 
     fn disarm(&mut self, account: AccountId) {
-        let armed = self.account_mut(account).and_then(|row| row.cancel_timer.take());
+        let armed = self
+            .account_mut(account)
+            .and_then(|row| row.cancel_timer.take());
         if let Some((at, _)) = armed {
             self.timers.clear(at, Timer::CancelTimer(account));
         }
@@ -435,6 +476,8 @@ impl Exchange {
 fn only_decreases(order: &Order, replace: &Replace) -> bool {
     replace.price.is_none_or(|price| price == order.price)
         && replace.lots.is_some_and(|lots| lots <= order.total)
-        && replace.post_only.is_none_or(|post_only| post_only == order.terms.post_only)
+        && replace
+            .post_only
+            .is_none_or(|post_only| post_only == order.terms.post_only)
         && replace.expire.is_none()
 }

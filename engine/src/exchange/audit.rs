@@ -36,7 +36,9 @@ impl Exchange {
                 longs += position.net.0.max(0);
                 let requirement = position.requirement_in(contract);
                 if requirement != position.requirement {
-                    return Err(format!("{symbol}: requirement {position:?} is {requirement:?}"));
+                    return Err(format!(
+                        "{symbol}: requirement {position:?} is {requirement:?}"
+                    ));
                 }
                 if position.result_at(contract) != position.result {
                     return Err(format!("{symbol}: result of {position:?} is stale"));
@@ -44,10 +46,14 @@ impl Exchange {
             }
             let settled_apart = contract.terms.kind == Kind::Forward;
             if net != 0 || owed != 0 {
-                return Err(format!("{symbol}: longs and shorts differ by {net} lots, {owed} owed"));
+                return Err(format!(
+                    "{symbol}: longs and shorts differ by {net} lots, {owed} owed"
+                ));
             }
             if settled_apart && exposure != 0 {
-                return Err(format!("{symbol}: results do not net out: {exposure} tick-lots"));
+                return Err(format!(
+                    "{symbol}: results do not net out: {exposure} tick-lots"
+                ));
             }
             if contract.statistics.open_interest != longs {
                 return Err(format!("{symbol}: open interest is {longs}"));
@@ -72,10 +78,16 @@ impl Exchange {
                         .filter(|order| order.price == price)
                         .collect();
                     let lots: i64 = queue.iter().map(|order| order.open.0).sum();
-                    let in_order = queue.windows(2).all(|two| two[0].priority < two[1].priority);
-                    let alive = queue.iter().all(|order| order.is_open() && order.open.0 > 0);
+                    let in_order = queue
+                        .windows(2)
+                        .all(|two| two[0].priority < two[1].priority);
+                    let alive = queue
+                        .iter()
+                        .all(|order| order.is_open() && order.open.0 > 0);
                     if lots != level.lots || queue.len() != level.orders as usize {
-                        return Err(format!("{symbol} {side:?} {price:?}: {level:?} holds {lots}"));
+                        return Err(format!(
+                            "{symbol} {side:?} {price:?}: {level:?} holds {lots}"
+                        ));
                     }
                     if !in_order || !alive {
                         return Err(format!("{symbol} {side:?} {price:?}: queue is wrong"));
@@ -90,7 +102,10 @@ impl Exchange {
             }
         }
         if resting != self.orders.live() {
-            return Err(format!("{resting} orders rest, {} live", self.orders.live()));
+            return Err(format!(
+                "{resting} orders rest, {} live",
+                self.orders.live()
+            ));
         }
         Ok(())
     }
@@ -122,7 +137,9 @@ impl Exchange {
                 if !same || !reduces {
                     return Err(format!("orders of {position:?} count to {counted:?}"));
                 }
-                let row = wanted.entry((account.id, contract.terms.price_asset)).or_default();
+                let row = wanted
+                    .entry((account.id, contract.terms.price_asset))
+                    .or_default();
                 row.result += position.result;
                 match contract.terms.kind {
                     Kind::SpotBlock => row.held += position.requirement,
@@ -133,16 +150,27 @@ impl Exchange {
         for transfer in &self.transfers {
             use super::TransferState::{Approved, Pending};
             if matches!(transfer.state, Pending | Approved) {
-                let row = wanted.entry((transfer.account, transfer.asset)).or_default();
+                let row = wanted
+                    .entry((transfer.account, transfer.asset))
+                    .or_default();
                 row.held += Minor(transfer.amount);
             }
         }
         for account in &self.accounts {
             for (asset, balance) in self.ledger.balances(account.id) {
-                let want = wanted.get(&(account.id, asset)).copied().unwrap_or_default();
-                let want = Balance { cash: balance.cash, ..want };
+                let want = wanted
+                    .get(&(account.id, asset))
+                    .copied()
+                    .unwrap_or_default();
+                let want = Balance {
+                    cash: balance.cash,
+                    ..want
+                };
                 if want != balance {
-                    return Err(format!("account {:?}: {balance:?} should be {want:?}", account.id));
+                    return Err(format!(
+                        "account {:?}: {balance:?} should be {want:?}",
+                        account.id
+                    ));
                 }
             }
         }

@@ -15,10 +15,15 @@ impl Exchange {
     /// Runs what is due, a bounded part at a time (TIME-01).
     pub(super) fn tick(&mut self, out: &mut Vec<Event>) {
         for _ in 0..limits::TIMERS_PER_TICK {
-            let Some((due, timer)) = self.timers.pop_due(self.at) else { return };
+            let Some((due, timer)) = self.timers.pop_due(self.at) else {
+                return;
+            };
             match timer {
                 Timer::Expiry(id) => {
-                    let open = self.orders.get(id).is_some_and(crate::order::Order::is_open);
+                    let open = self
+                        .orders
+                        .get(id)
+                        .is_some_and(crate::order::Order::is_open);
                     if let Some(slot) = id.slot().filter(|_| open) {
                         self.end(slot, Reason::Expired, &Origin::default(), out);
                     }
@@ -32,12 +37,20 @@ impl Exchange {
     }
 
     fn fire_cancel_timer(&mut self, account: AccountId, due: Nanos, out: &mut Vec<Event>) {
-        let armed = self.account_mut(account).and_then(|row| row.cancel_timer.take());
+        let armed = self
+            .account_mut(account)
+            .and_then(|row| row.cancel_timer.take());
         if let Some((at, selection)) = armed
             && at == due
         {
-            let origin = Origin { account, ..Origin::default() };
-            let selection = Selection { this_session_only: false, ..selection };
+            let origin = Origin {
+                account,
+                ..Origin::default()
+            };
+            let selection = Selection {
+                this_session_only: false,
+                ..selection
+            };
             self.cancel_selected(&origin, &selection, Reason::CancelTimer, out);
         }
     }

@@ -6,14 +6,16 @@ use super::Exchange;
 use crate::command::Side;
 
 /// Collects the bytes of the state, piece by piece, in one fixed order.
-pub struct Digester {
+pub(crate) struct Digester {
     hasher: blake3::Hasher,
     scratch: Vec<u8>,
 }
 
 /// The encoding of everything that is hashed or journaled: little-endian, fixed integers.
 pub(crate) fn encoding() -> Encoding {
-    bincode::config::standard().with_little_endian().with_fixed_int_encoding()
+    bincode::config::standard()
+        .with_little_endian()
+        .with_fixed_int_encoding()
 }
 
 /// Type of [`encoding`].
@@ -44,20 +46,49 @@ impl Exchange {
     /// balances, positions, remembered ids, timers, counters.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        let mut sink = Digester { hasher: blake3::Hasher::new(), scratch: Vec::new() };
-        sink.add(&(self.seq, self.at, self.reference_version, self.priorities, self.trades));
-        sink.add(&(&self.assets, &self.commodities, &self.indexes, &self.products));
+        let mut sink = Digester {
+            hasher: blake3::Hasher::new(),
+            scratch: Vec::new(),
+        };
+        sink.add(&(
+            self.seq,
+            self.at,
+            self.reference_version,
+            self.priorities,
+            self.trades,
+        ));
+        sink.add(&(
+            &self.assets,
+            &self.commodities,
+            &self.indexes,
+            &self.products,
+        ));
         sink.add(&(&self.firms, &self.keys, &self.sessions, &self.transfers));
         for account in &self.accounts {
-            sink.add(&(account.id, account.firm, &account.label, account.kind, account.status));
-            sink.add(&(account.maker_fee_offset, account.taker_fee_offset, account.blocked));
+            sink.add(&(
+                account.id,
+                account.firm,
+                &account.label,
+                account.kind,
+                account.status,
+            ));
+            sink.add(&(
+                account.maker_fee_offset,
+                account.taker_fee_offset,
+                account.blocked,
+            ));
             sink.add(&(account.cancel_timer, &account.sessions, account.created_at));
             for order in self.orders_of(account.id) {
                 sink.add(&order.id);
             }
         }
         for contract in &self.instruments {
-            sink.add(&(contract.id, &contract.terms, contract.product, contract.tick_value));
+            sink.add(&(
+                contract.id,
+                &contract.terms,
+                contract.product,
+                contract.tick_value,
+            ));
             sink.add(&(contract.state, contract.state_reason, contract.scheduled));
             sink.add(&(contract.version, contract.mark, contract.public_seq));
             sink.add(&contract.statistics);

@@ -44,7 +44,12 @@ impl Exchange {
         });
         if !fits || !in_range {
             let actual = value.mantissa;
-            return Err(Problem::limit(Reason::InvalidField, Field::Value, 1, actual));
+            return Err(Problem::limit(
+                Reason::InvalidField,
+                Field::Value,
+                1,
+                actual,
+            ));
         }
         match index.rounds[slot(fixing.kind)] {
             Some((round, known, seq)) if round == fixing.round => {
@@ -55,7 +60,12 @@ impl Exchange {
             }
             Some((round, _, _)) if round > fixing.round => {
                 let (limit, actual) = (wide(round), wide(fixing.round));
-                Err(Problem::limit(Reason::StaleObservation, Field::Round, limit, actual))
+                Err(Problem::limit(
+                    Reason::StaleObservation,
+                    Field::Round,
+                    limit,
+                    actual,
+                ))
             }
             _ => Ok(None),
         }
@@ -95,7 +105,11 @@ impl Exchange {
 
     /// MARK-02.
     fn new_mark(&self, contract: &Instrument, before: Option<Decimal>, now: Decimal) -> Ticks {
-        let spot = Ticks(now.ratio(contract.terms.tick_size).unwrap_or(contract.mark.0).max(1));
+        let spot = Ticks(
+            now.ratio(contract.terms.tick_size)
+                .unwrap_or(contract.mark.0)
+                .max(1),
+        );
         if contract.terms.kind == Kind::SpotBlock {
             return spot;
         }
@@ -111,14 +125,21 @@ impl Exchange {
         }
         let ratio = before.and_then(|before| {
             // Both values in one scale: the ratio of an index to itself needs no tick.
-            let fine = Decimal { mantissa: 1, exponent: now.exponent.min(before.exponent) };
+            let fine = Decimal {
+                mantissa: 1,
+                exponent: now.exponent.min(before.exponent),
+            };
             Some((now.ratio(fine)?, before.ratio(fine)?))
         });
         let moved = ratio.and_then(|(now, before)| {
             let exact = i128::from(contract.mark.0).checked_mul(i128::from(now))?;
             i64::try_from(div_half_even(exact, i128::from(before))).ok()
         });
-        Ticks(moved.unwrap_or(contract.mark.0).clamp(1, crate::limits::PRICE_TICKS / 16))
+        Ticks(
+            moved
+                .unwrap_or(contract.mark.0)
+                .clamp(1, crate::limits::PRICE_TICKS / 16),
+        )
     }
 
     /// The mark moved: holds of resting orders, then requirements and results of positions.
@@ -139,7 +160,11 @@ impl Exchange {
                 position.count_open(terms.side, false, crate::units::Lots::ZERO, more);
             }
         }
-        let accounts: Vec<_> = self.positions.in_instrument(id).map(|p| p.account).collect();
+        let accounts: Vec<_> = self
+            .positions
+            .in_instrument(id)
+            .map(|p| p.account)
+            .collect();
         for account in accounts {
             self.rehold(account, id);
         }
@@ -152,9 +177,16 @@ impl Exchange {
             return;
         }
         let (mark, asset) = (contract.mark, contract.terms.price_asset);
-        let mut accounts: Vec<_> = self.positions.in_instrument(id).map(|p| p.account).collect();
+        let mut accounts: Vec<_> = self
+            .positions
+            .in_instrument(id)
+            .map(|p| p.account)
+            .collect();
         accounts.sort_unstable();
-        let about = About { instrument: id, ..About::default() };
+        let about = About {
+            instrument: id,
+            ..About::default()
+        };
         let mut paid = Minor::ZERO;
         for account in accounts {
             let position = self.positions.change(account, id);
@@ -162,11 +194,18 @@ impl Exchange {
             position.settled += result;
             position.realised = TickLots::ZERO;
             position.cost = mark.times(position.net);
-            self.ledger.post(out, (account, asset), result, PostingKind::Variation, about);
+            self.ledger
+                .post(out, (account, asset), result, PostingKind::Variation, about);
             paid += result;
             self.rehold(account, id);
         }
-        self.ledger.post(out, (house::ROUNDING, asset), -paid, PostingKind::Rounding, about);
+        self.ledger.post(
+            out,
+            (house::ROUNDING, asset),
+            -paid,
+            PostingKind::Rounding,
+            about,
+        );
     }
 }
 
@@ -182,5 +221,10 @@ fn wide(round: u64) -> i64 {
 }
 
 fn answer(fixing: &SubmitFixing, first_seq: u64) -> Done {
-    Done { object: fixing.round, count: 1, cancelled: 0, first_seq }
+    Done {
+        object: fixing.round,
+        count: 1,
+        cancelled: 0,
+        first_seq,
+    }
 }

@@ -7,9 +7,7 @@ use super::{
 };
 use crate::{
     command::{Origin, Place, Pricing, SelfTrade, Side, TimeInForce},
-    event::{
-        Event, Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, Trade,
-    },
+    event::{Event, Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, Trade},
     ids::{AccountId, InstrumentId, OrderId, TradeId},
     instrument::Kind,
     ledger::About,
@@ -86,7 +84,11 @@ impl Exchange {
             event.price = order.price;
             event.total = order.total;
             event.filled = order.filled;
-            event.open = if order.is_open() { order.open } else { Lots::ZERO };
+            event.open = if order.is_open() {
+                order.open
+            } else {
+                Lots::ZERO
+            };
             event.status = order.status;
             event.priority = order.priority;
         } else if first.refused.is_none() {
@@ -132,7 +134,8 @@ impl Exchange {
     fn remember(&mut self, account: AccountId, id: u64, first: FirstResult) {
         let orders = &self.orders;
         let is_open = |order| orders.get(order).is_some_and(Order::is_open);
-        self.client_ids.remember(self.at, account, id, first, is_open);
+        self.client_ids
+            .remember(self.at, account, id, first, is_open);
     }
 
     /// Gives the order a slot, holds its money, and says ACCEPTED.
@@ -171,13 +174,20 @@ impl Exchange {
         if admitted.expire != Nanos::ZERO {
             self.timers.set(admitted.expire, Timer::Expiry(id));
         }
-        let first = FirstResult { content, seq: self.seq, order: id, refused: None };
+        let first = FirstResult {
+            content,
+            seq: self.seq,
+            order: id,
+            refused: None,
+        };
         self.remember(origin.account, terms.client_order_id, first);
         let index = origin.account.index().unwrap_or(usize::MAX);
         let mut list = self.accounts[index].orders;
         self.orders.own(&mut list, slot);
         self.accounts[index].orders = list;
-        self.positions.change(origin.account, terms.instrument).orders += 1;
+        self.positions
+            .change(origin.account, terms.instrument)
+            .orders += 1;
         self.count_open(slot, admitted.lots);
         let mut news = News::plain(OrderEventKind::Accepted);
         if admitted.slid {
@@ -213,16 +223,17 @@ impl Exchange {
 
     /// Meets the other side until nothing is left or nothing fits.
     fn sweep(&mut self, slot: u32, commander: &Origin, out: &mut Vec<Event>) {
-        loop {
+        for _ in 0..crate::limits::TRADES_PER_COMMAND {
             let order = self.orders.at(slot);
             if !order.is_open() {
                 return;
             }
-            let (side, limit, instrument) =
-                (order.terms.side, order.price, order.terms.instrument);
+            let (side, limit, instrument) = (order.terms.side, order.price, order.terms.instrument);
             let (account, group) = (order.account, order.terms.self_trade_group);
             let index = instrument.index().unwrap_or(usize::MAX);
-            let Some(maker) = self.books[index].first(side.opposite()) else { return };
+            let Some(maker) = self.books[index].first(side.opposite()) else {
+                return;
+            };
             let resting = self.orders.at(maker);
             if !side.accepts(limit, resting.price) {
                 return;
@@ -232,6 +243,9 @@ impl Exchange {
             } else {
                 self.trade(slot, maker, commander, out);
             }
+        }
+        if self.orders.at(slot).is_open() {
+            self.end(slot, Reason::TooManyItems, commander, out);
         }
     }
 
@@ -245,38 +259,73 @@ impl Exchange {
         let contract = self.contract(instrument);
         let value = contract.tick_value.money(price.times(lots));
         let asset = contract.terms.price_asset;
-        let (kind, terms_taker, terms_maker) =
-            (contract.terms.kind, contract.terms.taker_fee, contract.terms.maker_fee);
+        let (kind, terms_taker, terms_maker) = (
+            contract.terms.kind,
+            contract.terms.taker_fee,
+            contract.terms.maker_fee,
+        );
         self.trades += 1;
         let trade = TradeId(self.trades);
 
-        let taker_rate = self.account(taker_account).map_or(Ppm(0), |a| a.taker_fee(terms_taker));
+        let taker_rate = self
+            .account(taker_account)
+            .map_or(Ppm(0), |a| a.taker_fee(terms_taker));
         // A rebate never exceeds what the other side pays.
         let maker_rate = self
             .account(maker_account)
             .map_or(Ppm(0), |a| a.maker_fee(terms_maker))
             .max(Ppm(-taker_rate.0.max(0)));
-        let about = About { trade, instrument, transfer: 0 };
+        let about = About {
+            trade,
+            instrument,
+            transfer: 0,
+        };
         let ledger = &mut self.ledger;
-        let taker_fee =
-            ledger.charge_fee(out, (taker_account, asset), taker_rate, value, about);
-        let maker_fee =
-            ledger.charge_fee(out, (maker_account, asset), maker_rate, value, about);
+        let taker_fee = ledger.charge_fee(out, (taker_account, asset), taker_rate, value, about);
+        let maker_fee = ledger.charge_fee(out, (maker_account, asset), maker_rate, value, about);
 
         let taker_after = self.book_fill(taker, price, lots, kind, value);
         let maker_after = self.book_fill(maker, price, lots, kind, value);
-        self.book_mut(instrument).shrink(side.opposite(), price, lots);
+        self.book_mut(instrument)
+            .shrink(side.opposite(), price, lots);
         self.touch_level(instrument, side.opposite(), price);
 
         let fill = |liquidity, fee, position_after| News {
-            fill: Some(Fill { trade, price, lots, liquidity, fee, position_after }),
+            fill: Some(Fill {
+                trade,
+                price,
+                lots,
+                liquidity,
+                fee,
+                position_after,
+            }),
             ..News::plain(OrderEventKind::Fill)
         };
-        self.tell(taker, fill(Liquidity::Taker, taker_fee, taker_after), commander, out);
+        self.tell(
+            taker,
+            fill(Liquidity::Taker, taker_fee, taker_after),
+            commander,
+            out,
+        );
         // Not the commander's doing for the maker, even within one account.
         let nobody = Origin::default();
-        self.tell(maker, fill(Liquidity::Maker, maker_fee, maker_after), &nobody, out);
-        self.print(Trade { instrument, public_seq: 0, trade, price, lots, aggressor: side }, out);
+        self.tell(
+            maker,
+            fill(Liquidity::Maker, maker_fee, maker_after),
+            &nobody,
+            out,
+        );
+        self.print(
+            Trade {
+                instrument,
+                public_seq: 0,
+                trade,
+                price,
+                lots,
+                aggressor: side,
+            },
+            out,
+        );
         self.retire_if_filled(taker);
         self.retire_if_filled(maker);
         for account in [taker_account, maker_account] {
@@ -295,8 +344,7 @@ impl Exchange {
         if order.open == Lots::ZERO {
             order.status = OrderStatus::Filled;
         }
-        let (account, instrument, side) =
-            (order.account, order.terms.instrument, order.terms.side);
+        let (account, instrument, side) = (order.account, order.terms.instrument, order.terms.side);
         let position = self.positions.change(account, instrument);
         let long_before = position.net.0.max(0);
         position.trade(side, price, lots);
@@ -325,7 +373,11 @@ impl Exchange {
         }
         statistics.open.get_or_insert(trade.price);
         statistics.high = statistics.high.max(Some(trade.price));
-        statistics.low = Some(statistics.low.map_or(trade.price, |low| low.min(trade.price)));
+        statistics.low = Some(
+            statistics
+                .low
+                .map_or(trade.price, |low| low.min(trade.price)),
+        );
         statistics.last = Some(trade.price);
         statistics.volume += trade.lots.0;
         self.touched_statistics.push(trade.instrument);
@@ -355,7 +407,11 @@ impl Exchange {
                 self.end(incoming, reason, commander, out);
             }
             SelfTrade::Decrement => {
-                let lots = self.orders.at(incoming).open.min(self.orders.at(resting).open);
+                let lots = self
+                    .orders
+                    .at(incoming)
+                    .open
+                    .min(self.orders.at(resting).open);
                 self.cut(resting, lots, reason, commander, out);
                 self.cut(incoming, lots, reason, commander, out);
             }
@@ -376,7 +432,12 @@ impl Exchange {
         if self.orders.at(slot).open == Lots::ZERO {
             self.end(slot, reason, commander, out);
         } else {
-            self.tell(slot, News::because(OrderEventKind::Restated, reason), commander, out);
+            self.tell(
+                slot,
+                News::because(OrderEventKind::Restated, reason),
+                commander,
+                out,
+            );
             let order = self.orders.at(slot);
             self.rehold(order.account, order.terms.instrument);
         }
@@ -388,8 +449,7 @@ impl Exchange {
         let order = self.orders.at_mut(slot);
         order.open -= lots;
         if order.resting {
-            let (instrument, side, price) =
-                (order.terms.instrument, order.terms.side, order.price);
+            let (instrument, side, price) = (order.terms.instrument, order.terms.side, order.price);
             self.book_mut(instrument).shrink(side, price, lots);
             self.touch_level(instrument, side, price);
         }
@@ -400,9 +460,12 @@ impl Exchange {
         let order = self.orders.at(slot);
         let hold = order.hold_lot.for_lots(lots);
         let (account, terms) = (order.account, order.terms);
-        self.positions
-            .change(account, terms.instrument)
-            .count_open(terms.side, terms.reduce_only, lots, hold);
+        self.positions.change(account, terms.instrument).count_open(
+            terms.side,
+            terms.reduce_only,
+            lots,
+            hold,
+        );
         self.rehold(account, terms.instrument);
     }
 
@@ -443,7 +506,12 @@ impl Exchange {
             _ => OrderStatus::Cancelled,
         };
         order.problem = Some(Problem::new(reason));
-        self.tell(slot, News::because(OrderEventKind::Cancelled, reason), commander, out);
+        self.tell(
+            slot,
+            News::because(OrderEventKind::Cancelled, reason),
+            commander,
+            out,
+        );
         self.retire(slot);
     }
 
@@ -451,8 +519,12 @@ impl Exchange {
     fn retire(&mut self, slot: u32) {
         let order = self.orders.at_mut(slot);
         let was_resting = std::mem::replace(&mut order.resting, false);
-        let (account, instrument, side, price) =
-            (order.account, order.terms.instrument, order.terms.side, order.price);
+        let (account, instrument, side, price) = (
+            order.account,
+            order.terms.instrument,
+            order.terms.side,
+            order.price,
+        );
         let (id, expire) = (order.id, order.expire);
         if was_resting {
             let index = instrument.index().unwrap_or(usize::MAX);

@@ -30,14 +30,23 @@ impl Exchange {
     /// looked at.
     #[must_use]
     pub fn preview(&self, place: &Place) -> Preview {
-        let mut preview = Preview { problem: self.admit(place).err(), ..Preview::default() };
-        let Some(contract) = self.instrument(place.order.instrument) else { return preview };
+        let mut preview = Preview {
+            problem: self.admit(place).err(),
+            ..Preview::default()
+        };
+        let Some(contract) = self.instrument(place.order.instrument) else {
+            return preview;
+        };
         let (account, side) = (place.origin.account, place.order.side);
         let price = match place.order.pricing {
             Pricing::Limit(price) => price,
             Pricing::Market => {
                 let (low, high) = contract.terms.band(contract.mark);
-                if side == Side::Buy { high } else { low.max(Ticks(1)) }
+                if side == Side::Buy {
+                    high
+                } else {
+                    low.max(Ticks(1))
+                }
             }
         };
         preview.required = self.need(account, contract.id, side, price, place.order.lots);
@@ -49,7 +58,11 @@ impl Exchange {
         let (mut enough, mut too_much) = (0, contract.terms.limits.max_lots + 1);
         while too_much - enough > 1 {
             let middle = enough + (too_much - enough) / 2;
-            *(if fits(middle) { &mut enough } else { &mut too_much }) = middle;
+            *(if fits(middle) {
+                &mut enough
+            } else {
+                &mut too_much
+            }) = middle;
         }
         preview.max_lots = Lots(enough);
         if let Some(book) = self.book(contract.id) {
@@ -84,7 +97,9 @@ impl Exchange {
         price: Ticks,
         lots: Lots,
     ) -> Minor {
-        let Some(contract) = self.instrument(instrument) else { return Minor::ZERO };
+        let Some(contract) = self.instrument(instrument) else {
+            return Minor::ZERO;
+        };
         let before = self.positions.view(account, instrument);
         let mut after = before;
         let hold_lot = self.hold_lot(account, contract, side, price);

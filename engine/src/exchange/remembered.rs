@@ -57,13 +57,18 @@ impl ClientIds {
     ) {
         // At most two leave for each that comes: bounded work, and the backlog still shrinks.
         for _ in 0..2 {
-            let Some((age, owner, old)) = self.ages.front().copied() else { break };
+            let Some((age, owner, old)) = self.ages.front().copied() else {
+                break;
+            };
             let full = self.ages.len() >= limits::CLIENT_IDS;
             if !full && age.after(limits::CLIENT_ID_LIFE) > at {
                 break;
             }
             self.ages.pop_front();
-            let open = self.results.get(&(owner, old)).is_some_and(|old| is_open(old.order));
+            let open = self
+                .results
+                .get(&(owner, old))
+                .is_some_and(|old| is_open(old.order));
             if open {
                 self.ages.push_back((at, owner, old));
             } else {

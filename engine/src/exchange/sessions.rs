@@ -23,7 +23,9 @@ impl Exchange {
             }
         };
         self.stop_waiting(id);
-        let Some(session) = self.session_mut(id) else { return };
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
         session.login += 1;
         session.action = login.action;
         session.grace_ms = login.grace_ms;
@@ -48,7 +50,8 @@ impl Exchange {
             .account(login.account)
             .ok_or(Problem::about(Reason::NotFound, Field::Account))?;
         let named = account.sessions.iter().find(|id| {
-            self.session(**id).is_some_and(|session| session.name == login.name)
+            self.session(**id)
+                .is_some_and(|session| session.name == login.name)
         });
         if let Some(id) = named {
             return Ok(*id);
@@ -65,7 +68,12 @@ impl Exchange {
         let most = limits::SESSIONS_PER_ACCOUNT;
         if account.sessions.len() >= most || self.sessions.len() >= limits::SESSIONS {
             let limit = i64::try_from(most).unwrap_or(0);
-            return Err(Problem::limit(Reason::RateLimited, Field::Session, limit, limit + 1));
+            return Err(Problem::limit(
+                Reason::RateLimited,
+                Field::Session,
+                limit,
+                limit + 1,
+            ));
         }
         let id = SessionId::nth(self.sessions.len());
         self.sessions.push(Session {
@@ -89,7 +97,11 @@ impl Exchange {
     }
 
     fn stop_waiting(&mut self, id: SessionId) {
-        if let Some(Session { presence: Presence::Waiting(at, _), .. }) = self.session(id) {
+        if let Some(Session {
+            presence: Presence::Waiting(at, _),
+            ..
+        }) = self.session(id)
+        {
             let at = *at;
             self.timers.clear(at, Timer::Grace(id));
         }
@@ -115,7 +127,9 @@ impl Exchange {
     ) {
         self.stop_waiting(id);
         let now = self.at;
-        let Some(session) = self.session_mut(id) else { return };
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
         let wait_ms = i64::from(session.grace_ms) + i64::from(extra_ms);
         if wait_ms == 0 {
             return self.run_disconnect_action(id, cause, out);
@@ -127,7 +141,10 @@ impl Exchange {
 
     /// The grace is over.
     pub(super) fn grace_over(&mut self, id: SessionId, due: Nanos, out: &mut Vec<Event>) {
-        if let Some(Session { presence: Presence::Waiting(at, cause), .. }) = self.session(id)
+        if let Some(Session {
+            presence: Presence::Waiting(at, cause),
+            ..
+        }) = self.session(id)
             && *at == due
         {
             let cause = *cause;
@@ -136,7 +153,9 @@ impl Exchange {
     }
 
     fn run_disconnect_action(&mut self, id: SessionId, cause: Reason, out: &mut Vec<Event>) {
-        let Some(session) = self.session_mut(id) else { return };
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
         session.presence = Presence::Away;
         session.action_ran = session.action != DisconnectAction::Keep;
         let (account, action, login) = (session.account, session.action, session.login);
@@ -145,10 +164,16 @@ impl Exchange {
             DisconnectAction::CancelAccount => true,
             DisconnectAction::Keep => false,
         };
-        let slots =
-            self.slots_where(account, |order| falls(order) && !order.terms.keep_on_disconnect);
+        let slots = self.slots_where(account, |order| {
+            falls(order) && !order.terms.keep_on_disconnect
+        });
         let cancelled = self.cancel_slots(slots, cause, &Origin::default(), out);
-        out.push(Event::SessionClosed(SessionClosed { session: id, login, cause, cancelled }));
+        out.push(Event::SessionClosed(SessionClosed {
+            session: id,
+            login,
+            cause,
+            cancelled,
+        }));
     }
 
     /// A session says good-bye: no action, except what it asks for.
@@ -159,15 +184,21 @@ impl Exchange {
         let id = logout.origin.session;
         let mut cancelled = 0;
         if logout.cancel_orders {
-            let slots =
-                self.slots_where(logout.origin.account, |order| order.session == id);
+            let slots = self.slots_where(logout.origin.account, |order| order.session == id);
             cancelled = self.cancel_slots(slots, Reason::ClientRequest, &logout.origin, out);
         }
-        let Some(session) = self.session_mut(id) else { return };
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
         session.presence = Presence::Away;
         let login = session.login;
         let cause = Reason::ClientRequest;
-        out.push(Event::SessionClosed(SessionClosed { session: id, login, cause, cancelled }));
+        out.push(Event::SessionClosed(SessionClosed {
+            session: id,
+            login,
+            cause,
+            cancelled,
+        }));
     }
 
     /// Cancels the orders of every session that logged on with a key; answers with their number.

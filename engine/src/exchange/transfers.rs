@@ -25,7 +25,12 @@ impl Exchange {
         let before = self.ledger.balance(credit.account, credit.asset).cash;
         if before.0.saturating_add(credit.amount) > limits::MONEY_MINOR {
             let limit = limits::MONEY_MINOR;
-            return Err(Problem::limit(Reason::InvalidField, Field::Amount, limit, credit.amount));
+            return Err(Problem::limit(
+                Reason::InvalidField,
+                Field::Amount,
+                limit,
+                credit.amount,
+            ));
         }
         let id = self.record_transfer(Transfer {
             id: 0,
@@ -39,19 +44,33 @@ impl Exchange {
             updated_at: self.at,
             seq: self.seq,
         })?;
-        let about = About { transfer: id, ..About::default() };
+        let about = About {
+            transfer: id,
+            ..About::default()
+        };
         let row = (credit.account, credit.asset);
         let amount = Minor(credit.amount);
-        self.ledger.post(out, row, amount, PostingKind::Deposit, about);
+        self.ledger
+            .post(out, row, amount, PostingKind::Deposit, about);
         self.ledger.count_flow(credit.asset, amount);
-        Ok(Done { object: u64::from(id), count: 1, cancelled: 0, first_seq: 0 })
+        Ok(Done {
+            object: u64::from(id),
+            count: 1,
+            cancelled: 0,
+            first_seq: 0,
+        })
     }
 
     fn record_transfer(&mut self, mut transfer: Transfer) -> Result<u32, Problem> {
         let id = u32::try_from(self.transfers.len() + 1).unwrap_or(u32::MAX);
         if self.transfers.len() >= limits::TRANSFERS {
             let limit = i64::try_from(limits::TRANSFERS).unwrap_or(i64::MAX);
-            return Err(Problem::limit(Reason::TooManyItems, Field::Transfer, limit, limit + 1));
+            return Err(Problem::limit(
+                Reason::TooManyItems,
+                Field::Transfer,
+                limit,
+                limit + 1,
+            ));
         }
         transfer.id = id;
         self.transfers.push(transfer);
@@ -59,11 +78,7 @@ impl Exchange {
     }
 
     /// A client asks for money out; it is held at once.
-    pub(super) fn request_withdrawal(
-        &mut self,
-        request: &RequestWithdrawal,
-        out: &mut Vec<Event>,
-    ) {
+    pub(super) fn request_withdrawal(&mut self, request: &RequestWithdrawal, out: &mut Vec<Event>) {
         match self.hold_withdrawal(request) {
             Ok(done) => out.push(Event::Done(done)),
             Err(problem) => {
@@ -87,8 +102,7 @@ impl Exchange {
             return Err(Problem::about(Reason::InvalidField, Field::Transfer));
         }
         let earlier = self.transfers.iter().rev().find(|transfer| {
-            transfer.account == request.account
-                && transfer.client_id == request.client_transfer_id
+            transfer.account == request.account && transfer.client_id == request.client_transfer_id
         });
         if let Some(earlier) = earlier {
             let same = earlier.asset == request.asset
@@ -96,22 +110,43 @@ impl Exchange {
                 && earlier.rail == request.rail;
             if same {
                 let object = u64::from(earlier.id);
-                return Ok(Done { object, count: 1, cancelled: 0, first_seq: earlier.seq });
+                return Ok(Done {
+                    object,
+                    count: 1,
+                    cancelled: 0,
+                    first_seq: earlier.seq,
+                });
             }
             return Err(Problem::about(Reason::RequestIdConflict, Field::Transfer));
         }
-        if matches!(account.status, AccountStatus::Suspended | AccountStatus::Closed) {
+        if matches!(
+            account.status,
+            AccountStatus::Suspended | AccountStatus::Closed
+        ) {
             return Err(Problem::about(Reason::AccountNotActive, Field::Account));
         }
         check_amount(request.amount)?;
         if request.amount < asset.min_withdrawal {
             let (limit, actual) = (asset.min_withdrawal, request.amount);
-            return Err(Problem::limit(Reason::InvalidField, Field::Amount, limit, actual));
+            return Err(Problem::limit(
+                Reason::InvalidField,
+                Field::Amount,
+                limit,
+                actual,
+            ));
         }
-        let available = self.ledger.balance(request.account, request.asset).available();
+        let available = self
+            .ledger
+            .balance(request.account, request.asset)
+            .available();
         if Minor(request.amount) > available {
             let reason = Reason::InsufficientBalance;
-            return Err(Problem::limit(reason, Field::Amount, available.0, request.amount));
+            return Err(Problem::limit(
+                reason,
+                Field::Amount,
+                available.0,
+                request.amount,
+            ));
         }
         let id = self.record_transfer(Transfer {
             id: 0,
@@ -126,7 +161,12 @@ impl Exchange {
             seq: self.seq,
         })?;
         self.ledger.change(request.account, request.asset).held += Minor(request.amount);
-        Ok(Done { object: u64::from(id), count: 1, cancelled: 0, first_seq: 0 })
+        Ok(Done {
+            object: u64::from(id),
+            count: 1,
+            cancelled: 0,
+            first_seq: 0,
+        })
     }
 
     /// The operator decides: approve (completes play money), complete, or reject.
@@ -136,7 +176,9 @@ impl Exchange {
         out: &mut Vec<Event>,
     ) -> Result<Done, Problem> {
         let not_found = Problem::about(Reason::NotFound, Field::Transfer);
-        let index = (resolve.transfer as usize).checked_sub(1).ok_or(not_found)?;
+        let index = (resolve.transfer as usize)
+            .checked_sub(1)
+            .ok_or(not_found)?;
         let transfer = *self.transfers.get(index).ok_or(not_found)?;
         let next = match (transfer.state, resolve.decision) {
             (TransferState::Pending, Decision::Approve) => match transfer.rail {
@@ -152,14 +194,23 @@ impl Exchange {
             self.ledger.change(row.0, row.1).held -= amount;
         }
         if next == TransferState::Paid {
-            let about = About { transfer: transfer.id, ..About::default() };
-            self.ledger.post(out, row, -amount, PostingKind::Withdrawal, about);
+            let about = About {
+                transfer: transfer.id,
+                ..About::default()
+            };
+            self.ledger
+                .post(out, row, -amount, PostingKind::Withdrawal, about);
             self.ledger.count_flow(transfer.asset, -amount);
         }
         let (at, seq) = (self.at, self.seq);
         let stored = &mut self.transfers[index];
         (stored.state, stored.updated_at, stored.seq) = (next, at, seq);
-        Ok(Done { object: u64::from(transfer.id), count: 1, cancelled: 0, first_seq: 0 })
+        Ok(Done {
+            object: u64::from(transfer.id),
+            count: 1,
+            cancelled: 0,
+            first_seq: 0,
+        })
     }
 }
 
@@ -168,5 +219,10 @@ fn check_amount(amount: i64) -> Result<(), Problem> {
         return Ok(());
     }
     let limit = if amount < 1 { 1 } else { limits::MONEY_MINOR };
-    Err(Problem::limit(Reason::InvalidField, Field::Amount, limit, amount))
+    Err(Problem::limit(
+        Reason::InvalidField,
+        Field::Amount,
+        limit,
+        amount,
+    ))
 }

@@ -1,0 +1,216 @@
+//! Opens a folder: reads it all, cuts what was never told, and stands ready to append.
+//!
+//! A crash at any moment in here leads to the same end when it is tried again: the first page of the
+//! tail is marked as bad before anything behind it is touched, and replaced last.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::block::Kind;
+use super::buffer::Buffer;
+use super::error::{JournalError, io_error};
+use super::limits::{
+    BLOCK_ALIGN, CHUNK_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+};
+use super::place::Place;
+use super::reader::{self, Cut};
+use super::stats::JournalStats;
+use super::{BlockView, IoChoice, Settings, segment, tail};
+
+/// Stands at the first page of a tail while the rest is zeroed; never a block.
+const CUT_MARK: &[u8; BLOCK_ALIGN] = &[b'!'; BLOCK_ALIGN];
+
+/// What opening found and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// The exchange that the journal belongs to.
+    pub exchange_id: u64,
+    /// Good blocks, the one included that opening may have written.
+    pub blocks: u64,
+    /// The last sequence number; all up to it are durable. 0 if there is none.
+    pub last_seq: u64,
+    /// The recovery epoch from now on, from 1.
+    pub epoch: u64,
+    /// BLAKE3 of the last block.
+    pub chain: [u8; 32],
+    /// Number of the segment that is written next.
+    pub segment_id: u64,
+    /// Where in that segment, bytes.
+    pub offset: u64,
+    /// The tail that was cut, if there was one.
+    pub cut: Option<Cut>,
+}
+
+/// An open journal, ready to append. Holds the folder until dropped.
+#[derive(Debug)]
+pub struct Journal {
+    pub(super) dir: PathBuf,
+    pub(super) io: IoChoice,
+    pub(super) at: Place,
+    pub(super) payload_max: usize,
+    pub(super) durable_seq: Arc<AtomicU64>,
+    pub(super) stats: Arc<JournalStats>,
+    pub(super) lock: File,
+}
+
+impl Journal {
+    /// The last sequence number that is durable; stored with Release before the entries come out.
+    pub fn durable_watermark(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.durable_seq)
+    }
+
+    /// Counters of the journal thread.
+    pub fn stats(&self) -> Arc<JournalStats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// The sequence number that the next entry must begin with.
+    pub fn next_seq(&self) -> u64 {
+        self.at.next_seq
+    }
+
+    /// BLAKE3 of the last block.
+    pub fn chain(&self) -> [u8; 32] {
+        self.at.chain
+    }
+
+    /// The most bytes that one entry may have in this folder.
+    pub fn entry_bytes_max(&self) -> usize {
+        self.payload_max
+    }
+}
+
+/// Recovers the folder: calls `visit` for every good block in order, cuts a torn tail, and leaves the
+/// journal ready to append. A new folder gets its first segment and block.
+///
+/// # Errors
+/// [`JournalError::Refused`] if something that had been told is damaged or the folder is not what it
+/// should be; then nothing was changed. Otherwise the system's errors, bad settings, the visitor's.
+pub fn open(
+    settings: Settings,
+    visit: impl FnMut(BlockView<'_>) -> Result<(), String>,
+) -> Result<(Journal, RecoveryReport), JournalError> {
+    let asked = settings.segment_bytes;
+    if !segment::segment_bytes_possible(asked) {
+        let (least, most) = (SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        return Err(JournalError::SegmentBytes { asked, least, most });
+    }
+    let dir = settings.dir;
+    segment::make_dir(&dir)?;
+    let lock = segment::lock(&dir)?;
+    segment::remove_unfinished(&dir)?;
+    let segment_bytes = match segment::list(&dir)? {
+        Some(folder) => folder.bytes,
+        None if settings.exchange_id == 0 => return Err(JournalError::ExchangeIdNeeded { dir }),
+        None => {
+            segment::prepare(&dir, 1, asked, &AtomicBool::new(false))?;
+            asked
+        }
+    };
+    let walk = reader::walk(&dir, settings.exchange_id, segment_bytes, visit)?;
+    let mut at = walk.at;
+    if at.exchange_id == 0 {
+        return Err(JournalError::ExchangeIdNeeded { dir });
+    }
+    let path = segment::path(&dir, at.segment_id);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(io_error("open", &path))?;
+    write_last_again(&file, &at).map_err(io_error("write the last block of", &path))?;
+    if let Some(cut) = &walk.torn {
+        erase(&file, cut).map_err(io_error("cut the tail of", &path))?;
+        tracing::warn!(
+            segment = %cut.segment.display(), offset = cut.offset, bytes = cut.bytes,
+            first_seq = cut.first_seq, fault = %cut.fault, epoch = at.epoch + 1,
+            "cut a tail that nobody had been told about"
+        );
+    }
+    // True once the sync below has answered.
+    at.durable_seq = at.next_seq - 1;
+    if walk.torn.is_some() || at.next_block == 1 {
+        let mut epoch_start = Buffer::new();
+        let offset = tail::seal(&mut at, Kind::EpochStart, 0, &mut epoch_start);
+        file.write_all_at(epoch_start.block(), offset)
+            .map_err(io_error("write", &path))?;
+    }
+    file.sync_data().map_err(io_error("sync", &path))?;
+    segment::sync_dir(&dir)?;
+    let report = RecoveryReport {
+        exchange_id: at.exchange_id,
+        blocks: at.next_block - 1,
+        last_seq: at.next_seq - 1,
+        epoch: at.epoch,
+        chain: at.chain,
+        segment_id: at.segment_id,
+        offset: at.offset,
+        cut: walk.torn,
+    };
+    let fits = usize::try_from(segment_bytes).unwrap_or(usize::MAX) - HEADER_BYTES;
+    let journal = Journal {
+        dir,
+        io: settings.io,
+        payload_max: PAYLOAD_BYTES_MAX.min(fits),
+        durable_seq: Arc::new(AtomicU64::new(at.durable_seq)),
+        stats: Arc::new(JournalStats::default()),
+        at,
+        lock,
+    };
+    assert_eq!(journal.durable_seq.load(Ordering::Relaxed), report.last_seq);
+    Ok((journal, report))
+}
+
+/// The last block may have been read from this machine's memory only, left there by a write whose
+/// sync failed or never came. Written again it is new to the system, and the next sync must store it.
+fn write_last_again(file: &File, at: &Place) -> std::io::Result<()> {
+    let mut block = vec![0; (at.offset - at.last_offset) as usize];
+    file.read_exact_at(&mut block, at.last_offset)?;
+    file.write_all_at(&block, at.last_offset)
+}
+
+/// Marks the tail's first page as bad, then zeroes everything behind it. Both durable on return; the
+/// caller replaces the mark.
+fn erase(file: &File, cut: &Cut) -> std::io::Result<()> {
+    file.write_all_at(CUT_MARK, cut.offset)?;
+    file.sync_data()?;
+    let zeros = vec![0; CHUNK_BYTES];
+    let end = cut.offset + cut.bytes;
+    let mut at = cut.offset + BLOCK_ALIGN as u64;
+    while at < end {
+        let now = (end - at).min(CHUNK_BYTES as u64);
+        file.write_all_at(&zeros[..now as usize], at)?;
+        at += now;
+    }
+    file.sync_data()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::block::Fault;
+    use super::*;
+
+    #[test]
+    fn an_erased_tail_begins_with_the_mark_and_is_zero_behind_it() {
+        let path = std::env::temp_dir().join(format!("journal-erase-{}", std::process::id()));
+        std::fs::write(&path, vec![7; 6 * BLOCK_ALIGN]).unwrap();
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let page = BLOCK_ALIGN as u64;
+        let cut = Cut {
+            segment: path.clone(),
+            offset: page,
+            bytes: 4 * page,
+            first_seq: 1,
+            fault: Fault::Zero,
+        };
+        erase(&file, &cut).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let pages: Vec<&[u8]> = bytes.chunks(BLOCK_ALIGN).collect();
+        let (seven, zero) = ([7; BLOCK_ALIGN], [0; BLOCK_ALIGN]);
+        assert!(pages == [&seven, CUT_MARK, &zero, &zero, &zero, &seven].map(|page| &page[..]));
+    }
+}

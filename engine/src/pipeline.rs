@@ -1,0 +1,306 @@
+//! The threads and the queues between them, on one screen.
+//!
+//! ```text
+//!  gateway tasks ──> intake (bounded, refuses when full) ──> core thread: number, stamp, apply
+//!                                                               │ batch
+//!                                                               v
+//!                      gateway <── publisher thread <── journal thread: write, sync
+//!                                  follower agrees,      (durable, in order)
+//!                                  then tells
+//! ```
+//!
+//! Computing may run ahead of the disk; telling may not: a batch reaches the publisher only when it is
+//! durable, and the publisher is the only one who tells.
+
+use std::{
+    sync::{Arc, OnceLock, atomic::AtomicU64},
+    thread::JoinHandle,
+};
+
+use crossbeam::channel;
+
+use crate::{
+    command::{Command, Restart, Stamped},
+    event::Event,
+    exchange::Exchange,
+    follower::Follower,
+    journal::{self, Journal, JournalError},
+    record,
+    units::MILLISECOND,
+};
+
+mod clock;
+mod intake;
+mod publisher;
+mod sequencer;
+
+pub use clock::{Clock, SystemClock};
+pub use intake::{Intake, Refusal, Submission};
+
+/// How the threads behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Commands waiting for the core, cancels included.
+    pub queue: usize,
+    /// Of those, room that only cancels may use.
+    pub cancel_room: usize,
+    /// Commands in one batch.
+    pub batch: usize,
+    /// Batches between core and disk.
+    pub batches: usize,
+    /// After a restart, open contracts accept only resting orders for this long.
+    pub post_only_ms: i32,
+    /// After a restart, sessions have this long, plus their grace, to come back.
+    pub recovery_grace_ms: i32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            queue: 1 << 16,
+            cancel_room: 1 << 14,
+            batch: 512,
+            batches: 64,
+            post_only_ms: 3_000,
+            recovery_grace_ms: 10_000,
+        }
+    }
+}
+
+/// A batch stops growing at this many events, so that its records fit one journal block.
+const BATCH_EVENTS: usize = 4_096;
+
+/// Commands with what they did, on their way from the core through the journal to the publisher.
+#[derive(Debug)]
+pub struct Batch<R> {
+    /// Commands, in order.
+    pub stamped: Vec<Stamped>,
+    /// What they did, one after the other.
+    pub events: Vec<Event>,
+    /// Where the events of each command end.
+    pub ends: Vec<u32>,
+    /// Who waits for an answer, by place in `stamped`.
+    pub replies: Vec<(u32, R)>,
+}
+
+impl<R> Batch<R> {
+    fn new() -> Self {
+        Self {
+            stamped: Vec::new(),
+            events: Vec::new(),
+            ends: Vec::new(),
+            replies: Vec::new(),
+        }
+    }
+
+    /// Commands with their events.
+    pub fn commands(&self) -> impl Iterator<Item = (&Stamped, &[Event])> {
+        let mut start = 0;
+        self.stamped
+            .iter()
+            .zip(&self.ends)
+            .map(move |(stamped, end)| {
+                let end = *end as usize;
+                let events = self.events.get(start..end).unwrap_or_default();
+                start = end;
+                (stamped, events)
+            })
+    }
+}
+
+impl<R: Send + 'static> journal::Entry for Batch<R> {
+    fn first_seq(&self) -> u64 {
+        self.stamped.first().map_or(0, |stamped| stamped.seq)
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.stamped.len()).unwrap_or(u32::MAX)
+    }
+
+    fn encode(&mut self, out: &mut Vec<u8>) {
+        let mut scratch = Vec::new();
+        for (stamped, events) in self.commands() {
+            // The two halves of a `Record`, without building one.
+            record::append(stamped, out);
+            record::append(&record::Results::of(events, &mut scratch), out);
+        }
+    }
+}
+
+/// Tells the world. Called on the publisher thread, with durable batches in order.
+pub trait Outlet<R>: Send + 'static {
+    /// Everything in the batch is durable, and the follower agrees with it.
+    fn publish(&mut self, batch: Batch<R>);
+}
+
+/// Why the exchange stopped by itself.
+#[derive(Debug, Default)]
+pub struct Fault {
+    reason: OnceLock<String>,
+}
+
+impl Fault {
+    /// The first reason, if it stopped.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
+    }
+
+    fn set(&self, reason: String) {
+        tracing::error!(%reason, "the exchange stops");
+        // Only the first reason counts; a later one is its consequence.
+        self.reason.get_or_init(|| reason);
+    }
+}
+
+/// The running threads.
+#[derive(Debug)]
+pub struct Pipeline<R> {
+    /// The way in.
+    pub intake: Intake<R>,
+    /// The durable copy, for readers.
+    pub follower: Follower,
+    /// Newest durable position.
+    pub durable: Arc<AtomicU64>,
+    /// Set when a thread stopped by itself.
+    pub fault: Arc<Fault>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<R> Pipeline<R> {
+    /// Refuses new commands, lets everything accepted become durable and told, and ends the threads.
+    pub fn stop(self) {
+        self.intake.close();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                self.fault.set("a thread panicked".into());
+            }
+        }
+    }
+}
+
+/// Reads the journal and executes it again.
+///
+/// # Errors
+/// What the journal refuses, or the first record whose results are not what was recorded.
+pub fn recover(
+    settings: journal::Settings,
+    mut heard: impl FnMut(&Stamped, &[Event]),
+) -> Result<(Exchange, Journal, journal::RecoveryReport), JournalError> {
+    let mut exchange = Exchange::new();
+    let mut replay = Replay::default();
+    let (journal, report) = journal::open(settings, |block| {
+        replay.block(&mut exchange, block.payload, block.count, &mut heard)
+    })?;
+    Ok((exchange, journal, report))
+}
+
+/// Executes recorded blocks again and compares.
+#[derive(Debug, Default)]
+pub struct Replay {
+    events: Vec<Event>,
+    scratch: Vec<u8>,
+}
+
+impl Replay {
+    /// One block.
+    ///
+    /// # Errors
+    /// The position whose results are not the recorded ones, or why the bytes cannot be read.
+    pub fn block(
+        &mut self,
+        exchange: &mut Exchange,
+        payload: &[u8],
+        count: u32,
+        mut heard: impl FnMut(&Stamped, &[Event]),
+    ) -> Result<(), String> {
+        for record in record::decode(payload, count)? {
+            self.events.clear();
+            let seq = record.stamped.seq;
+            if seq != exchange.seq() + 1 || record.stamped.at <= exchange.at() {
+                return Err(format!("position {seq} does not follow {}", exchange.seq()));
+            }
+            exchange.apply(&record.stamped, &mut self.events);
+            let again = record::Results::of(&self.events, &mut self.scratch);
+            if again != record.results {
+                return Err(format!(
+                    "position {seq} gives other results on replay: recorded {:?}, now {again:?}",
+                    record.results
+                ));
+            }
+            heard(&record.stamped, &self.events);
+        }
+        Ok(())
+    }
+}
+
+/// Starts the threads on a recovered exchange.
+///
+/// # Errors
+/// If a thread cannot be started.
+pub fn start<R: Send + 'static>(
+    exchange: Exchange,
+    journal: Journal,
+    settings: Settings,
+    clock: impl Clock,
+    outlet: impl Outlet<R>,
+) -> std::io::Result<Pipeline<R>> {
+    let follower = Follower::new(exchange.clone());
+    let fault = Arc::new(Fault::default());
+    let durable = journal.durable_watermark();
+    let (intake, queue) = intake::channel(settings);
+    let (feeder, inbox) = journal::inbox(settings.batches);
+    let (to_publisher, from_journal) = channel::bounded::<Vec<Batch<R>>>(settings.batches);
+
+    // Blocks the journal thread when the publisher is behind; the core then fills its bounded queue
+    // and the intake refuses. If the publisher is gone it has set the fault, and nobody is told.
+    let journal_thread = journal::spawn(journal, inbox, move |batches| {
+        drop(to_publisher.send(batches));
+    });
+
+    let mut threads = Vec::new();
+    let restarted = exchange.seq() > 0;
+    let core = sequencer::Sequencer::new(exchange, clock, queue, feeder, fault.clone(), settings);
+    threads.push(
+        std::thread::Builder::new()
+            .name("core".into())
+            .spawn(move || {
+                core.run(restarted.then_some(settings));
+            })?,
+    );
+    let publisher =
+        publisher::Publisher::new(follower.clone(), outlet, fault.clone(), intake.clone());
+    threads.push(
+        std::thread::Builder::new()
+            .name("publisher".into())
+            .spawn(move || publisher.run(&from_journal))?,
+    );
+    let (watched, door) = (fault.clone(), intake.clone());
+    threads.push(
+        std::thread::Builder::new()
+            .name("journal-watch".into())
+            .spawn(move || {
+                match journal_thread.join() {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => watched.set(error.to_string()),
+                    Err(_) => watched.set("the journal thread panicked".into()),
+                }
+                door.close();
+            })?,
+    );
+    Ok(Pipeline {
+        intake,
+        follower,
+        durable,
+        fault,
+        threads,
+    })
+}
+
+/// The command that opens a restarted exchange, as of `now`.
+fn restart_command(settings: Settings, now: crate::units::Nanos) -> Command {
+    Command::Restart(Restart {
+        post_only_until: now.after(i64::from(settings.post_only_ms) * MILLISECOND),
+        recovery_grace_ms: settings.recovery_grace_ms,
+    })
+}

@@ -1,0 +1,148 @@
+//! Here a command gets its number and its time; from now on it is history.
+
+use std::{sync::Arc, time::Duration};
+
+use crossbeam::utils::Backoff;
+
+use super::{BATCH_EVENTS, Batch, Clock, Fault, Settings, intake::Queue, restart_command};
+use crate::{
+    command::{Command, Stamped},
+    exchange::Exchange,
+    journal::Feeder,
+    units::Nanos,
+};
+
+/// Longest sleep when nothing is due, so that a jump of the wall clock is noticed.
+const SLEEP: Duration = Duration::from_millis(20);
+
+/// The core thread.
+pub(super) struct Sequencer<R, C> {
+    exchange: Exchange,
+    clock: C,
+    queue: Queue<R>,
+    feeder: Feeder<Batch<R>>,
+    fault: Arc<Fault>,
+    settings: Settings,
+}
+
+impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
+    pub(super) fn new(
+        exchange: Exchange,
+        clock: C,
+        queue: Queue<R>,
+        feeder: Feeder<Batch<R>>,
+        fault: Arc<Fault>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            exchange,
+            clock,
+            queue,
+            feeder,
+            fault,
+            settings,
+        }
+    }
+
+    /// Works until the intake is closed and empty.
+    pub(super) fn run(mut self, restarted: Option<Settings>) {
+        if let Some(settings) = restarted {
+            let mut batch = Batch::new();
+            let command = restart_command(settings, self.clock.now());
+            self.sequence(command, None, &mut batch);
+            self.pass_on(batch);
+        }
+        loop {
+            let mut batch = Batch::new();
+            let now = self.clock.now();
+            self.tick_if_due(now, &mut batch);
+            while batch.stamped.len() < self.settings.batch && batch.events.len() < BATCH_EVENTS {
+                let Some(submission) = self.queue.pop() else {
+                    break;
+                };
+                self.sequence(submission.command, submission.reply, &mut batch);
+            }
+            if !batch.stamped.is_empty() {
+                self.pass_on(batch);
+            } else if self.queue.is_closed() {
+                break;
+            } else {
+                self.idle();
+            }
+            if self.fault.reason().is_some() {
+                break;
+            }
+        }
+        self.feeder.close();
+    }
+
+    /// Runs timers that a command stamped `at` must not overtake.
+    fn tick_if_due(&mut self, at: Nanos, batch: &mut Batch<R>) {
+        while self.exchange.next_deadline().is_some_and(|due| due <= at) {
+            self.apply(Command::Tick, at, batch);
+            if batch.events.len() >= BATCH_EVENTS {
+                let full = std::mem::replace(batch, Batch::new());
+                self.pass_on(full);
+            }
+        }
+    }
+
+    fn sequence(&mut self, command: Command, reply: Option<R>, batch: &mut Batch<R>) {
+        let now = self.clock.now();
+        // Time may have jumped back; the stamp never does.
+        let at = now.max(Nanos(self.exchange.at().0 + 1));
+        self.tick_if_due(at, batch);
+        if let Some(reply) = reply {
+            let place = u32::try_from(batch.stamped.len()).unwrap_or(u32::MAX);
+            batch.replies.push((place, reply));
+        }
+        self.apply(command, at, batch);
+    }
+
+    fn apply(&mut self, command: Command, at: Nanos, batch: &mut Batch<R>) {
+        let at = at.max(Nanos(self.exchange.at().0 + 1));
+        let stamped = Stamped {
+            seq: self.exchange.seq() + 1,
+            at,
+            command,
+        };
+        self.exchange.apply(&stamped, &mut batch.events);
+        batch.stamped.push(stamped);
+        batch
+            .ends
+            .push(u32::try_from(batch.events.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Hands a batch to the journal. If the journal is behind by its bound, waits: the intake fills
+    /// and refuses meanwhile.
+    fn pass_on(&mut self, mut batch: Batch<R>) {
+        let backoff = Backoff::new();
+        while let Err(back) = self.feeder.push(batch) {
+            if self.fault.reason().is_some() {
+                return;
+            }
+            batch = back;
+            if backoff.is_completed() {
+                std::thread::park_timeout(Duration::from_micros(50));
+            } else {
+                backoff.snooze();
+            }
+        }
+    }
+
+    /// Spins a little, yields a little, then sleeps until something comes in or falls due.
+    fn idle(&mut self) {
+        let backoff = Backoff::new();
+        while !backoff.is_completed() {
+            backoff.snooze();
+            if self.queue.has_some() {
+                return;
+            }
+        }
+        let now = self.clock.now();
+        let due = self.exchange.next_deadline().map_or(SLEEP, |due| {
+            Duration::from_nanos(u64::try_from(due.0 - now.0).unwrap_or(0))
+        });
+        self.queue.sleep(due.min(SLEEP));
+    }
+}

@@ -1,0 +1,190 @@
+//! What every service works with: the way in, the durable state, and what was told.
+
+use std::{path::PathBuf, sync::Arc};
+
+use engine::{
+    command::Command,
+    event::Event,
+    exchange::Exchange,
+    follower::Follower,
+    ids::Seq,
+    pipeline::{Fault, Intake, Replay},
+    reason::Problem,
+};
+use tokio::sync::{Semaphore, oneshot};
+use tonic::Status;
+
+use crate::{
+    bulletin::{Answer, Bulletin},
+    hub::{Hub, Reply},
+    mailbox::Slot,
+    refusal,
+};
+
+/// What kind of deployment this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// Play money, ready-made accounts and keys.
+    Sandbox,
+    /// The real thing: no play money.
+    Production,
+}
+
+/// The gateway's hands. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// The way into the core.
+    pub intake: Intake<Reply>,
+    /// The durable state.
+    pub follower: Follower,
+    /// What was told, and to whom.
+    pub hub: Arc<Hub>,
+    /// Why the exchange stopped, if it did.
+    pub fault: Arc<Fault>,
+    /// Newest durable position.
+    pub durable: Arc<std::sync::atomic::AtomicU64>,
+    /// Sandbox or production.
+    pub environment: Environment,
+    /// Where the journal lies, for resuming further back than memory reaches.
+    pub journal: PathBuf,
+    /// Told to every stream when the server stops.
+    pub draining: tokio::sync::watch::Receiver<bool>,
+    /// One look into the far past at a time.
+    pub excavations: Arc<Semaphore>,
+}
+
+impl Desk {
+    /// Sends a command and waits until what it did is durable.
+    ///
+    /// # Errors
+    /// Overload or stop: certainly not done. Anything else is "outcome unknown" and carries no detail.
+    pub async fn ask(&self, command: Command) -> Result<Answer, Status> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command, Some(Reply::Answer(reply)))?;
+        answer.await.map_err(|_| unknown_outcome())
+    }
+
+    /// Sends a login; its mailbox opens exactly where the answer stands among the events.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn log_in(&self, command: Command, slot: Slot) -> Result<Answer, Status> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command, Some(Reply::Login(reply, slot)))?;
+        answer.await.map_err(|_| unknown_outcome())
+    }
+
+    /// Sends a command without waiting.
+    ///
+    /// # Errors
+    /// Overload or stop, as a status.
+    pub fn send(&self, command: Command, reply: Option<Reply>) -> Result<(), Status> {
+        self.intake
+            .submit(command, reply)
+            .map_err(|refused| refusal::intake(refused))
+    }
+
+    /// A short look at the durable state.
+    pub fn state<T>(&self, look: impl FnOnce(&Exchange) -> T) -> T {
+        look(&self.follower.read())
+    }
+
+    /// Waits until the durable state has reached a position (it has, for any position told).
+    #[must_use]
+    pub fn as_of(&self) -> i64 {
+        wide(self.state(Exchange::seq))
+    }
+
+    /// Answers at journal positions, from memory or from the journal itself.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub async fn answers(&self, seqs: &[Seq]) -> Result<Vec<Answer>, Status> {
+        let recent: Vec<Option<Answer>> = {
+            let archive = self.hub.archive();
+            seqs.iter().map(|seq| archive.answer(*seq)).collect()
+        };
+        if recent.iter().all(Option::is_some) {
+            return Ok(recent.into_iter().flatten().collect());
+        }
+        let wanted: Vec<Seq> = seqs.to_vec();
+        let bulletin = self
+            .excavate(move |seq| wanted.binary_search(&seq).is_ok())
+            .await?;
+        Ok((0..bulletin.stamped.len())
+            .map(|place| Answer::new(bulletin.clone(), place))
+            .collect())
+    }
+
+    /// Executes the journal again on a scratch copy, away from the core, and keeps the commands that
+    /// `wanted` chooses.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub async fn excavate(
+        &self,
+        wanted: impl Fn(Seq) -> bool + Send + 'static,
+    ) -> Result<Arc<Bulletin>, Status> {
+        let permit = self.excavations.clone().acquire_owned().await;
+        let _permit = permit.map_err(|_| Status::internal("the exchange is stopping"))?;
+        let (dir, last) = (self.journal.clone(), self.state(Exchange::seq));
+        let dug = tokio::task::spawn_blocking(move || dig(&dir, last, wanted)).await;
+        dug.map_err(|_| Status::internal("reading the journal failed"))?
+            .map(Arc::new)
+            .map_err(|why| Status::internal(format!("reading the journal: {why}")))
+    }
+}
+
+fn dig(dir: &std::path::Path, last: Seq, wanted: impl Fn(Seq) -> bool) -> Result<Bulletin, String> {
+    let mut found = Bulletin {
+        stamped: Vec::new(),
+        events: Vec::new(),
+        ends: Vec::new(),
+    };
+    let mut exchange = Exchange::new();
+    let mut replay = Replay::default();
+    let scanned = engine::journal::scan(dir, |block| {
+        if block.first_seq > last {
+            return Ok(());
+        }
+        replay.block(
+            &mut exchange,
+            block.payload,
+            block.count,
+            |stamped, events| {
+                if stamped.seq <= last && wanted(stamped.seq) {
+                    found.stamped.push(stamped.clone());
+                    found.events.extend_from_slice(events);
+                    found
+                        .ends
+                        .push(u32::try_from(found.events.len()).unwrap_or(u32::MAX));
+                }
+            },
+        )
+    });
+    match scanned {
+        // The live journal's last block may be half written; what was asked for lies before it.
+        Err(error) if exchange.seq() < last => Err(error.to_string()),
+        _ => Ok(found),
+    }
+}
+
+fn unknown_outcome() -> Status {
+    // No ErrorInfo on purpose: the command may have been done (G9).
+    Status::unavailable("the exchange stopped before it answered; ask again by the same id")
+}
+
+/// The refusal in an answer, if the command was refused as a whole.
+#[must_use]
+pub fn refused(answer: &Answer) -> Option<Problem> {
+    answer.events().iter().find_map(|event| match event {
+        Event::Refused(refused) => Some(refused.problem),
+        _ => None,
+    })
+}
+
+/// A position as the wire carries it.
+#[must_use]
+pub fn wide(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
