@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use engine::{
-    command::Command,
+    command::{Command, Stamped},
     event::Event,
     exchange::Exchange,
     follower::Follower,
@@ -79,9 +79,7 @@ impl Desk {
     /// # Errors
     /// Overload or stop, as a status.
     pub fn send(&self, command: Command, reply: Option<Reply>) -> Result<(), Status> {
-        self.intake
-            .submit(command, reply)
-            .map_err(|refused| refusal::intake(refused))
+        self.intake.submit(command, reply).map_err(refusal::intake)
     }
 
     /// A short look at the durable state.
@@ -89,7 +87,14 @@ impl Desk {
         look(&self.follower.read())
     }
 
-    /// Waits until the durable state has reached a position (it has, for any position told).
+    /// Waits until the server is told to stop.
+    pub async fn drained(&self) {
+        let mut draining = self.draining.clone();
+        // A closed channel means the same.
+        drop(draining.wait_for(|draining| *draining).await);
+    }
+
+    /// Position of the durable state; not before anything that was told.
     #[must_use]
     pub fn as_of(&self) -> i64 {
         wide(self.state(Exchange::seq))
@@ -109,7 +114,7 @@ impl Desk {
         }
         let wanted: Vec<Seq> = seqs.to_vec();
         let bulletin = self
-            .excavate(move |seq| wanted.binary_search(&seq).is_ok())
+            .excavate(move |stamped, _| wanted.binary_search(&stamped.seq).is_ok())
             .await?;
         Ok((0..bulletin.stamped.len())
             .map(|place| Answer::new(bulletin.clone(), place))
@@ -123,7 +128,7 @@ impl Desk {
     /// If the journal cannot be read.
     pub async fn excavate(
         &self,
-        wanted: impl Fn(Seq) -> bool + Send + 'static,
+        wanted: impl Fn(&Stamped, &[Event]) -> bool + Send + 'static,
     ) -> Result<Arc<Bulletin>, Status> {
         let permit = self.excavations.clone().acquire_owned().await;
         let _permit = permit.map_err(|_| Status::internal("the exchange is stopping"))?;
@@ -135,7 +140,11 @@ impl Desk {
     }
 }
 
-fn dig(dir: &std::path::Path, last: Seq, wanted: impl Fn(Seq) -> bool) -> Result<Bulletin, String> {
+fn dig(
+    dir: &std::path::Path,
+    last: Seq,
+    wanted: impl Fn(&Stamped, &[Event]) -> bool,
+) -> Result<Bulletin, String> {
     let mut found = Bulletin {
         stamped: Vec::new(),
         events: Vec::new(),
@@ -152,7 +161,7 @@ fn dig(dir: &std::path::Path, last: Seq, wanted: impl Fn(Seq) -> bool) -> Result
             block.payload,
             block.count,
             |stamped, events| {
-                if stamped.seq <= last && wanted(stamped.seq) {
+                if stamped.seq <= last && wanted(stamped, events) {
                     found.stamped.push(stamped.clone());
                     found.events.extend_from_slice(events);
                     found

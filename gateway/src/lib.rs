@@ -1,10 +1,34 @@
 //! Everything that touches the outside.
+//!
+//! A call comes in at the [`auth`] doorman, which knows the caller by the key; a service
+//! ([`trading`], [`session`], [`marketdata`], [`account`], [`reference`], [`admin`]) turns the message
+//! into a command with [`translate`], or into a [`refusal`]; the [`desk`] hands it to the engine. What
+//! became durable comes back through the [`hub`]: answers to who waits, mail to sessions, bulletins to
+//! streams, rows to the [`archive`]. [`server`] puts all of it together; [`commands`] and [`cli`] are
+//! the binary; [`demo`] is a market made of ordinary clients.
 
+//STUB account
+pub mod admin;
 pub mod archive;
 pub mod auth;
 pub mod bulletin;
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod demo;
 pub mod desk;
 pub mod hub;
 pub mod keys;
+pub mod listing;
 pub mod mailbox;
+//STUB marketdata
+pub mod paging;
+pub mod private_events;
+//STUB reference
 pub mod refusal;
+pub mod sandbox;
+pub mod server;
+pub mod session;
+pub mod settings;
+pub mod trading;
+pub mod translate;

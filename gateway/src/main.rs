@@ -1,2 +1,65 @@
-//! The one binary.
-fn main() {}
+//! The one binary: `hashpit serve`, `hashpit demo`, and the people's commands.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use gateway::{cli, commands};
+
+/// Hashpit: the exchange where hashrate trades as a commodity.
+#[derive(Parser)]
+#[command(name = "hashpit", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the exchange with everything embedded.
+    Serve(commands::serve::Serve),
+    /// Runs an exchange with makers, miners and takers on the real hashprice series, live on this
+    /// terminal.
+    Demo(commands::demo::Demo),
+    /// Makes API keys.
+    #[command(subcommand)]
+    Key(commands::key::Key),
+    /// Mints a token for one method, for grpcurl and scripts.
+    Token(commands::key::Token),
+    /// Checks and shows journals. Reads only.
+    #[command(subcommand)]
+    Journal(commands::journal::Journal),
+    #[command(flatten)]
+    Client(cli::Command),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("hashpit: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = match arguments.command {
+        Command::Serve(serve) => runtime.block_on(serve.run()),
+        Command::Demo(demo) => runtime.block_on(demo.run()),
+        Command::Key(key) => key.run(),
+        Command::Token(token) => token.run(),
+        Command::Journal(journal) => journal.run(),
+        Command::Client(command) => runtime.block_on(cli::run(command)),
+    };
+    // Tasks of a stopped server may still wait for clients; nothing of theirs is lost.
+    runtime.shutdown_background();
+    cli::report(result)
+}

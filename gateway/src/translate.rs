@@ -1,3 +1,5 @@
-//! Wire words become engine words and back: total functions, no side effects.
-
+//! s
+pub mod account;
 pub mod orders;
+pub mod reference;
+pub mod terms;

@@ -510,7 +510,7 @@ impl Exchange {
             self.unschedule(id);
             self.set_state(id, set.target, set.reason, out);
             if set.cancel_open_orders {
-                cancelled += self.cancel_book(id, set.reason, out);
+                cancelled += self.cancel_book(id, Reason::Operator, out);
             }
         }
         Ok(Done {

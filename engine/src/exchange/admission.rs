@@ -43,7 +43,11 @@ impl Exchange {
             return Door::Open;
         }
         let shut = match self.session_mut(origin.session) {
-            Some(session) if session.login == origin.login && session.account == origin.account => {
+            Some(session)
+                if session.login == origin.login
+                    && session.account == origin.account
+                    && session.presence == super::Presence::Connected =>
+            {
                 if origin.client_seq > session.last_client_seq {
                     session.last_client_seq = origin.client_seq;
                     return Door::Open;

@@ -32,6 +32,15 @@ pub(super) struct Change {
 }
 
 impl Exchange {
+    /// The account's order of that name, open or ended.
+    fn named(&self, account: AccountId, target: Target) -> Option<&Order> {
+        let id = match target {
+            Target::Order(id) => id,
+            Target::Client(id) => self.client_ids.get(account, id)?.order,
+        };
+        self.orders.get(id).filter(|order| order.account == account)
+    }
+
     /// The account's open order that a command means (ORDER-11).
     pub(super) fn find(
         &self,
@@ -40,15 +49,7 @@ impl Exchange {
         instrument: InstrumentId,
     ) -> Result<&Order, Problem> {
         let unknown = Problem::about(Reason::UnknownOrder, Field::Target);
-        let id = match target {
-            Target::Order(id) => id,
-            Target::Client(id) => {
-                let first = self.client_ids.get(account, id).ok_or(unknown)?;
-                first.order
-            }
-        };
-        let order = self.orders.get(id).filter(|order| order.account == account);
-        let order = order.ok_or(unknown)?;
+        let order = self.named(account, target).ok_or(unknown)?;
         if instrument.is_set() && order.terms.instrument != instrument {
             return Err(unknown);
         }
@@ -91,7 +92,11 @@ impl Exchange {
             .as_ref()
             .is_ok_and(|order| only_decreases(order, replace));
         if !pure_decrease {
-            let reducing = found.as_ref().is_ok_and(|order| order.terms.reduce_only);
+            let named = self.named(origin.account, replace.target);
+            let meant = |order: &Order| {
+                !replace.instrument.is_set() || order.terms.instrument == replace.instrument
+            };
+            let reducing = named.is_some_and(|order| meant(order) && order.terms.reduce_only);
             self.check_trader(origin, reducing)?;
         }
         let order = found?;
@@ -263,17 +268,7 @@ impl Exchange {
         out: &mut Vec<Event>,
     ) {
         let to = self.address(origin.account, origin.session, origin.client_seq);
-        let named = match target {
-            Target::Order(id) => id,
-            Target::Client(id) => self
-                .client_ids
-                .get(origin.account, id)
-                .map_or(OrderId::NONE, |first| first.order),
-        };
-        let known = self
-            .orders
-            .get(named)
-            .filter(|order| order.account == origin.account);
+        let known = self.named(origin.account, target);
         let news = News {
             problem: Some(problem),
             ..News::plain(kind)
@@ -325,7 +320,8 @@ impl Exchange {
         if let Err(problem) = checked {
             return self.refuse(origin, problem, out);
         }
-        let orders = self.cancel_selected(origin, &mass.selection, Reason::MassCancel, out);
+        let slots = self.selected(origin.account, origin.session, &mass.selection);
+        let orders = self.cancel_slots(slots, Reason::MassCancel, origin, out);
         if mass.block_new_orders
             && let Some(account) = self.account_mut(origin.account)
         {
@@ -354,29 +350,25 @@ impl Exchange {
         Ok(())
     }
 
-    /// Cancels the account's orders that match, oldest entry first; answers with their number.
-    pub(super) fn cancel_selected(
-        &mut self,
-        origin: &Origin,
+    /// Slots of the account's orders that match, oldest entry first.
+    pub(super) fn selected(
+        &self,
+        account: AccountId,
+        session: crate::ids::SessionId,
         selection: &Selection,
-        reason: Reason,
-        out: &mut Vec<Event>,
-    ) -> u32 {
-        let slots = self.slots_where(origin.account, |order| {
+    ) -> Vec<u32> {
+        self.slots_where(account, |order| {
             let contract = self.contract(order.terms.instrument);
             (!selection.instrument.is_set() || order.terms.instrument == selection.instrument)
                 && (!selection.product.is_set() || contract.product == selection.product)
                 && selection.side.is_none_or(|side| side == order.terms.side)
                 && (selection.cancel_group == 0
                     || selection.cancel_group == order.terms.cancel_group)
-                && (!selection.this_session_only
-                    || !origin.session.is_set()
-                    || order.session == origin.session)
+                && (!selection.this_session_only || !session.is_set() || order.session == session)
                 && selection
                     .price_at_or_better
                     .is_none_or(|price| order.terms.side.opposite().accepts(price, order.price))
-        });
-        self.cancel_slots(slots, reason, origin, out)
+        })
     }
 
     /// Cancels listed orders; answers with their number.
@@ -413,6 +405,9 @@ impl Exchange {
             return;
         }
         let origin = &set.origin;
+        if let Err(problem) = self.check_deadline(origin) {
+            return self.refuse(origin, problem, out);
+        }
         let in_range = set.after_ms == 0 || limits::CANCEL_TIMER_MS.contains(&set.after_ms);
         if !in_range {
             let (limit, actual) = (
@@ -432,7 +427,7 @@ impl Exchange {
             fires_at = self.at.after(i64::from(set.after_ms) * MILLISECOND);
             self.timers.set(fires_at, Timer::CancelTimer(account));
             if let Some(row) = self.account_mut(account) {
-                row.cancel_timer = Some((fires_at, set.selection));
+                row.cancel_timer = Some((fires_at, origin.session, set.selection));
             }
         }
         out.push(Event::CancelTimer(CancelTimerSet { account, fires_at }));
@@ -442,7 +437,7 @@ impl Exchange {
         let armed = self
             .account_mut(account)
             .and_then(|row| row.cancel_timer.take());
-        if let Some((at, _)) = armed {
+        if let Some((at, _, _)) = armed {
             self.timers.clear(at, Timer::CancelTimer(account));
         }
     }
@@ -453,31 +448,38 @@ impl Exchange {
             return;
         }
         let origin = &entry.origin;
+        if let Err(problem) = self.check_deadline(origin) {
+            return self.refuse(origin, problem, out);
+        }
         let Some(session) = self.session_mut(origin.session) else {
             let problem = Problem::about(Reason::NotEstablished, Field::Session);
             return self.refuse(origin, problem, out);
         };
         session.blocked = entry.blocked;
-        if !entry.blocked
-            && let Some(account) = self.account_mut(origin.account)
-        {
-            account.blocked = false;
+        let account = self.account_mut(origin.account).filter(|_| !entry.blocked);
+        let released = account.is_some_and(|row| std::mem::replace(&mut row.blocked, false));
+        let mut tell = |level| {
+            let to = self.address(origin.account, origin.session, origin.client_seq);
+            let blocked = entry.blocked;
+            out.push(Event::OrderEntry(crate::event::OrderEntry {
+                to,
+                blocked,
+                level,
+            }));
+        };
+        tell(Reason::KillSwitchSession);
+        if released {
+            tell(Reason::KillSwitchAccount);
         }
-        let to = self.address(origin.account, origin.session, origin.client_seq);
-        out.push(Event::OrderEntry(crate::event::OrderEntry {
-            to,
-            blocked: entry.blocked,
-            level: Reason::KillSwitchSession,
-        }));
     }
 }
 
-/// Whether a change only takes lots off: same price, no other setting, total not above the present.
+/// Whether a change only takes lots off: whatever else it names is as it is already.
 fn only_decreases(order: &Order, replace: &Replace) -> bool {
     replace.price.is_none_or(|price| price == order.price)
-        && replace.lots.is_some_and(|lots| lots <= order.total)
+        && replace.lots.is_some_and(|lots| lots < order.total)
         && replace
             .post_only
             .is_none_or(|post_only| post_only == order.terms.post_only)
-        && replace.expire.is_none()
+        && replace.expire.is_none_or(|expire| expire == order.expire)
 }

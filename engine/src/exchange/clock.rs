@@ -2,7 +2,7 @@
 
 use super::{Exchange, Presence, timers::Timer};
 use crate::{
-    command::{Origin, Restart, Selection, Side},
+    command::{Origin, Restart, Side},
     event::{Event, StatusChange},
     ids::{AccountId, InstrumentId},
     instrument::TradingState,
@@ -40,18 +40,11 @@ impl Exchange {
         let armed = self
             .account_mut(account)
             .and_then(|row| row.cancel_timer.take());
-        if let Some((at, selection)) = armed
+        if let Some((at, session, selection)) = armed
             && at == due
         {
-            let origin = Origin {
-                account,
-                ..Origin::default()
-            };
-            let selection = Selection {
-                this_session_only: false,
-                ..selection
-            };
-            self.cancel_selected(&origin, &selection, Reason::CancelTimer, out);
+            let slots = self.selected(account, session, &selection);
+            self.cancel_slots(slots, Reason::CancelTimer, &Origin::default(), out);
         }
     }
 

@@ -84,12 +84,16 @@ impl Exchange {
             fixing: fixing.kind == FixingKind::Daily,
         }));
         for id in self.contracts_on(fixing.index) {
-            let mark = self.new_mark(self.contract(id), before, fixing.value);
-            self.contract_mut(id).mark = mark;
-            self.touched_statistics.push(id);
-            self.revalue(id);
+            let contract = self.contract(id);
+            if contract.terms.last_trade > self.at {
+                let mark = self.new_mark(contract, before, fixing.value);
+                self.contract_mut(id).mark = mark;
+                self.touched_statistics.push(id);
+                self.revalue(id);
+            }
             if fixing.kind == FixingKind::Daily {
-                self.contract_mut(id).statistics.settlement = Some(mark);
+                let contract = self.contract_mut(id);
+                contract.statistics.settlement = Some(contract.mark);
                 self.settle_day(id, out);
             }
         }
@@ -98,7 +102,7 @@ impl Exchange {
     fn contracts_on(&self, index: IndexId) -> Vec<InstrumentId> {
         self.instruments
             .iter()
-            .filter(|contract| contract.terms.index == index && contract.terms.last_trade > self.at)
+            .filter(|contract| contract.terms.index == index)
             .map(|contract| contract.id)
             .collect()
     }

@@ -330,7 +330,7 @@ impl Exchange {
         self.retire_if_filled(maker);
         for account in [taker_account, maker_account] {
             self.rehold(account, instrument);
-            self.keep_reduce_only(account, instrument, out);
+            self.keep_reduce_only(account, instrument, commander, out);
         }
     }
 
@@ -399,11 +399,12 @@ impl Exchange {
         out: &mut Vec<Event>,
     ) {
         let reason = Reason::SelfTradePrevented;
+        let aside = &bystander(commander);
         match self.orders.at(incoming).terms.self_trade {
-            SelfTrade::CancelResting => self.end(resting, reason, commander, out),
+            SelfTrade::CancelResting => self.end(resting, reason, aside, out),
             SelfTrade::CancelIncoming => self.end(incoming, reason, commander, out),
             SelfTrade::CancelBoth => {
-                self.end(resting, reason, commander, out);
+                self.end(resting, reason, aside, out);
                 self.end(incoming, reason, commander, out);
             }
             SelfTrade::Decrement => {
@@ -412,7 +413,7 @@ impl Exchange {
                     .at(incoming)
                     .open
                     .min(self.orders.at(resting).open);
-                self.cut(resting, lots, reason, commander, out);
+                self.cut(resting, lots, reason, aside, out);
                 self.cut(incoming, lots, reason, commander, out);
             }
         }
@@ -548,6 +549,7 @@ impl Exchange {
         &mut self,
         account: AccountId,
         instrument: InstrumentId,
+        commander: &Origin,
         out: &mut Vec<Event>,
     ) {
         for side in [Side::Buy, Side::Sell] {
@@ -566,9 +568,22 @@ impl Exchange {
                 let Some((slot, open)) = newest.and_then(|o| Some((o.id.slot()?, o.open))) else {
                     break;
                 };
-                let (reason, nobody) = (Reason::ReduceOnlyWouldIncrease, Origin::default());
-                self.cut(slot, excess.min(open), reason, &nobody, out);
+                let reason = Reason::ReduceOnlyWouldIncrease;
+                if excess >= open {
+                    self.end(slot, reason, &bystander(commander), out);
+                } else {
+                    self.cut(slot, excess, reason, &bystander(commander), out);
+                }
             }
         }
+    }
+}
+
+/// A commander as seen by orders its command did not name: it still numbers its own session's events,
+/// but gets no copies of another session's.
+fn bystander(commander: &Origin) -> Origin {
+    Origin {
+        account: AccountId::NONE,
+        ..*commander
     }
 }

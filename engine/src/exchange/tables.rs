@@ -32,8 +32,8 @@ pub struct Account {
     pub blocked: bool,
     /// Open orders, in order of entry.
     pub orders: OwnerList,
-    /// When its dead man's switch fires, and what it cancels.
-    pub cancel_timer: Option<(Nanos, Selection)>,
+    /// When its dead man's switch fires, which session armed it, and what it cancels.
+    pub cancel_timer: Option<(Nanos, SessionId, Selection)>,
     /// Its sessions, in order of first login.
     pub sessions: Vec<SessionId>,
     /// Core time of opening.

@@ -1,0 +1,138 @@
+//! The people's commands: look at the market, trade, look at the account. All of it through public gRPC.
+//!
+//! A refusal is an error, and an error ends the process with a status other than 0, so that scripts need
+//! no parsing. Tables go to standard output, everything else to standard error.
+
+mod account;
+pub mod amounts;
+mod market;
+mod names;
+mod orders;
+pub mod parse;
+mod submit;
+mod table;
+mod tail;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use crate::{client::Client, keys::PrivateKey};
+
+/// Where the exchange is and who asks.
+#[derive(Args, Clone, Debug)]
+pub struct Connection {
+    /// Address of the exchange.
+    #[arg(
+        long,
+        env = "HASHPIT_ADDRESS",
+        default_value = "http://127.0.0.1:7070",
+        value_name = "URL"
+    )]
+    pub address: String,
+    /// Key file that signs the calls.
+    #[arg(long, env = "HASHPIT_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+impl Connection {
+    /// Connects with the key of the key file.
+    pub async fn open(&self) -> Result<Client> {
+        let Some(path) = &self.key else {
+            bail!("no key: name a key file with --key FILE or in HASHPIT_KEY");
+        };
+        let key = PrivateKey::load(path).context("cannot use the key")?;
+        Ok(Client::connect(&self.address, key).await?)
+    }
+}
+
+/// Whose money.
+#[derive(Args, Clone, Debug)]
+pub struct AccountChoice {
+    /// Account number; by default the key's only account.
+    #[arg(long, env = "HASHPIT_ACCOUNT", value_name = "N")]
+    pub account: Option<i64>,
+}
+
+impl AccountChoice {
+    /// The chosen account, or the only one.
+    pub async fn resolve(&self, client: &Client) -> Result<i64> {
+        if let Some(account) = self.account {
+            return Ok(account);
+        }
+        match client.account_ids().await?.as_slice() {
+            [] => bail!("the key has no account; an operator's key cannot trade"),
+            [only] => Ok(*only),
+            many => {
+                let list: Vec<String> = many.iter().map(i64::to_string).collect();
+                bail!(
+                    "the key has {} accounts ({}): choose one with --account N",
+                    many.len(),
+                    list.join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// What a person can ask.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Lists the contracts with their best prices.
+    Contracts(market::Contracts),
+    /// Shows both sides of a book.
+    Book(market::Book),
+    /// Enters an order.
+    Submit(submit::Submit),
+    /// Cancels an order, or all that match.
+    Cancel(orders::Cancel),
+    /// Lists open orders.
+    Orders(orders::Orders),
+    /// Lists fills.
+    Fills(orders::Fills),
+    /// Shows balances, positions and margin.
+    Balance(account::Balance),
+    /// Follows trades and best prices until Ctrl-C.
+    Tail(tail::Tail),
+}
+
+/// Runs one command to its end.
+pub async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Contracts(c) => c.run().await,
+        Command::Book(c) => c.run().await,
+        Command::Submit(c) => c.run().await,
+        Command::Cancel(c) => c.run().await,
+        Command::Orders(c) => c.run().await,
+        Command::Fills(c) => c.run().await,
+        Command::Balance(c) => c.run().await,
+        Command::Tail(c) => c.run().await,
+    }
+}
+
+/// The end of a command: nothing said and status 0, or one sentence on standard error and status 1.
+pub fn report(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes on one line; a backtrace helps nobody at a prompt.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes to standard output. A reader that has gone away, such as `head`, is no error: `false`.
+fn print(text: &str) -> Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(e).context("cannot write to standard output"),
+    }
+}

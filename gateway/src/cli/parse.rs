@@ -1,0 +1,129 @@
+//! What people type: ticks, lots, sides, times in force. Whole numbers only, and an error names the value.
+
+use proto::{
+    common::v1::Side,
+    trading::v1::{PostOnly, TimeInForce},
+};
+
+/// A price in ticks: a whole number, `_` between digits allowed. Spread prices may be negative.
+pub fn ticks(text: &str) -> Result<i64, String> {
+    whole(text).ok_or_else(|| {
+        format!(
+            "price {text:?} is not a whole number of ticks; expected something like 42640 or 42_640{}",
+            hint(text)
+        )
+    })
+}
+
+/// A quantity in lots: a whole number above zero.
+pub fn lots(text: &str) -> Result<i64, String> {
+    whole(text).filter(|lots| *lots > 0).ok_or_else(|| {
+        format!(
+            "quantity {text:?} is not a whole number of lots above zero; expected something like 5 \
+             or 1_000{}",
+            hint(text)
+        )
+    })
+}
+
+/// `buy` or `sell`.
+pub fn side(text: &str) -> Result<Side, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "buy" | "b" | "bid" => Ok(Side::Buy),
+        "sell" | "s" | "ask" => Ok(Side::Sell),
+        _ => Err(format!("side {text:?} is neither buy nor sell")),
+    }
+}
+
+/// `gtc`, `ioc`, `fok` or `day`.
+pub fn time_in_force(text: &str) -> Result<TimeInForce, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "gtc" => Ok(TimeInForce::Gtc),
+        "ioc" => Ok(TimeInForce::Ioc),
+        "fok" => Ok(TimeInForce::Fok),
+        "day" => Ok(TimeInForce::Day),
+        "auction" => Ok(TimeInForce::AtAuction),
+        _ => Err(format!(
+            "time in force {text:?} is none of gtc, ioc, fok, day, auction"
+        )),
+    }
+}
+
+/// `reject` or `slide`.
+pub fn post_only(text: &str) -> Result<PostOnly, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "reject" => Ok(PostOnly::Reject),
+        "slide" => Ok(PostOnly::Slide),
+        _ => Err(format!("post-only {text:?} is neither reject nor slide")),
+    }
+}
+
+/// Digits with single `_` between them, an optional sign in front, nothing else.
+fn whole(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let well_formed = digits
+        .split('_')
+        .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    if !well_formed {
+        return None;
+    }
+    text.replace('_', "").parse().ok()
+}
+
+fn hint(text: &str) -> &'static str {
+    if text.is_empty() {
+        " (nothing was given)"
+    } else if text.contains('.') || text.contains(',') {
+        " (no decimal point and no comma: a tick is the smallest step)"
+    } else if text.bytes().any(|b| matches!(b, b'O' | b'o' | b'l' | b'I')) {
+        " (is there a letter in place of a digit?)"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_whole_numbers_of_ticks() {
+        assert_eq!(ticks("42640"), Ok(42_640));
+        assert_eq!(ticks("42_640"), Ok(42_640));
+        assert_eq!(ticks("-12"), Ok(-12));
+        assert_eq!(ticks("0"), Ok(0));
+    }
+
+    #[test]
+    fn a_malformed_price_is_named() {
+        for bad in [
+            "42,64O",
+            "1.5",
+            "",
+            "-",
+            "_1",
+            "1_",
+            "1__0",
+            "+5",
+            " 5",
+            "1e3",
+            "٣",
+            "9223372036854775808",
+        ] {
+            let error = ticks(bad).expect_err(bad);
+            assert!(error.contains(&format!("{bad:?}")), "{error}");
+            assert!(error.contains("whole number of ticks"), "{error}");
+        }
+        assert!(ticks("42,64O").expect_err("comma").contains("no comma"));
+        assert!(ticks("4264O").expect_err("letter").contains("letter"));
+        assert!(ticks("").expect_err("empty").contains("nothing was given"));
+    }
+
+    #[test]
+    fn lots_are_above_zero() {
+        assert_eq!(lots("1_000"), Ok(1_000));
+        for bad in ["0", "-1", "0.1", ""] {
+            assert!(lots(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What the binary does apart from being a client: serve, demo, keys, journals.
+
+pub mod demo;
+pub mod journal;
+pub mod key;
+pub mod serve;

@@ -1,0 +1,151 @@
+//! `hashpit serve`: the exchange with everything embedded, until it is told to stop.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use engine::journal::IoChoice;
+
+use crate::{
+    desk::Environment,
+    sandbox::Sandbox,
+    server::{self, Running},
+    settings::Settings,
+};
+
+/// How the journal writes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Io {
+    /// io_uring if the kernel allows it.
+    Auto,
+    /// io_uring or nothing.
+    Uring,
+    /// Plain writes and fdatasync.
+    Plain,
+}
+
+/// Runs the exchange.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// Folder of journal and keys; made if the folder above it exists.
+    #[arg(
+        long,
+        default_value = "data",
+        env = "HASHPIT_DATA",
+        value_name = "FOLDER"
+    )]
+    pub data: PathBuf,
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:7070", env = "HASHPIT_LISTEN")]
+    pub listen: SocketAddr,
+    /// How the journal writes.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub io: Io,
+    /// No play money, no ready-made keys.
+    #[arg(long, requires = "operator_public_key")]
+    pub production: bool,
+    /// Production: the operator's Ed25519 public key (64 hex digits), as `hashpit key new` prints it.
+    #[arg(long, value_name = "HEX")]
+    pub operator_public_key: Option<String>,
+}
+
+impl Io {
+    pub(crate) fn choice(self) -> IoChoice {
+        match self {
+            Self::Auto => IoChoice::Auto,
+            Self::Uring => IoChoice::Uring,
+            Self::Plain => IoChoice::Plain,
+        }
+    }
+}
+
+impl Serve {
+    /// Serves until Ctrl-C or the exchange stops by itself.
+    ///
+    /// # Errors
+    /// What keeps it from starting, or why it stopped.
+    pub async fn run(self) -> Result<()> {
+        let mut settings = Settings::sandbox(self.data.clone());
+        settings.listen = self.listen;
+        settings.io = self.io.choice();
+        if self.production {
+            settings.environment = Environment::Production;
+        }
+        if let Some(hex) = &self.operator_public_key {
+            settings.operator_public_key = Some(public_key(hex)?);
+        }
+        let running = server::start(settings).await?;
+        announce(&running);
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+                .context("cannot listen for the terminate signal")?;
+        let fault = tokio::select! {
+            stopped = tokio::signal::ctrl_c() => {
+                stopped.context("cannot listen for Ctrl-C")?;
+                None
+            }
+            _ = terminate.recv() => None,
+            fault = running.fault() => Some(fault),
+        };
+        println!("stopping");
+        running.stop().await;
+        match fault {
+            None => Ok(()),
+            Some(fault) => bail!("the exchange stopped by itself: {fault}"),
+        }
+    }
+}
+
+fn public_key(hex: &str) -> Result<[u8; 32]> {
+    let digits = hex.as_bytes();
+    let mut key = [0; 32];
+    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        bail!("--operator-public-key {hex:?}: 64 hex digits expected");
+    }
+    for (byte, pair) in key.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        let pair = std::str::from_utf8(pair).unwrap_or_default();
+        *byte = u8::from_str_radix(pair, 16).context("--operator-public-key")?;
+    }
+    Ok(key)
+}
+
+/// Says where it listens, what it recovered, and (once) the sandbox's keys.
+fn announce(running: &Running) {
+    let seq = running.desk.state(engine::exchange::Exchange::seq);
+    println!(
+        "Hashpit listens on http://{}, journal at position {seq}",
+        running.address
+    );
+    if running.recovered.last_seq > 0 {
+        let blocks = running.recovered.blocks;
+        println!(
+            "recovered {} commands from {blocks} blocks",
+            running.recovered.last_seq
+        );
+    }
+    if let Some(sandbox) = running.sandbox.as_ref().filter(|sandbox| sandbox.fresh) {
+        print_actors(sandbox, running.address);
+    }
+}
+
+fn print_actors(sandbox: &Sandbox, address: SocketAddr) {
+    println!("\nSandbox accounts (1,000 BTC and 10,000,000 USDC of play money each), ready keys:");
+    for actor in &sandbox.actors {
+        let account = if actor.account == 0 {
+            "-".into()
+        } else {
+            actor.account.to_string()
+        };
+        println!(
+            "  {:<10} account {account:<4} key {}",
+            actor.name,
+            actor.key.display()
+        );
+    }
+    if let Some(maker) = sandbox.role("maker").next() {
+        let key = maker.key.display();
+        println!("\nTry, in another terminal:");
+        println!("  hashpit contracts --address http://{address} --key {key}");
+        println!("  hashpit balance   --address http://{address} --key {key}");
+    }
+}

@@ -1,0 +1,286 @@
+//! Start, wait, stop: one exchange with everything embedded.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use engine::{
+    journal,
+    pipeline::{self, Pipeline, SystemClock},
+};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tonic::transport::{Server, server::TcpIncoming};
+
+use crate::{
+    admin,
+    archive::Archive,
+    auth::Doorman,
+    bulletin::Bulletin,
+    desk::Desk,
+    hub::{Hub, HubOutlet, Reply},
+    listing,
+    sandbox::{self, Sandbox},
+    settings::Settings,
+    trading,
+};
+
+/// Why the exchange does not start, for an operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error("cannot use the data folder {}: {why}", folder.display())]
+    Folder {
+        /// Which.
+        folder: std::path::PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] journal::JournalError),
+    /// The address.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Anything of the operating system's.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// Accounts, keys and contracts of a new exchange.
+    #[error("cannot prepare the exchange: {0}")]
+    Prepare(String),
+}
+
+/// A running exchange.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its hands, for tests and the demo's last look.
+    pub desk: Desk,
+    /// Ready-made accounts and keys, if this is a sandbox.
+    pub sandbox: Option<Sandbox>,
+    /// What the journal held at start.
+    pub recovered: journal::RecoveryReport,
+    /// Counters of the journal.
+    pub journal: Arc<journal::JournalStats>,
+    pipeline: Pipeline<Reply>,
+    drain: watch::Sender<bool>,
+    close: oneshot::Sender<()>,
+    server: tokio::task::JoinHandle<()>,
+    calendar: tokio::task::JoinHandle<()>,
+}
+
+/// Longest wait for clients to go when the server stops.
+const GOOD_BYE: Duration = Duration::from_secs(2);
+
+/// Starts an exchange: recovers the journal, starts the threads, prepares a new sandbox, listens.
+///
+/// # Errors
+/// What an operator can do something about.
+pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    prepare_folder(&settings.data)?;
+    // Before the long part: a port in use should be told at once.
+    let listener = bind(settings.listen).await?;
+    let address = listener.local_addr()?;
+    let (exchange, journal, recovered, archive) = recover(&settings).await?;
+    let stats = journal.stats();
+    let hub = Hub::new(archive);
+    let outlet = HubOutlet(hub.clone());
+    let pipeline = pipeline::start(exchange, journal, settings.pipeline, SystemClock, outlet)?;
+    let (drain, draining) = watch::channel(false);
+    let desk = Desk {
+        intake: pipeline.intake.clone(),
+        follower: pipeline.follower.clone(),
+        hub,
+        fault: pipeline.fault.clone(),
+        durable: pipeline.durable.clone(),
+        environment: settings.environment,
+        journal: settings.journal(),
+        draining,
+        excavations: Arc::new(Semaphore::new(1)),
+    };
+    let sandbox = sandbox::prepare(&desk, &settings)
+        .await
+        .map_err(|why| StartError::Prepare(format!("{why:#}")))?;
+    listing::list_due(&desk)
+        .await
+        .map_err(StartError::Prepare)?;
+    let calendar = tokio::spawn(listing::keep_listed(desk.clone()));
+    let (close, closed) = oneshot::channel();
+    let server = tokio::spawn(serve(desk.clone(), listener, closed));
+    Ok(Running {
+        address,
+        desk,
+        sandbox,
+        recovered,
+        journal: stats,
+        pipeline,
+        drain,
+        close,
+        server,
+        calendar,
+    })
+}
+
+impl Running {
+    /// Stops in order: tells every stream, lets what was accepted become durable, ends the threads.
+    /// The durable state stays readable through [`Self::desk`]'s follower until dropped.
+    pub async fn stop(self) {
+        self.calendar.abort();
+        // Nobody may be listening any more; then nobody needs to be told.
+        drop(self.drain.send(true));
+        drop(self.close.send(()));
+        let abort = self.server.abort_handle();
+        if tokio::time::timeout(GOOD_BYE, self.server).await.is_err() {
+            abort.abort();
+        }
+        let pipeline = self.pipeline;
+        drop(tokio::task::spawn_blocking(move || pipeline.stop()).await);
+        self.desk.hub.close_all();
+    }
+
+    /// Waits until the exchange stops by itself, and says why.
+    pub async fn fault(&self) -> String {
+        loop {
+            if let Some(reason) = self.desk.fault.reason() {
+                return reason.to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn prepare_folder(folder: &Path) -> Result<(), StartError> {
+    match std::fs::create_dir(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            if folder.is_dir() {
+                return Ok(());
+            }
+            Err(StartError::Folder {
+                folder: folder.into(),
+                why: "it is not a folder".into(),
+            })
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let why = "the folder above it does not exist; make it first".into();
+            Err(StartError::Folder {
+                folder: folder.into(),
+                why,
+            })
+        }
+        Err(error) => Err(StartError::Folder {
+            folder: folder.into(),
+            why: error.to_string(),
+        }),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
+    tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })
+}
+
+type Recovered = (
+    engine::exchange::Exchange,
+    journal::Journal,
+    journal::RecoveryReport,
+    Archive,
+);
+
+/// Replays the journal into the state and the archive, away from the async threads.
+async fn recover(settings: &Settings) -> Result<Recovered, StartError> {
+    let dir = settings.journal();
+    let mut id = [0; 8];
+    getrandom::fill(&mut id).map_err(|error| StartError::Prepare(error.to_string()))?;
+    let exchange_id = if dir.exists() {
+        0
+    } else {
+        u64::from_le_bytes(id) | 1
+    };
+    let mut journal_settings = journal::Settings::new(dir, exchange_id);
+    journal_settings.io = settings.io;
+    journal_settings.segment_bytes = settings.segment_bytes;
+    let replay = tokio::task::spawn_blocking(move || {
+        let mut archive = Archive::default();
+        let mut told = 0_u64;
+        let result = pipeline::recover(journal_settings, |stamped, events| {
+            archive.file(Arc::new(Bulletin {
+                stamped: vec![stamped.clone()],
+                events: events.to_vec(),
+                ends: vec![u32::try_from(events.len()).unwrap_or(u32::MAX)],
+            }));
+            told += 1;
+            if told.is_multiple_of(1_000_000) {
+                tracing::info!(commands = told, "replaying the journal");
+            }
+        });
+        result.map(|(exchange, journal, report)| (exchange, journal, report, archive))
+    });
+    let recovered = replay
+        .await
+        .map_err(|error| StartError::Prepare(error.to_string()))??;
+    if let Some(cut) = &recovered.2.cut {
+        tracing::warn!(?cut, "an unacknowledged tail of the journal was cut");
+    }
+    Ok(recovered)
+}
+
+/// Serves until closed.
+async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::Receiver<()>) {
+    use proto::{
+        account::v1::account_service_server::AccountServiceServer,
+        admin::v1::{
+            admin_service_server::AdminServiceServer, oracle_service_server::OracleServiceServer,
+        },
+        marketdata::v1::market_data_service_server::MarketDataServiceServer,
+        reference::v1::reference_service_server::ReferenceServiceServer,
+        trading::v1::trading_service_server::TradingServiceServer,
+    };
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health
+        .set_serving::<TradingServiceServer<trading::Service>>()
+        .await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+    };
+    let (v1, v1alpha) = (reflection().build_v1(), reflection().build_v1alpha());
+    let (Ok(v1), Ok(v1alpha)) = (v1, v1alpha) else {
+        tracing::error!("the descriptor set does not decode; the build is broken");
+        return;
+    };
+    let admin = admin::Service::new(desk.clone());
+    // Nagle off, and half-open peers noticed; receive windows wide, because a session's many small
+    // frames are charged against them (api.md 10.3).
+    let incoming = TcpIncoming::from(listener)
+        .with_nodelay(Some(true))
+        .with_keepalive(Some(Duration::from_secs(30)));
+    let result = Server::builder()
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
+        .max_concurrent_streams(64)
+        .http2_keepalive_interval(Some(Duration::from_secs(5)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .layer(Doorman::new(desk.clone()))
+        .add_service(health_service)
+        .add_service(v1)
+        .add_service(v1alpha)
+        .add_service(
+            TradingServiceServer::new(trading::Service::new(desk.clone()))
+                .max_decoding_message_size(64 << 10),
+        )
+        .add_service(AdminServiceServer::new(admin.clone()))
+        .add_service(OracleServiceServer::new(admin))
+        .serve_with_incoming_shutdown(incoming, async {
+            // A dropped sender means the same: stop.
+            drop(closed.await);
+        })
+        .await;
+    if let Err(error) = result {
+        tracing::error!(%error, "the server ended");
+    }
+}

@@ -1,0 +1,545 @@
+//! One order session: a stream in, a stream out, and what happens when either breaks.
+//!
+//! The stream is always read, also when its answers are not (an unread HTTP/2 stream would take the
+//! whole connection with it); a client that does not read its events loses the stream and resumes.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use engine::{
+    command::{Command, Logout, Lost, MassCancel, Origin, Place, SetOrderEntry},
+    event::Event,
+    reason::{Field, Problem, Reason},
+    units::Nanos,
+};
+use proto::trading::v1::{
+    self as wire, open_session_request::Command as Wish, session_event::Event as Told,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use tonic::{Status, Streaming};
+
+use crate::{
+    auth::{Caller, now_nanos},
+    desk::{Desk, wide},
+    hub::Reply,
+    mailbox::{Closed, Mail, Mailbox},
+    refusal,
+    translate::orders,
+};
+
+mod login;
+mod news;
+
+pub(crate) use news::News;
+pub(crate) use news::mass_cancel_done;
+
+/// Responses between the session's task and the transport.
+const OUT: usize = 64;
+/// Responses that wait for room there; more ends the stream as a slow consumer.
+const PENDING: usize = 8_192;
+/// Commands of one session without an answer yet; more are refused.
+const IN_FLIGHT: usize = 8_192;
+
+type Responses = mpsc::Sender<Result<wire::OpenSessionResponse, Status>>;
+
+/// Opens a session on a stream.
+pub fn open(
+    desk: Desk,
+    caller: Caller,
+    inbound: Streaming<wire::OpenSessionRequest>,
+) -> impl Stream<Item = Result<wire::OpenSessionResponse, Status>> {
+    let (out, responses) = mpsc::channel(OUT);
+    tokio::spawn(async move {
+        run(desk, caller, inbound, out).await;
+    });
+    ReceiverStream::new(responses)
+}
+
+async fn run(
+    desk: Desk,
+    caller: Caller,
+    mut inbound: Streaming<wire::OpenSessionRequest>,
+    out: Responses,
+) {
+    match login::establish(&desk, &caller, &mut inbound, &out).await {
+        Ok((identity, mailbox)) => {
+            let mut session = Session {
+                news: News::new(desk.clone()),
+                expected: identity.next_client_seq,
+                last_event_seq: identity.last_event_seq,
+                pending: VecDeque::new(),
+                in_flight: VecDeque::new(),
+                echo: 0,
+                desk,
+                caller,
+                identity,
+            };
+            session.live(inbound, mailbox, &out).await;
+        }
+        Err(status) => {
+            // The client may be gone already.
+            drop(out.send(Err(status)).await);
+        }
+    }
+}
+
+/// Who this login is.
+#[derive(Clone, Copy, Debug)]
+struct Identity {
+    account: engine::ids::AccountId,
+    session: engine::ids::SessionId,
+    login: u32,
+    next_client_seq: u64,
+    last_event_seq: u64,
+    interval: Duration,
+}
+
+/// Why the live part ended.
+enum End {
+    /// The client said good-bye; flush up to this journal position, then close in order.
+    GoodBye(u64),
+    /// The stream broke.
+    Broken,
+    /// Ended by us for a reason, with a coarse status.
+    Ended(Problem),
+}
+
+struct Session {
+    desk: Desk,
+    caller: Caller,
+    identity: Identity,
+    news: News,
+    /// Next client_seq.
+    expected: u64,
+    last_event_seq: u64,
+    pending: VecDeque<wire::OpenSessionResponse>,
+    /// Commands without an answer, with the time they were read.
+    in_flight: VecDeque<(u64, i64)>,
+    /// Newest heartbeat stamp of the client.
+    echo: i64,
+}
+
+impl Session {
+    async fn live(
+        &mut self,
+        mut inbound: Streaming<wire::OpenSessionRequest>,
+        mut mailbox: Mailbox,
+        out: &Responses,
+    ) {
+        let end = self.converse(&mut inbound, &mut mailbox, out).await;
+        let identity = self.identity;
+        match end {
+            End::GoodBye(up_to) => {
+                while let Ok(mail) = mailbox.mail.try_recv() {
+                    let last = mail.bulletin.last_seq();
+                    self.take_mail(&mail);
+                    if last >= up_to {
+                        break;
+                    }
+                }
+                self.say(0, Told::Terminated(self.terminated(None)));
+                self.flush(out).await;
+            }
+            End::Broken => self.lose(Reason::Disconnect).await,
+            End::Ended(problem) => {
+                match problem.reason {
+                    Reason::SessionFenced | Reason::ServerDraining => {}
+                    Reason::HeartbeatTimeout => self.lose(Reason::HeartbeatLost).await,
+                    Reason::SlowConsumer => self.lose_later(),
+                    _ => self.lose(Reason::Disconnect).await,
+                }
+                if problem.reason == Reason::SlowConsumer {
+                    self.pending.clear();
+                }
+                self.say(0, Told::Terminated(self.terminated(Some(&problem))));
+                self.flush(out).await;
+                // The client may be gone already.
+                let last = tokio::time::timeout(self.identity.interval, async {
+                    drop(out.send(Err(refusal::status(&problem))).await);
+                });
+                drop(last.await);
+            }
+        }
+        self.desk.hub.leave(identity.session, identity.login);
+    }
+
+    async fn converse(
+        &mut self,
+        inbound: &mut Streaming<wire::OpenSessionRequest>,
+        mailbox: &mut Mailbox,
+        out: &Responses,
+    ) -> End {
+        let mut beat = tokio::time::interval(self.identity.interval);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        let desk = self.desk.clone();
+        let mut drained = std::pin::pin!(desk.drained());
+        loop {
+            let many_pending = self.pending.len() >= OUT;
+            tokio::select! {
+                message = inbound.next() => match message {
+                    Some(Ok(request)) => {
+                        heard = Instant::now();
+                        if let Some(end) = self.hear(request).await {
+                            return end;
+                        }
+                    }
+                    Some(Err(_)) | None => return End::Broken,
+                },
+                permit = out.reserve(), if !self.pending.is_empty() => match permit {
+                    Ok(permit) => {
+                        if let Some(mut response) = self.pending.pop_front() {
+                            response.gateway_out_unix_nanos = now_nanos();
+                            permit.send(Ok(response));
+                        }
+                    }
+                    Err(_) => return End::Broken,
+                },
+                mail = mailbox.mail.recv(), if !many_pending => match mail {
+                    Some(mail) => self.take_mail(&mail),
+                    None => return End::Ended(closed(mailbox.why())),
+                },
+                _ = beat.tick() => {
+                    if heard.elapsed() > self.identity.interval * 2 {
+                        return End::Ended(Problem::new(Reason::HeartbeatTimeout));
+                    }
+                    if !self.caller.still_valid() {
+                        return End::Ended(Problem::about(
+                            Reason::AuthenticationFailed,
+                            Field::Key,
+                        ));
+                    }
+                    self.heartbeat(mailbox.waiting());
+                }
+                () = &mut drained => {
+                    self.say(0, Told::Notice(wire::ServerNotice {
+                        kind: wire::NoticeKind::Draining as i32,
+                        message: "the server is stopping; connect again".into(),
+                        effective_unix_nanos: now_nanos(),
+                    }));
+                    return End::Ended(Problem::new(Reason::ServerDraining));
+                }
+            }
+            if self.pending.len() > PENDING {
+                return End::Ended(Problem::new(Reason::SlowConsumer));
+            }
+        }
+    }
+
+    /// One message from the client.
+    async fn hear(&mut self, request: wire::OpenSessionRequest) -> Option<End> {
+        let read_at = now_nanos();
+        let client_seq = request.client_seq.max(0).unsigned_abs();
+        let wish = request.command?;
+        match &wish {
+            Wish::Heartbeat(heartbeat) => {
+                self.echo = heartbeat.client_unix_nanos;
+                return None;
+            }
+            Wish::Establish(_) => {
+                return Some(End::Ended(Problem::about(
+                    Reason::NotEstablished,
+                    Field::Session,
+                )));
+            }
+            _ => {}
+        }
+        if client_seq != self.expected {
+            self.out_of_turn(client_seq).await;
+            return None;
+        }
+        self.expected += 1;
+        let origin = Origin {
+            account: self.identity.account,
+            session: self.identity.session,
+            login: self.identity.login,
+            client_seq,
+            deadline: Nanos(request.deadline_unix_nanos),
+        };
+        if let Wish::Terminate(terminate) = &wish {
+            return self.say_good_bye(origin, terminate.cancel_orders).await;
+        }
+        match command(&wish, origin) {
+            Ok(command) => self.submit(command, client_seq, read_at),
+            Err(problem) => self.reject(client_seq, problem),
+        }
+        None
+    }
+
+    fn submit(&mut self, command: Command, client_seq: u64, read_at: i64) {
+        if self.in_flight.len() >= IN_FLIGHT && !command.is_cancel() {
+            return self.reject(
+                client_seq,
+                refusal::problem(&Problem::new(Reason::RateLimited)),
+            );
+        }
+        match self.desk.intake.submit(command, None) {
+            Ok(()) => self.in_flight.push_back((client_seq, read_at)),
+            Err(engine::pipeline::Refusal::Overloaded) => {
+                self.reject(
+                    client_seq,
+                    refusal::problem(&Problem::new(Reason::Overloaded)),
+                );
+            }
+            Err(engine::pipeline::Refusal::Stopped) => {
+                self.reject(
+                    client_seq,
+                    refusal::problem(&Problem::new(Reason::ServerDraining)),
+                );
+            }
+        }
+    }
+
+    /// A number that is not the next: a gap is refused, a repeat gets its stored result.
+    async fn out_of_turn(&mut self, client_seq: u64) {
+        if client_seq > self.expected || client_seq == 0 {
+            let problem = Problem::limit(
+                Reason::ClientSeqGap,
+                Field::Session,
+                wide(self.expected),
+                wide(client_seq),
+            );
+            return self.reject(client_seq, refusal::problem(&problem));
+        }
+        if self.in_flight.iter().any(|(seq, _)| *seq == client_seq) {
+            // Its answer is on its way; one answer is enough.
+            return;
+        }
+        let session = self.identity.session;
+        let seq = self
+            .desk
+            .hub
+            .archive()
+            .position_of_command(session, client_seq);
+        let answers = match seq {
+            Some(seq) => self.desk.answers(&[seq]).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let mut events = Vec::new();
+        for answer in &answers {
+            for event in answer.events() {
+                events.extend(self.news.session_event(
+                    event,
+                    session,
+                    (answer.seq(), answer.at()),
+                    true,
+                ));
+            }
+        }
+        events.retain(|event| event.client_seq == wide(client_seq));
+        if events.is_empty() {
+            let problem = Problem::about(Reason::StaleClientSeq, Field::Session);
+            return self.reject(client_seq, refusal::problem(&problem));
+        }
+        self.pending.push_back(wire::OpenSessionResponse {
+            events,
+            gateway_out_unix_nanos: 0,
+        });
+    }
+
+    async fn say_good_bye(&mut self, origin: Origin, cancel_orders: bool) -> Option<End> {
+        let command = Command::Logout(Logout {
+            origin,
+            cancel_orders,
+        });
+        let (reply, answer) = oneshot::channel();
+        if self.desk.send(command, Some(Reply::Answer(reply))).is_err() {
+            let problem = Problem::new(Reason::Overloaded);
+            self.reject(origin.client_seq, refusal::problem(&problem));
+            return None;
+        }
+        match answer.await {
+            Ok(answer) => Some(End::GoodBye(answer.seq())),
+            Err(_) => Some(End::Ended(Problem::new(Reason::ServerDraining))),
+        }
+    }
+
+    /// Events from the publisher.
+    fn take_mail(&mut self, mail: &Mail) {
+        let mut events = Vec::with_capacity(mail.picks.len());
+        for (place, at) in &mail.picks {
+            let Some(stamped) = mail.bulletin.stamped.get(*place as usize) else {
+                continue;
+            };
+            let Some(event) = mail.bulletin.events.get(*at as usize) else {
+                continue;
+            };
+            let position = (stamped.seq, stamped.at);
+            let told = self
+                .news
+                .session_event(event, self.identity.session, position, false);
+            if let Some(mut told) = told {
+                self.last_event_seq = told.event_seq.unsigned_abs();
+                told.gateway_in_unix_nanos = self.read_time(told.client_seq.unsigned_abs());
+                events.push(told);
+            }
+        }
+        if !events.is_empty() {
+            self.pending.push_back(wire::OpenSessionResponse {
+                events,
+                gateway_out_unix_nanos: 0,
+            });
+        }
+    }
+
+    /// When the gateway read a command; commands before it have been answered.
+    fn read_time(&mut self, client_seq: u64) -> i64 {
+        if client_seq == 0 {
+            return 0;
+        }
+        while self
+            .in_flight
+            .front()
+            .is_some_and(|(seq, _)| *seq < client_seq)
+        {
+            self.in_flight.pop_front();
+        }
+        self.in_flight
+            .front()
+            .filter(|(seq, _)| *seq == client_seq)
+            .map_or(0, |(_, at)| *at)
+    }
+
+    fn reject(&mut self, client_seq: u64, problem: proto::common::v1::Problem) {
+        let expected_client_seq = wide(self.expected);
+        let rejected = wire::CommandRejected {
+            problem: Some(problem),
+            expected_client_seq,
+        };
+        self.say(client_seq, Told::CommandRejected(rejected));
+    }
+
+    /// Something that is not journaled.
+    fn say(&mut self, client_seq: u64, event: Told) {
+        let event = wire::SessionEvent {
+            client_seq: wide(client_seq),
+            event: Some(event),
+            ..wire::SessionEvent::default()
+        };
+        let events = vec![event];
+        self.pending.push_back(wire::OpenSessionResponse {
+            events,
+            gateway_out_unix_nanos: 0,
+        });
+    }
+
+    fn heartbeat(&mut self, waiting: usize) {
+        let queued = (waiting + self.pending.len()) * 128;
+        self.say(
+            0,
+            Told::Heartbeat(wire::ServerHeartbeat {
+                last_event_seq: wide(self.last_event_seq),
+                echo_client_unix_nanos: self.echo,
+                limits: Vec::new(),
+                queued_bytes: i32::try_from(queued).unwrap_or(i32::MAX),
+            }),
+        );
+    }
+
+    fn terminated(&self, problem: Option<&Problem>) -> wire::Terminated {
+        wire::Terminated {
+            problem: problem.map(refusal::problem),
+            last_event_seq: wide(self.last_event_seq),
+        }
+    }
+
+    /// Sends what is pending, as long as the client reads.
+    async fn flush(&mut self, out: &Responses) {
+        while let Some(response) = self.pending.pop_front() {
+            let sent = tokio::time::timeout(self.identity.interval, out.send(Ok(response))).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+
+    /// Reports the loss to the core; the reserved room makes a refusal rare, a retry settles it.
+    async fn lose(&self, cause: Reason) {
+        let Identity { session, login, .. } = self.identity;
+        let mut wait = Duration::from_millis(1);
+        while let Err(engine::pipeline::Refusal::Overloaded) = self.desk.intake.submit(
+            Command::Lost(Lost {
+                session,
+                login,
+                cause,
+            }),
+            None,
+        ) {
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    /// A slow reader may come back within two intervals before it counts as lost.
+    fn lose_later(&self) {
+        let (desk, identity) = (self.desk.clone(), self.identity);
+        tokio::spawn(async move {
+            tokio::time::sleep(identity.interval * 2).await;
+            let Identity { session, login, .. } = identity;
+            let lost = Lost {
+                session,
+                login,
+                cause: Reason::Disconnect,
+            };
+            // A newer login makes this a no-op; a stopping exchange handles it at restart.
+            drop(desk.send(Command::Lost(lost), None));
+        });
+    }
+}
+
+/// A wish as a command.
+fn command(wish: &Wish, origin: Origin) -> Result<Command, proto::common::v1::Problem> {
+    let unserved = |what: &str| {
+        Err(proto::common::v1::Problem {
+            reason: Reason::NotImplemented.number(),
+            message: format!("{what} is not served by this build yet"),
+            field: what.into(),
+            ..proto::common::v1::Problem::default()
+        })
+    };
+    match wish {
+        Wish::NewOrder(order) => orders::new_order(order)
+            .map(|order| Command::Place(Place { origin, order }))
+            .map_err(|bad| bad.problem("new_order")),
+        Wish::Replace(replace) => orders::replace(replace, origin)
+            .map(Command::Replace)
+            .map_err(|bad| bad.problem("replace")),
+        Wish::Cancel(cancel) => orders::cancel(cancel, origin)
+            .map(Command::Cancel)
+            .map_err(|bad| bad.problem("cancel")),
+        Wish::MassCancel(wished) => orders::selection(wished)
+            .map(|selection| {
+                let block_new_orders = wished.block_new_orders;
+                Command::MassCancel(MassCancel {
+                    origin,
+                    selection,
+                    block_new_orders,
+                })
+            })
+            .map_err(|bad| bad.problem("mass_cancel")),
+        Wish::SetOrderEntry(set) => Ok(Command::SetOrderEntry(SetOrderEntry {
+            origin,
+            blocked: set.blocked,
+        })),
+        Wish::MassQuote(_) => unserved("mass_quote"),
+        Wish::Batch(_) => unserved("batch"),
+        Wish::MmpReset(_) => unserved("mmp_reset"),
+        Wish::Establish(_) | Wish::Heartbeat(_) | Wish::Terminate(_) => unserved("command"),
+    }
+}
+
+fn closed(why: Closed) -> Problem {
+    Problem::new(match why {
+        Closed::Stopped => Reason::ServerDraining,
+        Closed::Fenced => Reason::SessionFenced,
+        Closed::Slow => Reason::SlowConsumer,
+    })
+}
+
+/// Whether an event is for a session.
+pub(crate) fn is_for(event: &Event, session: engine::ids::SessionId) -> bool {
+    crate::bulletin::address(event).is_some_and(|to| to.session == session && to.event_seq > 0)
+}

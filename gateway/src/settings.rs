@@ -1,0 +1,57 @@
+//! What an operator can set.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use engine::journal::{IoChoice, SEGMENT_BYTES_DEFAULT};
+
+use crate::desk::Environment;
+
+/// Settings of one exchange process.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Folder of journal and keys; made if its parent is there.
+    pub data: PathBuf,
+    /// Where to listen; port 0 = any free one.
+    pub listen: SocketAddr,
+    /// How the journal writes.
+    pub io: IoChoice,
+    /// Bytes of a journal segment, for a new folder.
+    pub segment_bytes: u64,
+    /// Sandbox or production.
+    pub environment: Environment,
+    /// Production: the operator's public key, registered when the journal is new.
+    pub operator_public_key: Option<[u8; 32]>,
+    /// Value of the BTC hashprice index before its first fixing, in millisat per PH/s and day.
+    pub first_hashprice_millisat: i64,
+    /// Threads and queues.
+    pub pipeline: engine::pipeline::Settings,
+}
+
+impl Settings {
+    /// A sandbox in a folder, on any free port of this machine.
+    #[must_use]
+    pub fn sandbox(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            io: IoChoice::Auto,
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            environment: Environment::Sandbox,
+            operator_public_key: None,
+            first_hashprice_millisat: 42_635_721,
+            pipeline: engine::pipeline::Settings::default(),
+        }
+    }
+
+    /// Folder of the journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.data.join("journal")
+    }
+
+    /// Folder of the sandbox's keys.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.data.join("keys")
+    }
+}

@@ -1,0 +1,347 @@
+//! Drives the fast exchange and the slow one with the same commands until they differ.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use engine::{
+    command::{Command, Stamped},
+    event::{Event, OrderEventKind},
+    ids::{AccountId, AssetId, InstrumentId, house},
+    reason::Reason,
+    units::Nanos,
+};
+
+pub use crate::model::{BalanceView, Levels, PositionView};
+use crate::{
+    generator::Generator,
+    model::{Model, Names},
+    rows::Observed,
+};
+
+/// How the fast exchange is driven and looked at.
+pub trait Fast {
+    /// Runs one command; all events, in their order.
+    fn apply(&mut self, stamped: &Stamped) -> Vec<Event>;
+    /// Both sides, best first: (buys, sells) as price, lots, orders.
+    fn book(&self, instrument: InstrumentId) -> (Levels, Levels);
+    /// A balance.
+    fn balance(&self, account: AccountId, asset: AssetId) -> BalanceView;
+    /// A position.
+    fn position(&self, account: AccountId, instrument: InstrumentId) -> PositionView;
+    /// What values positions.
+    fn mark(&self, instrument: InstrumentId) -> i64;
+    /// When the clock must tick; may be early, never late.
+    fn next_deadline(&self) -> Option<Nanos>;
+    /// Its own promises about itself.
+    ///
+    /// # Errors
+    /// The promise that does not hold.
+    fn audit(&self) -> Result<(), String>;
+}
+
+/// What a run has met.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    /// Refusals, cancels and restatements by reason.
+    pub reasons: BTreeMap<Reason, u64>,
+    /// Order events by kind and reason, for those who look for what is seldom met.
+    pub events: BTreeMap<String, u64>,
+    /// Trades.
+    pub trades: u64,
+    /// Copies to another session.
+    pub copies: u64,
+    /// Repeated first results.
+    pub repeats: u64,
+    /// Replacements that traded at once.
+    pub crossing_replaces: u64,
+    /// When the newest command was stamped.
+    pub until: Nanos,
+}
+
+/// Every reason that the RANK table and the other rules can give.
+pub const EXPECTED: [Reason; 41] = [
+    Reason::SessionFenced,
+    Reason::StaleClientSeq,
+    Reason::DeadlinePassed,
+    Reason::InvalidField,
+    Reason::DuplicateClientOrderId,
+    Reason::KillSwitchAccount,
+    Reason::KillSwitchSession,
+    Reason::AccountNotActive,
+    Reason::UnknownInstrument,
+    Reason::UnknownOrder,
+    Reason::TooLateAlreadyFilled,
+    Reason::TooLateAlreadyCancelled,
+    Reason::InstrumentNotTrading,
+    Reason::UnsupportedCombination,
+    Reason::ExpireTimeInvalid,
+    Reason::QuantityOutOfRange,
+    Reason::PriceOutsideBand,
+    Reason::NotionalTooLarge,
+    Reason::OpenOrderLimit,
+    Reason::ReduceOnlyWouldIncrease,
+    Reason::PositionLimit,
+    Reason::InsufficientBalance,
+    Reason::InsufficientMargin,
+    Reason::WouldLosePriority,
+    Reason::PostOnlyWouldCross,
+    Reason::FokNotFillable,
+    Reason::NoLiquidity,
+    Reason::PostOnlySlid,
+    Reason::SelfTradePrevented,
+    Reason::IocRemainder,
+    Reason::ClientRequest,
+    Reason::MassCancel,
+    Reason::Disconnect,
+    Reason::HeartbeatLost,
+    Reason::Expired,
+    Reason::InstrumentExpired,
+    Reason::CancelTimer,
+    Reason::Operator,
+    Reason::ObservationConflict,
+    Reason::StaleObservation,
+    Reason::RequestIdConflict,
+];
+
+impl Coverage {
+    fn count(&mut self, command: &Command, seen: &Observed) {
+        let told = seen.private.iter().filter_map(|row| row.reason);
+        for reason in told.chain(seen.refused.iter().map(|(_, reason)| *reason)) {
+            *self.reasons.entry(reason).or_default() += 1;
+        }
+        for row in &seen.private {
+            *self
+                .events
+                .entry(format!("{:?} {:?}", row.kind, row.reason))
+                .or_default() += 1;
+        }
+        self.trades += seen.trades.len() as u64;
+        self.copies += seen.private.iter().filter(|row| row.copy).count() as u64;
+        self.repeats += seen.private.iter().filter(|row| row.repeated).count() as u64;
+        let replaced = seen
+            .private
+            .iter()
+            .any(|row| row.kind == OrderEventKind::Replaced);
+        let crossed = replaced && !seen.trades.is_empty();
+        self.crossing_replaces += u64::from(crossed && matches!(command, Command::Replace(_)));
+    }
+
+    /// Reasons that were never given.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Reason> {
+        let unseen = |reason: &&Reason| !self.reasons.contains_key(reason);
+        EXPECTED.iter().filter(unseen).copied().collect()
+    }
+}
+
+/// Learns the engine's names from what it tells.
+fn learn(names: &mut Names, command: &Command, events: &[Event]) {
+    names.created = 0;
+    for event in events {
+        match event {
+            Event::Order(order) if order.kind == OrderEventKind::Accepted && !order.repeated => {
+                let key = (order.to.account, order.client_order_id);
+                names.orders.insert(order.order_id, key);
+                names.ids.insert(key, order.order_id);
+            }
+            Event::Done(done) if done.first_seq == 0 => {
+                names.created = done.object;
+                if let Command::RequestWithdrawal(request) = command {
+                    let key = (request.account, request.client_transfer_id);
+                    names
+                        .transfers
+                        .insert(u32::try_from(done.object).unwrap_or(0), key);
+                }
+            }
+            Event::SessionOpened(opened) => names.created = u64::from(opened.session.0),
+            _ => {}
+        }
+    }
+}
+
+fn has_origin(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Place(_)
+            | Command::Replace(_)
+            | Command::Cancel(_)
+            | Command::MassCancel(_)
+            | Command::SetCancelTimer(_)
+            | Command::SetOrderEntry(_)
+            | Command::Logout(_)
+    )
+}
+
+/// Runs so many commands through both and compares after each.
+///
+/// # Errors
+/// The first difference: seed, command, expected and actual rows, the books.
+pub fn run(seed: u64, commands: usize, fast: &mut impl Fast) -> Result<Coverage, String> {
+    let (mut model, mut generator) = (Model::new(), Generator::new(seed));
+    let (mut names, mut coverage) = (Names::default(), Coverage::default());
+    let mut past: VecDeque<(Stamped, Observed)> = VecDeque::new();
+    for number in 1..=commands {
+        let stamped = generator.next(&model, &names);
+        let events = catch_unwind(AssertUnwindSafe(|| fast.apply(&stamped))).map_err(|_| {
+            history(&past) + &format!("seed {seed}, command {number}: panic at {stamped:?}")
+        })?;
+        learn(&mut names, &stamped.command, &events);
+        let slow = model.apply(&stamped, &names);
+        let actual = Observed::from_events(&events, !has_origin(&stamped.command));
+        coverage.count(&stamped.command, &slow);
+        coverage.until = stamped.at;
+        let difference = rows(&slow.masked(), &actual.masked())
+            .and_then(|()| model.check_invariants())
+            .and_then(|()| state(&model, fast, &generator, (&stamped.command, &slow), number));
+        difference.map_err(|difference| {
+            let mut report = history(&past);
+            let _ = writeln!(
+                report,
+                "seed {seed}, command {number}: {stamped:?}\n{difference}"
+            );
+            books(&mut report, &model, fast, &generator);
+            report
+        })?;
+        generator.learn(&stamped, &slow);
+        past.push_back((stamped, slow));
+        if past.len() > 12 {
+            past.pop_front();
+        }
+    }
+    fast.audit()?;
+    Ok(coverage)
+}
+
+/// The newest commands that went well, and what they did.
+fn history(past: &VecDeque<(Stamped, Observed)>) -> String {
+    let mut report = String::from("before:\n");
+    for (stamped, seen) in past {
+        let _ = writeln!(
+            report,
+            "  {} at {}: {:?}",
+            stamped.seq, stamped.at.0, stamped.command
+        );
+        for line in seen.lines() {
+            let _ = writeln!(report, "      {line}");
+        }
+    }
+    report
+}
+
+/// Expected and actual rows, the differing ones marked.
+fn rows(slow: &Observed, fast: &Observed) -> Result<(), String> {
+    if slow == fast {
+        return Ok(());
+    }
+    let (expected, actual) = (slow.lines(), fast.lines());
+    let mut report = String::new();
+    for line in 0..expected.len().max(actual.len()) {
+        let (slow, fast) = (expected.get(line), actual.get(line));
+        if slow == fast {
+            let _ = writeln!(report, "  both     {}", slow.map_or("", String::as_str));
+            continue;
+        }
+        let _ = writeln!(
+            report,
+            "! expected {}",
+            slow.map_or("nothing", String::as_str)
+        );
+        let _ = writeln!(
+            report,
+            "! actual   {}",
+            fast.map_or("nothing", String::as_str)
+        );
+    }
+    Err(report)
+}
+
+/// Books, marks, balances and positions: of all after every sixteenth command and after those that
+/// may move all; otherwise of those who were told something.
+fn state(
+    model: &Model,
+    fast: &impl Fast,
+    generator: &Generator,
+    (command, seen): (&Command, &Observed),
+    number: usize,
+) -> Result<(), String> {
+    let one = matches!(
+        command,
+        Command::Place(_) | Command::Replace(_) | Command::Cancel(_)
+    );
+    let all = number.is_multiple_of(16) || !one;
+    for id in generator.contracts().iter().copied() {
+        if all || seen.private.iter().any(|row| row.instrument == id) {
+            same("book", id.0, &model.book(id), &fast.book(id))?;
+            same("mark", id.0, &model.mark(id), &Some(fast.mark(id)))?;
+        }
+    }
+    let house = [house::FEES, house::ROUNDING];
+    for of in house.iter().chain(generator.accounts()).copied() {
+        let told = seen.private.iter().any(|row| row.account == of);
+        let paid = house.contains(&of) && !seen.trades.is_empty();
+        if !(all || told || paid) {
+            continue;
+        }
+        for asset in generator.assets().iter().copied() {
+            let what = format!("balance in asset {} of account", asset.0);
+            same(
+                &what,
+                of.0,
+                &model.balance(of, asset),
+                &fast.balance(of, asset),
+            )?;
+        }
+        for id in generator.contracts().iter().copied() {
+            let what = format!("position in contract {} of account", id.0);
+            same(&what, of.0, &model.position(of, id), &fast.position(of, id))?;
+        }
+    }
+    if let Some(due) = model.next_deadline()
+        && fast.next_deadline().is_none_or(|fast| fast > due)
+    {
+        return Err(format!(
+            "deadline {due:?} expected, {:?} told",
+            fast.next_deadline()
+        ));
+    }
+    if number.is_multiple_of(256) {
+        fast.audit()
+    } else {
+        Ok(())
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    whose: u32,
+    slow: &T,
+    fast: &T,
+) -> Result<(), String> {
+    if slow == fast {
+        return Ok(());
+    }
+    Err(format!(
+        "! {what} {whose}\n! expected {slow:?}\n! actual   {fast:?}"
+    ))
+}
+
+fn books(report: &mut String, model: &Model, fast: &impl Fast, generator: &Generator) {
+    for id in generator.contracts().iter().copied() {
+        let _ = writeln!(
+            report,
+            "contract {} {:?} mark {:?}",
+            id.0,
+            model.state(id),
+            model.mark(id)
+        );
+        let _ = writeln!(
+            report,
+            "  expected {:?}\n  actual   {:?}",
+            model.book(id),
+            fast.book(id)
+        );
+    }
+}

@@ -1,0 +1,371 @@
+//! RANK: the checks in their order; the first that fails wins.
+
+use engine::{
+    command::{AccountStatus, Origin, Place, PostOnly, Pricing, Replace, Side, TimeInForce},
+    ids::{AccountId, InstrumentId},
+    instrument::TradingState,
+    limits,
+    reason::Reason,
+    units::DAY,
+};
+
+use super::{Contract, Model, Order};
+use crate::{readings, rows::Key};
+
+/// What an accepted Replace does.
+pub(super) enum Change {
+    /// ORDER-10: the total is not above what was filled.
+    CancelRest,
+    /// The order as it will be.
+    Amend {
+        /// Before matching.
+        order: Box<Order>,
+        /// Back of the queue.
+        loses: bool,
+        /// ORDER-06.
+        slid: bool,
+    },
+}
+
+/// Which ranks a Replace still meets.
+struct Wish<'a> {
+    old: Option<&'a Order>,
+    /// Rank 16 refuses a loss of priority.
+    loses_against_wish: bool,
+    /// Rank 16 looks at post-only.
+    check_post_only: bool,
+    /// New expiry of a Replace.
+    expire: Option<i64>,
+    /// Skips 4, 5, 7, 9, 10, 11, 14, 15.
+    decreases: bool,
+}
+
+impl Model {
+    /// Rank 1. Refuses by itself; `false` = nothing more to do.
+    pub(super) fn enter(&mut self, origin: &Origin) -> bool {
+        self.cause.account = origin.account;
+        if !origin.session.is_set() {
+            return true;
+        }
+        let Some(session) = self.sessions.get_mut(&origin.session) else {
+            self.refuse(Reason::SessionFenced);
+            return false;
+        };
+        let gone = readings::FENCED_AFTER_LOST_OR_LOGOUT && !session.connected;
+        if session.login != origin.login || gone || session.account != origin.account {
+            session.event_seq += u64::from(readings::FENCED_REFUSAL_IS_NUMBERED);
+            self.refuse(Reason::SessionFenced);
+            return false;
+        }
+        if origin.client_seq <= session.client_seq {
+            session.event_seq += u64::from(readings::STALE_REFUSAL_IS_NUMBERED);
+            self.refuse(Reason::StaleClientSeq);
+            return false;
+        }
+        session.client_seq = origin.client_seq;
+        self.cause.session = origin.session;
+        self.cause.client_seq = origin.client_seq;
+        true
+    }
+
+    /// Rank 2.
+    pub(super) fn in_time(&self, origin: &Origin) -> bool {
+        origin.deadline.0 == 0 || self.now <= origin.deadline.0
+    }
+
+    /// Rank 4.
+    fn switches(&self, origin: &Origin) -> Result<(), Reason> {
+        if self
+            .accounts
+            .get(&origin.account)
+            .is_some_and(|account| account.blocked)
+        {
+            return Err(Reason::KillSwitchAccount);
+        }
+        match self.sessions.get(&origin.session) {
+            Some(session) if session.blocked => Err(Reason::KillSwitchSession),
+            _ => Ok(()),
+        }
+    }
+
+    /// Rank 5.
+    fn may_trade(&self, account: AccountId, reduce_only: bool) -> Result<(), Reason> {
+        match self.accounts.get(&account).map(|account| account.status) {
+            Some(AccountStatus::Active) => Ok(()),
+            Some(AccountStatus::ReduceOnly) if reduce_only => Ok(()),
+            _ => Err(Reason::AccountNotActive),
+        }
+    }
+
+    /// Whether an order would match on entry, with whomever.
+    fn crosses(&self, instrument: InstrumentId, side: Side, price: i64) -> bool {
+        match (side, self.best(instrument, side.opposite())) {
+            (Side::Buy, Some(ask)) => ask <= price,
+            (Side::Sell, Some(bid)) => bid >= price,
+            (_, None) => false,
+        }
+    }
+
+    /// Ranks 4 to 17 of a Place: the order as it enters the book, and whether it slid.
+    pub(super) fn admit_place(&self, place: &Place) -> Result<(Order, bool), Reason> {
+        let (origin, terms) = (&place.origin, place.order);
+        self.switches(origin)?;
+        self.may_trade(origin.account, terms.reduce_only)?;
+        let contract = self
+            .contracts
+            .get(&terms.instrument)
+            .ok_or(Reason::UnknownInstrument)?;
+        let (low, high) = contract.band();
+        let order = Order {
+            key: (origin.account, terms.client_order_id),
+            terms,
+            session: origin.session,
+            price: match (terms.pricing, terms.side) {
+                (Pricing::Limit(price), _) => price.0,
+                (Pricing::Market, Side::Buy) => high,
+                (Pricing::Market, Side::Sell) => low,
+            },
+            total: terms.lots.0,
+            filled: 0,
+            open: terms.lots.0,
+            post_only: terms.post_only,
+            expires: match terms.time_in_force {
+                TimeInForce::Gtd(until) => Some(until.0),
+                TimeInForce::Day => Some((self.now.div_euclid(DAY) + 1) * DAY),
+                _ => None,
+            },
+            entry: 0,
+            priority: 0,
+            resting: false,
+            status: engine::event::OrderStatus::Open,
+            checked_at: contract.mark,
+        };
+        let wish = Wish {
+            old: None,
+            loses_against_wish: false,
+            check_post_only: true,
+            expire: None,
+            decreases: false,
+        };
+        self.admit(order, &wish)
+    }
+
+    /// Ranks 4 to 16 of a Replace.
+    pub(super) fn admit_replace(
+        &self,
+        command: &Replace,
+        found: Result<Key, Reason>,
+    ) -> Result<Change, Reason> {
+        let open = found.ok().and_then(|key| self.orders.get(&key));
+        let decreases = open.is_some_and(|order| {
+            let names_more =
+                command.price.is_some() || command.post_only.is_some() || command.expire.is_some();
+            (readings::ONLY_LESS_BY_EFFECT || !names_more)
+                && command.lots.is_some_and(|lots| lots.0 < order.total)
+                && command.price.is_none_or(|price| price.0 == order.price)
+                && command
+                    .post_only
+                    .is_none_or(|post_only| post_only == order.post_only)
+                && command
+                    .expire
+                    .is_none_or(|expire| order.expires == Some(expire.0))
+        });
+        if !decreases {
+            let known = found
+                .ok()
+                .and_then(|key| open.or_else(|| self.ended.get(&key)));
+            self.switches(&command.origin)?;
+            self.may_trade(
+                command.origin.account,
+                known.is_some_and(|order| order.terms.reduce_only),
+            )?;
+        }
+        let old = match (found, open) {
+            (Ok(_), Some(order)) => order,
+            (Ok(key), None) => return Err(self.too_late(key)),
+            (Err(reason), _) => return Err(reason),
+        };
+        let mut order = old.clone();
+        order.price = command.price.map_or(old.price, |price| price.0);
+        order.total = command.lots.map_or(old.total, |lots| lots.0);
+        order.open = order.total - order.filled;
+        order.post_only = command.post_only.unwrap_or(old.post_only);
+        order.expires = command.expire.map_or(old.expires, |expire| Some(expire.0));
+        if decreases && order.open <= 0 {
+            return Ok(Change::CancelRest);
+        }
+        let moved = order.price != old.price;
+        let loses = moved || order.total > old.total;
+        let switched_on = old.post_only == PostOnly::No && order.post_only != PostOnly::No;
+        let wish = Wish {
+            old: Some(old),
+            loses_against_wish: loses && command.reject_if_priority_lost,
+            check_post_only: moved || switched_on,
+            expire: command.expire.map(|expire| expire.0),
+            decreases,
+        };
+        let (mut order, slid) = self.admit(order, &wish)?;
+        let stayed = order.price == old.price && order.total <= old.total;
+        let loses = loses && (readings::SLIDE_TO_OLD_PRICE_LOSES_PRIORITY || !stayed);
+        if !decreases {
+            order.checked_at = self.contracts[&order.terms.instrument].mark;
+        }
+        Ok(Change::Amend {
+            order: Box::new(order),
+            loses,
+            slid,
+        })
+    }
+
+    /// Ranks 7 to 17.
+    fn admit(&self, mut order: Order, wish: &Wish<'_>) -> Result<(Order, bool), Reason> {
+        let contract = &self.contracts[&order.terms.instrument];
+        let limits = contract.terms.limits;
+        let market = order.terms.pricing == Pricing::Market;
+        let takes_only = matches!(
+            order.terms.time_in_force,
+            TimeInForce::Ioc | TimeInForce::Fok
+        );
+        let crosses = self.crosses(order.terms.instrument, order.terms.side, order.price);
+        let slides = order.post_only == PostOnly::Slide;
+        // Rank 7.
+        let welcome = match contract.state {
+            TradingState::Open => true,
+            TradingState::PostOnly => !market && !takes_only && (!crosses || slides),
+            _ => false,
+        };
+        if !welcome && !wish.decreases {
+            return Err(Reason::InstrumentNotTrading);
+        }
+        // Rank 8.
+        let is_gtd = matches!(order.terms.time_in_force, TimeInForce::Gtd(_));
+        let post_only = order.post_only != PostOnly::No;
+        let rests_at_market = market && !takes_only;
+        let takes_post_only = post_only && (market || takes_only);
+        if rests_at_market || takes_post_only || (wish.expire.is_some() && !is_gtd) {
+            return Err(Reason::UnsupportedCombination);
+        }
+        let asks_expiry = wish.old.is_none() || wish.expire.is_some();
+        if is_gtd && asks_expiry && order.expires.is_none_or(|expires| expires <= self.now) {
+            return Err(Reason::ExpireTimeInvalid);
+        }
+        if !(1..=limits::PRICE_TICKS).contains(&order.price) {
+            return Err(Reason::InvalidField);
+        }
+        // Ranks 9 to 11.
+        if !wish.decreases {
+            if !(limits.min_lots..=limits.max_lots).contains(&order.total) {
+                return Err(Reason::QuantityOutOfRange);
+            }
+            let (low, high) = contract.band();
+            if !(low..=high).contains(&order.price) {
+                return Err(Reason::PriceOutsideBand);
+            }
+            let exposure = i128::from(order.total) * i128::from(order.price);
+            if contract.money.value(exposure) > i128::from(limits.max_notional) {
+                return Err(Reason::NotionalTooLarge);
+            }
+        }
+        // ORDER-10: a total that is filled already leaves nothing to check; the rest is cancelled.
+        if order.open <= 0 {
+            return Ok((order, false));
+        }
+        // Rank 12.
+        let allowed = usize::try_from(limits.max_open_orders).unwrap_or(0);
+        if wish.old.is_none() && self.open_orders(order.key.0, order.terms.instrument) >= allowed {
+            return Err(Reason::OpenOrderLimit);
+        }
+        // Rank 13.
+        if order.terms.reduce_only {
+            let (resting, room) =
+                self.reduce_only_lots(order.key.0, order.terms.instrument, order.terms.side);
+            let allowed = room - (resting - wish.old.map_or(0, |old| old.open));
+            match wish.old {
+                Some(_) if order.open > allowed => return Err(Reason::ReduceOnlyWouldIncrease),
+                None if allowed <= 0 => return Err(Reason::ReduceOnlyWouldIncrease),
+                None => {
+                    order.total = order.total.min(allowed);
+                    order.open = order.total;
+                }
+                Some(_) => {}
+            }
+        }
+        // Ranks 14 and 15.
+        if !wish.decreases {
+            self.check_position(contract, &order, wish.old)?;
+            self.check_money(contract, &order)?;
+        }
+        // Rank 16.
+        if wish.loses_against_wish {
+            return Err(Reason::WouldLosePriority);
+        }
+        let slid = wish.check_post_only && self.slide(contract, &mut order)?;
+        // Rank 17.
+        if order.terms.time_in_force == TimeInForce::Fok && !self.fillable(&order) {
+            return Err(Reason::FokNotFillable);
+        }
+        if market && !self.crosses(order.terms.instrument, order.terms.side, order.price) {
+            return Err(Reason::NoLiquidity);
+        }
+        Ok((order, slid))
+    }
+
+    /// Rank 14.
+    fn check_position(
+        &self,
+        contract: &Contract,
+        order: &Order,
+        old: Option<&Order>,
+    ) -> Result<(), Reason> {
+        let limit = contract.terms.limits.position_limit;
+        let (account, instrument) = (order.key.0, order.terms.instrument);
+        let net = self.stand(account, instrument).net;
+        let others =
+            self.open_lots(account, instrument, order.terms.side) - old.map_or(0, |old| old.open);
+        let towards = match order.terms.side {
+            Side::Buy => net,
+            Side::Sell => -net,
+        };
+        if limit != 0 && towards + others + order.open > limit {
+            return Err(Reason::PositionLimit);
+        }
+        Ok(())
+    }
+
+    /// Rank 15: all orders as they are, against all orders with this one as wished.
+    fn check_money(&self, contract: &Contract, order: &Order) -> Result<(), Reason> {
+        let (account, instrument) = (order.key.0, order.terms.instrument);
+        let before = self.requirement(account, instrument);
+        let others = self.orders.values().filter(|other| other.key != order.key);
+        let with = others.chain(std::iter::once(order));
+        let more = self.requirement_with(account, instrument, with) - before;
+        if more <= 0 || more <= self.available(account, contract.terms.price_asset) {
+            return Ok(());
+        }
+        Err(match contract.is_forward() {
+            true => Reason::InsufficientMargin,
+            false => Reason::InsufficientBalance,
+        })
+    }
+
+    /// ORDER-06.
+    fn slide(&self, contract: &Contract, order: &mut Order) -> Result<bool, Reason> {
+        let (instrument, side) = (order.terms.instrument, order.terms.side);
+        if order.post_only == PostOnly::No || !self.crosses(instrument, side, order.price) {
+            return Ok(false);
+        }
+        let (low, high) = contract.band();
+        let opposite = self.best(instrument, side.opposite());
+        let outside = opposite.map(|price| match side {
+            Side::Buy => price - 1,
+            Side::Sell => price + 1,
+        });
+        match (order.post_only, outside) {
+            (PostOnly::Slide, Some(price)) if price >= low.max(1) && price <= high => {
+                order.price = price;
+                Ok(true)
+            }
+            _ => Err(Reason::PostOnlyWouldCross),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The reference and admin commands that trading needs. Identities are those the engine gave.
+
+use engine::{
+    command::{
+        AccountStatus, Command, CreditDeposit, FixingKind, NewAccount, RequestWithdrawal, ResolveWithdrawal,
+        SetAccountStatus, SetTradingState, StateScope, SubmitFixing,
+    },
+    event::OrderStatus,
+    ids::{AccountId, AssetId, IndexId, InstrumentId, ProductId},
+    instrument::{Terms, TradingState},
+    reason::Reason,
+};
+
+use super::{
+    Account, Arithmetic, Contract, IndexState, Model, Names, Withdrawal, WithdrawalState, money,
+    narrow, small,
+};
+use crate::readings;
+
+impl Model {
+    /// Any command without an origin. Its refusals are told to account 0.
+    pub(super) fn administer(&mut self, command: &Command, names: &Names) {
+        if let Some(id) = request_id(command).filter(|id| *id != 0) {
+            match self.requests.get(&id) {
+                Some(first) if first == command => return,
+                Some(_) => return self.refuse(Reason::RequestIdConflict),
+                None => {}
+            }
+        }
+        let created = narrow(names.created);
+        let done = match command {
+            Command::CreateAsset(request) => {
+                self.assets.insert(AssetId(created), request.body.clone());
+                Ok(())
+            }
+            Command::CreateCommodity(request) => {
+                self.commodities.insert(created, request.body.clone());
+                Ok(())
+            }
+            Command::CreateIndex(_) => {
+                self.indexes.insert(IndexId(created), IndexState::default());
+                Ok(())
+            }
+            Command::CreateAccount(request) => {
+                self.create_account(AccountId(created), &request.body);
+                Ok(())
+            }
+            Command::CreateInstrument(request) => {
+                self.list(InstrumentId(created), &request.body);
+                Ok(())
+            }
+            Command::SetAccountStatus(request) => self.set_account_status(request.body),
+            Command::SetTradingState(request) => self.set_trading_state(request.body),
+            Command::CreditDeposit(request) => self.deposit(request.body),
+            Command::RequestWithdrawal(request) => self.request_withdrawal(*request),
+            Command::ResolveWithdrawal(request) => self.resolve(request.body, names),
+            Command::SubmitFixing(fixing) => self.fix(fixing),
+            // Firms and keys: nothing that trading sees but the number of a firm.
+            _ => Ok(()),
+        };
+        match (done, request_id(command)) {
+            (Err(reason), _) => self.refuse(reason),
+            (Ok(()), Some(id)) => {
+                self.requests.insert(id, command.clone());
+            }
+            (Ok(()), None) => {}
+        }
+    }
+
+    fn create_account(&mut self, id: AccountId, new: &NewAccount) {
+        let account = Account {
+            firm: new.firm,
+            maker_offset: i128::from(new.maker_fee_offset),
+            taker_offset: i128::from(new.taker_fee_offset),
+            ..Account::default()
+        };
+        self.accounts.insert(id, account);
+    }
+
+    /// MARK-01.
+    fn list(&mut self, id: InstrumentId, terms: &Terms) {
+        let money = Arithmetic::new(
+            terms,
+            &self.commodities[&terms.commodity.0],
+            &self.assets[&terms.price_asset],
+        );
+        let value = self.indexes.get(&terms.index).and_then(|index| index.value);
+        let mark = value.map_or(terms.reference.0, |value| {
+            small(money::ratio(value, terms.tick_size).max(1))
+        });
+        if !self.products.contains(&terms.product) {
+            self.products.push(terms.product.clone());
+        }
+        let product = self.products.iter().position(|name| *name == terms.product);
+        let contract = Contract {
+            terms: terms.clone(),
+            product: product.map_or(ProductId::NONE, ProductId::nth),
+            money,
+            mark,
+            state: TradingState::Closed,
+            scheduled: None,
+            expired: false,
+        };
+        self.contracts.insert(id, contract);
+    }
+
+    fn set_account_status(&mut self, body: SetAccountStatus) -> Result<(), Reason> {
+        let account = self
+            .accounts
+            .get_mut(&body.account)
+            .ok_or(Reason::NotFound)?;
+        account.status = body.status;
+        if body.cancel_open_orders {
+            for key in self.oldest_first(|order| order.key.0 == body.account) {
+                self.end(key, OrderStatus::Cancelled, readings::STATUS_CANCEL_REASON);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_trading_state(&mut self, body: SetTradingState) -> Result<(), Reason> {
+        let now = self.now;
+        let covered = |(id, contract): &(&InstrumentId, &mut Contract)| match body.scope {
+            StateScope::Instrument(one) => one == **id,
+            StateScope::Product(product) => product == contract.product,
+            StateScope::All => true,
+        };
+        let mut changed = Vec::new();
+        for (id, contract) in self.contracts.iter_mut().filter(covered) {
+            if contract.expired {
+                continue;
+            }
+            changed.push(*id);
+            if body.effective.0 > now {
+                contract.scheduled = Some((body.effective.0, body.target));
+            } else {
+                contract.state = body.target;
+                if readings::IMMEDIATE_STATE_DROPS_SCHEDULE {
+                    contract.scheduled = None;
+                }
+            }
+        }
+        for id in changed.into_iter().filter(|_| body.cancel_open_orders) {
+            self.clear_book(id, readings::STATE_CANCEL_REASON);
+        }
+        Ok(())
+    }
+
+    fn deposit(&mut self, body: CreditDeposit) -> Result<(), Reason> {
+        if !self.accounts.contains_key(&body.account) {
+            return Err(Reason::NotFound);
+        }
+        if body.amount <= 0 {
+            return Err(Reason::InvalidField);
+        }
+        let amount = i128::from(body.amount);
+        *self.cash.entry((body.account, body.asset)).or_default() += amount;
+        *self.paid_in.entry(body.asset).or_default() += amount;
+        Ok(())
+    }
+
+    /// MONEY-02: a pending withdrawal is held.
+    fn request_withdrawal(&mut self, request: RequestWithdrawal) -> Result<(), Reason> {
+        let key = (request.account, request.client_transfer_id);
+        if self.withdrawals.contains_key(&key) {
+            return Ok(());
+        }
+        // MONEY-11: frozen accounts do not pay out.
+        let status = self.accounts.get(&request.account).map(|row| row.status);
+        if matches!(status, Some(AccountStatus::Suspended | AccountStatus::Closed)) {
+            return Err(Reason::AccountNotActive);
+        }
+        if i128::from(request.amount) > self.available(request.account, request.asset) {
+            return Err(Reason::InsufficientBalance);
+        }
+        let withdrawal = Withdrawal {
+            asset: request.asset,
+            amount: request.amount,
+            rail: request.rail,
+            state: WithdrawalState::Pending,
+        };
+        self.withdrawals.insert(key, withdrawal);
+        Ok(())
+    }
+
+    fn resolve(&mut self, body: ResolveWithdrawal, names: &Names) -> Result<(), Reason> {
+        let key = *names
+            .transfers
+            .get(&body.transfer)
+            .ok_or(Reason::NotFound)?;
+        let withdrawal = self.withdrawals.get_mut(&key).ok_or(Reason::NotFound)?;
+        let (state, leaves) = withdrawal
+            .decide(body.decision)
+            .ok_or(Reason::IllegalTransition)?;
+        withdrawal.state = state;
+        if leaves {
+            let (asset, amount) = (withdrawal.asset, i128::from(withdrawal.amount));
+            *self.cash.entry((key.0, asset)).or_default() -= amount;
+            *self.paid_in.entry(asset).or_default() -= amount;
+        }
+        Ok(())
+    }
+
+    /// MARK-02, MARK-04, MONEY-10.
+    fn fix(&mut self, fixing: &SubmitFixing) -> Result<(), Reason> {
+        let daily = fixing.kind == FixingKind::Daily;
+        let index = self
+            .indexes
+            .get_mut(&fixing.index)
+            .ok_or(Reason::NotFound)?;
+        if fixing.value.mantissa <= 0 {
+            return Err(Reason::InvalidField);
+        }
+        match index.rounds.get(&(daily, fixing.round)) {
+            Some(value) if *value == fixing.value => return Ok(()),
+            Some(_) => return Err(Reason::ObservationConflict),
+            None => {}
+        }
+        let of_kind = index.rounds.keys().filter(|(kind, _)| *kind == daily);
+        if of_kind
+            .map(|(_, round)| *round)
+            .max()
+            .is_some_and(|newest| fixing.round < newest)
+        {
+            return Err(Reason::StaleObservation);
+        }
+        let old = index.value.replace(fixing.value);
+        index.rounds.insert((daily, fixing.round), fixing.value);
+        let on_index: Vec<InstrumentId> = self
+            .contracts
+            .iter()
+            .filter(|(_, contract)| contract.terms.index == fixing.index)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &on_index {
+            let mark = self.new_mark(*id, old, fixing.value);
+            if let Some(contract) = self.contracts.get_mut(id)
+                && !contract.expired
+            {
+                contract.mark = mark;
+            }
+        }
+        for id in on_index.into_iter().filter(|_| daily) {
+            let contract = &self.contracts[&id];
+            if contract.is_forward()
+                && (!contract.expired || readings::EXPIRED_FORWARDS_POST_VARIATION)
+            {
+                self.settle_day(id);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn request_id(command: &Command) -> Option<u64> {
+    match command {
+        Command::CreateAsset(request) => Some(request.id),
+        Command::CreateCommodity(request) => Some(request.id),
+        Command::CreateIndex(request) => Some(request.id),
+        Command::CreateFirm(request) => Some(request.id),
+        Command::CreateAccount(request) => Some(request.id),
+        Command::SetAccountStatus(request) => Some(request.id),
+        Command::CreateInstrument(request) => Some(request.id),
+        Command::SetTradingState(request) => Some(request.id),
+        Command::CreditDeposit(request) => Some(request.id),
+        Command::ResolveWithdrawal(request) => Some(request.id),
+        _ => None,
+    }
+}

@@ -1,0 +1,32 @@
+//! Where RULES.md leaves a choice: each reading in one place, so that changing one is one line.
+
+use engine::reason::Reason;
+
+/// RANK 1: a login is present until Lost or Logout; afterwards its commands are fenced, because an
+/// order entered after the disconnect action would be nobody's.
+pub const FENCED_AFTER_LOST_OR_LOGOUT: bool = true;
+/// SESSION-03: the refusal of a fenced command takes no number of the session, which by now belongs
+/// to a newer login.
+pub const FENCED_REFUSAL_IS_NUMBERED: bool = false;
+/// SESSION-02: neither does the refusal of a stale `client_seq`.
+pub const STALE_REFUSAL_IS_NUMBERED: bool = false;
+/// ORDER-12: releasing the account's block with `SetOrderEntry` tells a second `OrderEntry` event,
+/// for the level of the account, if it was set.
+pub const RELEASE_OF_ACCOUNT_IS_TOLD: bool = true;
+/// ORDER-12: `MassCancelled.blocked` is all that tells of the account's block.
+pub const BLOCK_OF_ACCOUNT_IS_TOLD: bool = false;
+/// An immediate trading state drops a scheduled one: a halted contract does not open by itself.
+pub const IMMEDIATE_STATE_DROPS_SCHEDULE: bool = true;
+/// `SetTradingState` with `cancel_open_orders` cancels with this reason, buys best first, then sells.
+pub const STATE_CANCEL_REASON: Reason = Reason::Operator;
+/// `SetAccountStatus` with `cancel_open_orders` cancels with this reason, oldest first.
+pub const STATUS_CANCEL_REASON: Reason = Reason::Operator;
+/// SESSION-05: what waiting sessions were lost of is forgotten by a restart.
+pub const RESTART_CAUSE: Reason = Reason::Disconnect;
+/// ORDER-10: a slide back to the old price still loses priority, because rank 16 asks first.
+pub const SLIDE_TO_OLD_PRICE_LOSES_PRIORITY: bool = true;
+/// MONEY-10: contracts past their last trade post their result too, at their last mark.
+pub const EXPIRED_FORWARDS_POST_VARIATION: bool = true;
+/// A Replace that names the present price, post-only setting or expiry beside a smaller total still
+/// "only decreases the total".
+pub const ONLY_LESS_BY_EFFECT: bool = true;

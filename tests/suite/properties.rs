@@ -1,0 +1,88 @@
+//! Does the fast exchange do what the slow, obvious one does, on random commands good and bad?
+
+use engine::{
+    command::{Side, Stamped},
+    event::Event,
+    exchange::Exchange,
+    ids::{AccountId, AssetId, InstrumentId},
+    units::Nanos,
+};
+use tests::{
+    compare::{self, Fast},
+    model::{BalanceView, Levels, PositionView},
+};
+
+/// The engine, as the comparison drives it.
+struct Engine(Exchange);
+
+impl Fast for Engine {
+    fn apply(&mut self, stamped: &Stamped) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.0.apply(stamped, &mut events);
+        events
+    }
+
+    fn book(&self, instrument: InstrumentId) -> (Levels, Levels) {
+        let side = |side| {
+            let book = self.0.book(instrument).into_iter();
+            book.flat_map(|book| book.levels(side))
+                .map(|(price, level)| (price.0, level.lots, level.orders))
+                .collect()
+        };
+        (side(Side::Buy), side(Side::Sell))
+    }
+
+    fn balance(&self, account: AccountId, asset: AssetId) -> BalanceView {
+        let balance = self.0.ledger().balance(account, asset);
+        BalanceView {
+            cash: balance.cash.0,
+            held: balance.held.0,
+            margin: balance.margin.0,
+            result: balance.result.0,
+        }
+    }
+
+    fn position(&self, account: AccountId, instrument: InstrumentId) -> PositionView {
+        let position = self.0.positions().view(account, instrument);
+        PositionView {
+            net: position.net.0,
+            open_buy: position.open_buy.0,
+            open_sell: position.open_sell.0,
+            cost: position.cost.0,
+            requirement: position.requirement.0,
+        }
+    }
+
+    fn mark(&self, instrument: InstrumentId) -> i64 {
+        self.0.instrument(instrument).map_or(0, |contract| contract.mark.0)
+    }
+
+    fn next_deadline(&self) -> Option<Nanos> {
+        self.0.next_deadline()
+    }
+
+    fn audit(&self) -> Result<(), String> {
+        self.0.audit()
+    }
+}
+
+/// Commands of one seed in the ordinary run; `HASHPIT_MODEL_COMMANDS` for long ones.
+fn commands() -> usize {
+    let wished = std::env::var("HASHPIT_MODEL_COMMANDS").ok();
+    wished.and_then(|text| text.parse().ok()).unwrap_or(20_000)
+}
+
+#[test]
+fn the_fast_exchange_agrees_with_the_slow_one() {
+    let mut never_met: Option<Vec<_>> = None;
+    for seed in 1..=6 {
+        let coverage = compare::run(seed, commands(), &mut Engine(Exchange::new()))
+            .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
+        println!("seed {seed}: {} trades, {} repeats", coverage.trades, coverage.repeats);
+        assert!(coverage.trades > 1_000, "seed {seed} hardly traded: {}", coverage.trades);
+        let missing = coverage.missing();
+        let left = never_met.take().unwrap_or_else(|| missing.clone());
+        never_met = Some(left.into_iter().filter(|reason| missing.contains(reason)).collect());
+    }
+    assert_eq!(never_met, Some(vec![]), "refusals that no command of any seed met");
+}
