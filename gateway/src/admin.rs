@@ -24,7 +24,9 @@ use crate::{
     auth::{Caller, caller, now_nanos},
     bulletin::Answer,
     desk::{Desk, Environment, refused, wide},
-    keys, paging, refusal,
+    keys,
+    paging::{List, Page},
+    refusal,
     translate::{account, reference, terms},
 };
 
@@ -130,17 +132,11 @@ impl AdminService for Service {
     ) -> Reply<wire::ListFirmsResponse> {
         Self::operator(&request)?;
         let request = request.into_inner();
-        let size = paging::size(request.page_size)?;
-        let after = paging::position(&request.page_token)?;
+        let page = Page::read(List::Firms, request.page_size, &request.page_token)?;
         self.desk.state(|state| {
-            let (page, next_page_token) = page(
-                state.firms(),
-                |firm| u64::from(firm.id.0),
-                size,
-                after,
-                |_| true,
-            );
-            let firms = page.into_iter().map(rows::firm_out).collect();
+            let rows = state.firms().iter().filter(|firm| u64::from(firm.id.0) > page.after);
+            let (firms, next_page_token) = page.cut(rows, |firm| u64::from(firm.id.0));
+            let firms = firms.into_iter().map(rows::firm_out).collect();
             Ok(Response::new(wire::ListFirmsResponse {
                 firms,
                 next_page_token,
@@ -201,21 +197,16 @@ impl AdminService for Service {
     ) -> Reply<wire::ListAccountsResponse> {
         Self::operator(&request)?;
         let request = request.into_inner();
-        let size = paging::size(request.page_size)?;
-        let after = paging::position(&request.page_token)?;
+        let page = Page::read(List::Accounts, request.page_size, &request.page_token)?;
         self.desk.state(|state| {
             let wanted = |row: &engine::exchange::Account| {
                 (request.firm_id == 0 || request.firm_id == i64::from(row.firm.0))
-                    && (request.status == 0 || request.status == rows::status_out(row.status))
+                    && (request.status == 0 || request.status == account::status(row.status))
             };
-            let (page, next_page_token) = page(
-                state.accounts(),
-                |row| u64::from(row.id.0),
-                size,
-                after,
-                wanted,
-            );
-            let accounts = page.into_iter().map(rows::account_out).collect();
+            let rows = state.accounts().iter().filter(|row| wanted(row));
+            let rows = rows.filter(|row| u64::from(row.id.0) > page.after);
+            let (accounts, next_page_token) = page.cut(rows, |row| u64::from(row.id.0));
+            let accounts = accounts.into_iter().map(rows::account_out).collect();
             Ok(Response::new(wire::ListAccountsResponse {
                 accounts,
                 next_page_token,
@@ -307,24 +298,16 @@ impl AdminService for Service {
     ) -> Reply<wire::ListApiKeysResponse> {
         Self::operator(&request)?;
         let request = request.into_inner();
-        let size = paging::size(request.page_size)?;
-        let after = paging::position(&request.page_token)?;
+        let page = Page::read(List::Keys, request.page_size, &request.page_token)?;
         self.desk.state(|state| {
-            let numbered: Vec<_> = (1_u64..).zip(state.keys()).collect();
-            let wanted = |(_, key): &(u64, &engine::exchange::Key)| {
-                (request.firm_id == 0 || request.firm_id == i64::from(key.details.firm.0))
+            let rows = (1_u64..).zip(state.keys()).filter(|(number, key)| {
+                *number > page.after
+                    && (request.firm_id == 0 || request.firm_id == i64::from(key.details.firm.0))
                     && (request.include_revoked || !key.revoked)
-            };
-            let (page, next_page_token) =
-                page(&numbered, |(number, _)| *number, size, after, wanted);
-            let keys = page
-                .into_iter()
-                .map(|(_, key)| rows::key_out(key))
-                .collect();
-            Ok(Response::new(wire::ListApiKeysResponse {
-                keys,
-                next_page_token,
-            }))
+            });
+            let (keys, next_page_token) = page.cut(rows, |(number, _)| *number);
+            let keys = keys.into_iter().map(|(_, key)| rows::key_out(key)).collect();
+            Ok(Response::new(wire::ListApiKeysResponse { keys, next_page_token }))
         })
     }
 
@@ -414,31 +397,22 @@ impl AdminService for Service {
     ) -> Reply<wire::ListTransfersResponse> {
         Self::operator(&request)?;
         let request = request.into_inner();
-        let size = paging::size(request.page_size)?;
-        let before = paging::position(&request.page_token)?;
+        let page = Page::read(List::Transfers, request.page_size, &request.page_token)?;
         self.desk.state(|state| {
-            let mut transfers = Vec::new();
-            let mut next_page_token = String::new();
-            for row in state.transfers().iter().rev() {
-                let id = u64::from(row.id);
-                let out = account::transfer_out(row);
-                let wanted = (before == 0 || id < before)
-                    && (request.account_id == 0 || request.account_id == out.account_id)
-                    && (request.direction == 0 || request.direction == out.direction)
-                    && (request.state == 0 || request.state == out.state);
-                if !wanted {
-                    continue;
-                }
-                if transfers.len() == size {
-                    next_page_token = (id + 1).to_string();
-                    break;
-                }
-                transfers.push(out);
-            }
-            Ok(Response::new(wire::ListTransfersResponse {
-                transfers,
-                next_page_token,
-            }))
+            let rows = state
+                .transfers()
+                .iter()
+                .rev()
+                .filter(|row| page.after == 0 || u64::from(row.id) < page.after)
+                .map(account::transfer)
+                .filter(|row| {
+                    (request.account_id == 0 || request.account_id == row.account_id)
+                        && (request.direction == 0 || request.direction == row.direction)
+                        && (request.state == 0 || request.state == row.state)
+                });
+            let (transfers, next_page_token) =
+                page.cut(rows, |row| row.transfer_id.unsigned_abs());
+            Ok(Response::new(wire::ListTransfersResponse { transfers, next_page_token }))
         })
     }
 
@@ -698,7 +672,7 @@ impl Service {
     fn transfer(&self, id: u64) -> Option<account_wire::Transfer> {
         self.desk.state(|state| {
             let at = usize::try_from(id).ok()?.checked_sub(1)?;
-            state.transfers().get(at).map(account::transfer_out)
+            state.transfers().get(at).map(account::transfer)
         })
     }
 }
@@ -729,26 +703,4 @@ fn reason_in(reason: i32) -> Result<Reason, Status> {
             Field::State,
         ))),
     }
-}
-
-/// One page of rows in order of their number.
-fn page<'a, T>(
-    rows: &'a [T],
-    number: impl Fn(&T) -> u64,
-    size: usize,
-    after: u64,
-    wanted: impl Fn(&T) -> bool,
-) -> (Vec<&'a T>, String) {
-    let mut left = rows.iter().filter(|row| number(row) > after && wanted(row));
-    let page: Vec<&T> = left.by_ref().take(size).collect();
-    let more = left.next().is_some();
-    let last = page.last().map_or(0, |row| number(row));
-    (
-        page,
-        if more {
-            last.to_string()
-        } else {
-            String::new()
-        },
-    )
 }

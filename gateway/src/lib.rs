@@ -7,7 +7,7 @@
 //! streams, rows to the [`archive`]. [`server`] puts all of it together; [`commands`] and [`cli`] are
 //! the binary; [`demo`] is a market made of ordinary clients.
 
-//STUB account
+pub mod account;
 pub mod admin;
 pub mod archive;
 pub mod auth;
@@ -21,10 +21,11 @@ pub mod hub;
 pub mod keys;
 pub mod listing;
 pub mod mailbox;
-//STUB marketdata
+pub mod marketdata;
+pub mod outbound;
 pub mod paging;
 pub mod private_events;
-//STUB reference
+pub mod reference;
 pub mod refusal;
 pub mod sandbox;
 pub mod server;

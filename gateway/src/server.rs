@@ -10,13 +10,13 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
-    admin,
+    account, admin,
     archive::Archive,
     auth::Doorman,
     bulletin::Bulletin,
     desk::Desk,
     hub::{Hub, HubOutlet, Reply},
-    listing,
+    listing, marketdata, reference,
     sandbox::{self, Sandbox},
     settings::Settings,
     trading,
@@ -104,9 +104,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let sandbox = sandbox::prepare(&desk, &settings)
         .await
         .map_err(|why| StartError::Prepare(format!("{why:#}")))?;
-    listing::list_due(&desk)
-        .await
-        .map_err(StartError::Prepare)?;
+    listing::list_due(&desk).await.map_err(StartError::Prepare)?;
     let calendar = tokio::spawn(listing::keep_listed(desk.clone()));
     let (close, closed) = oneshot::channel();
     let server = tokio::spawn(serve(desk.clone(), listener, closed));
@@ -130,8 +128,8 @@ impl Running {
     pub async fn stop(self) {
         self.calendar.abort();
         // Nobody may be listening any more; then nobody needs to be told.
-        drop(self.drain.send(true));
-        drop(self.close.send(()));
+        self.drain.send_replace(true);
+        self.close.send(()).unwrap_or_default();
         let abort = self.server.abort_handle();
         if tokio::time::timeout(GOOD_BYE, self.server).await.is_err() {
             abort.abort();
@@ -159,22 +157,15 @@ fn prepare_folder(folder: &Path) -> Result<(), StartError> {
             if folder.is_dir() {
                 return Ok(());
             }
-            Err(StartError::Folder {
-                folder: folder.into(),
-                why: "it is not a folder".into(),
-            })
+            Err(StartError::Folder { folder: folder.into(), why: "it is not a folder".into() })
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let why = "the folder above it does not exist; make it first".into();
-            Err(StartError::Folder {
-                folder: folder.into(),
-                why,
-            })
+            Err(StartError::Folder { folder: folder.into(), why })
         }
-        Err(error) => Err(StartError::Folder {
-            folder: folder.into(),
-            why: error.to_string(),
-        }),
+        Err(error) => {
+            Err(StartError::Folder { folder: folder.into(), why: error.to_string() })
+        }
     }
 }
 
@@ -196,11 +187,7 @@ async fn recover(settings: &Settings) -> Result<Recovered, StartError> {
     let dir = settings.journal();
     let mut id = [0; 8];
     getrandom::fill(&mut id).map_err(|error| StartError::Prepare(error.to_string()))?;
-    let exchange_id = if dir.exists() {
-        0
-    } else {
-        u64::from_le_bytes(id) | 1
-    };
+    let exchange_id = if dir.exists() { 0 } else { u64::from_le_bytes(id) | 1 };
     let mut journal_settings = journal::Settings::new(dir, exchange_id);
     journal_settings.io = settings.io;
     journal_settings.segment_bytes = settings.segment_bytes;
@@ -220,9 +207,7 @@ async fn recover(settings: &Settings) -> Result<Recovered, StartError> {
         });
         result.map(|(exchange, journal, report)| (exchange, journal, report, archive))
     });
-    let recovered = replay
-        .await
-        .map_err(|error| StartError::Prepare(error.to_string()))??;
+    let recovered = replay.await.map_err(|error| StartError::Prepare(error.to_string()))??;
     if let Some(cut) = &recovered.2.cut {
         tracing::warn!(?cut, "an unacknowledged tail of the journal was cut");
     }
@@ -241,9 +226,8 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         trading::v1::trading_service_server::TradingServiceServer,
     };
     let (health, health_service) = tonic_health::server::health_reporter();
-    health
-        .set_serving::<TradingServiceServer<trading::Service>>()
-        .await;
+    health.set_serving::<TradingServiceServer<trading::Service>>().await;
+    health.set_serving::<MarketDataServiceServer<marketdata::Service>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
@@ -273,6 +257,9 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
             TradingServiceServer::new(trading::Service::new(desk.clone()))
                 .max_decoding_message_size(64 << 10),
         )
+        .add_service(MarketDataServiceServer::new(marketdata::Service::new(desk.clone())))
+        .add_service(ReferenceServiceServer::new(reference::Service::new(desk.clone())))
+        .add_service(AccountServiceServer::new(account::Service::new(desk)))
         .add_service(AdminServiceServer::new(admin.clone()))
         .add_service(OracleServiceServer::new(admin))
         .serve_with_incoming_shutdown(incoming, async {

@@ -22,7 +22,8 @@ use crate::{
     auth::caller,
     bulletin::Answer,
     desk::{Desk, refused, wide},
-    paging, private_events, refusal, session,
+    paging::{List, Page},
+    private_events, refusal, session,
     translate::orders,
 };
 
@@ -339,26 +340,19 @@ impl TradingService for Service {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let account = caller.need_on(Permission::Read, request.account_id)?;
-        let size = paging::size(request.page_size)?;
-        let after = paging::position(&request.page_token)?;
+        let page = Page::read(List::Orders, request.page_size, &request.page_token)?;
         let wanted = InstrumentId(request.instrument_id.unsigned_abs());
         self.desk.state(|state| {
             let mut open: Vec<&Order> = state
                 .orders_of(account)
                 .filter(|order| !wanted.is_set() || order.terms.instrument == wanted)
-                .filter(|order| order.id.0 > after)
+                .filter(|order| order.id.0 > page.after)
                 .collect();
             open.sort_unstable_by_key(|order| order.id);
-            let more = open.len() > size;
-            open.truncate(size);
-            let last = open.last().map_or(0, |order| order.id.0);
+            let (orders, next_page_token) = page.cut(open.into_iter(), |order| order.id.0);
             Ok(Response::new(wire::ListOpenOrdersResponse {
-                orders: open.into_iter().map(orders::order_out).collect(),
-                next_page_token: if more {
-                    last.to_string()
-                } else {
-                    String::new()
-                },
+                orders: orders.into_iter().map(orders::order_out).collect(),
+                next_page_token,
                 as_of_journal_seq: wide(state.seq()),
             }))
         })
@@ -371,9 +365,8 @@ impl TradingService for Service {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let account = caller.need_on(Permission::Read, request.account_id)?;
-        let size = paging::size(request.page_size)?;
-        let after = paging::position(&request.page_token)?
-            .max(request.after_trade_id.max(0).unsigned_abs());
+        let page = Page::read(List::Fills, request.page_size, &request.page_token)?;
+        let after = page.after.max(request.after_trade_id.max(0).unsigned_abs());
         let archive = self.desk.hub.archive();
         let wanted = |row: &crate::archive::FillRow, at: i64| {
             let order = &row.order;
@@ -384,25 +377,13 @@ impl TradingService for Service {
                 && (request.start_unix_nanos == 0 || at >= request.start_unix_nanos)
                 && (request.end_unix_nanos == 0 || at < request.end_unix_nanos)
         };
-        let mut fills = Vec::new();
-        let mut more = false;
-        for row in archive.fills(account) {
-            if row.what.fill.trade.0 <= after || !wanted(&row.what, row.at.0) {
-                continue;
-            }
-            if fills.len() == size {
-                more = true;
-                break;
-            }
-            fills.push(self.fill_report(account, row));
-        }
-        let last = fills
-            .last()
-            .and_then(|fill: &wire::FillReport| fill.fill.as_ref());
-        let next = last.map_or(0, |fill| fill.trade_id).to_string();
+        let rows = archive
+            .fills(account)
+            .filter(|row| row.what.fill.trade.0 > after && wanted(&row.what, row.at.0));
+        let (rows, next_page_token) = page.cut(rows, |row| row.what.fill.trade.0);
         Ok(Response::new(wire::ListFillsResponse {
-            fills,
-            next_page_token: if more { next } else { String::new() },
+            fills: rows.into_iter().map(|row| self.fill_report(account, row)).collect(),
+            next_page_token,
             as_of_journal_seq: self.desk.as_of(),
         }))
     }

@@ -54,7 +54,9 @@ impl Fast for Engine {
     }
 
     fn mark(&self, instrument: InstrumentId) -> i64 {
-        self.0.instrument(instrument).map_or(0, |contract| contract.mark.0)
+        self.0
+            .instrument(instrument)
+            .map_or(0, |contract| contract.mark.0)
     }
 
     fn next_deadline(&self) -> Option<Nanos> {
@@ -78,11 +80,26 @@ fn the_fast_exchange_agrees_with_the_slow_one() {
     for seed in 1..=6 {
         let coverage = compare::run(seed, commands(), &mut Engine(Exchange::new()))
             .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
-        println!("seed {seed}: {} trades, {} repeats", coverage.trades, coverage.repeats);
-        assert!(coverage.trades > 1_000, "seed {seed} hardly traded: {}", coverage.trades);
+        println!(
+            "seed {seed}: {} trades, {} repeats",
+            coverage.trades, coverage.repeats
+        );
+        assert!(
+            coverage.trades > 1_000,
+            "seed {seed} hardly traded: {}",
+            coverage.trades
+        );
         let missing = coverage.missing();
         let left = never_met.take().unwrap_or_else(|| missing.clone());
-        never_met = Some(left.into_iter().filter(|reason| missing.contains(reason)).collect());
+        never_met = Some(
+            left.into_iter()
+                .filter(|reason| missing.contains(reason))
+                .collect(),
+        );
     }
-    assert_eq!(never_met, Some(vec![]), "refusals that no command of any seed met");
+    assert_eq!(
+        never_met,
+        Some(vec![]),
+        "refusals that no command of any seed met"
+    );
 }

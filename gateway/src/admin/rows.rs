@@ -1,10 +1,10 @@
 //! Firms, accounts and keys as the operator sees them.
 
 use engine::{
-    command::{AccountKind, AccountStatus},
+    command::AccountKind,
     exchange::{Account, Firm, Key},
 };
-use proto::{account::v1::AccountStatus as StatusWire, admin::v1 as wire, common::v1::Permission};
+use proto::{admin::v1 as wire, common::v1::Permission};
 
 /// A firm.
 pub(super) fn firm_out(firm: &Firm) -> wire::Firm {
@@ -14,17 +14,6 @@ pub(super) fn firm_out(firm: &Firm) -> wire::Firm {
         legal_name: firm.details.legal_name.clone(),
         lei: firm.details.lei.clone(),
     }
-}
-
-/// An account's status.
-pub(super) fn status_out(status: AccountStatus) -> i32 {
-    let status = match status {
-        AccountStatus::Active => StatusWire::Active,
-        AccountStatus::ReduceOnly => StatusWire::ReduceOnly,
-        AccountStatus::Suspended => StatusWire::Suspended,
-        AccountStatus::Closed => StatusWire::Closed,
-    };
-    status as i32
 }
 
 /// An account.
@@ -41,7 +30,7 @@ pub(super) fn account_out(account: &Account) -> wire::Account {
         firm_id: i64::from(account.firm.0),
         label: account.label.clone(),
         kind: kind as i32,
-        status: status_out(account.status),
+        status: crate::translate::account::status(account.status),
         l2_owner: Vec::new(),
         maker_fee_offset_ppm: account.maker_fee_offset,
         taker_fee_offset_ppm: account.taker_fee_offset,

@@ -1,5 +1,307 @@
-//! stub
-use proto::account::v1 as wire;
-pub fn transfer_out(_row: &engine::exchange::Transfer) -> wire::Transfer {
-    wire::Transfer::default()
+//! Private state of an account as the wire describes it, read whole or kept up event by event.
+
+use std::collections::BTreeMap;
+
+use engine::{
+    command::{AccountStatus, Rail, Side},
+    event::{BalanceRow, Event, PositionRow, Posting},
+    exchange::{Exchange, Transfer, TransferState},
+    ids::{AccountId, AssetId, InstrumentId},
+    instrument::{Instrument, Kind, MarginTerms},
+    ledger::Balance,
+    units::{Lots, Minor, TickValue, Ticks},
+};
+use proto::{account::v1 as wire, common::v1 as common};
+
+use super::reference::id;
+use crate::{archive::Dated, desk::wide};
+
+/// What positions in a contract are valued with.
+#[derive(Clone, Copy, Debug)]
+struct Valuation {
+    kind: Kind,
+    asset: AssetId,
+    margin: MarginTerms,
+    value: TickValue,
+    mark: Ticks,
+}
+
+impl Valuation {
+    fn of(contract: &Instrument) -> Self {
+        Self {
+            kind: contract.terms.kind,
+            asset: contract.terms.price_asset,
+            margin: contract.terms.margin,
+            value: contract.tick_value,
+            mark: contract.mark,
+        }
+    }
+}
+
+/// An account at one journal position.
+#[derive(Clone, Debug)]
+pub struct Image {
+    account: AccountId,
+    /// What it may do.
+    pub status: AccountStatus,
+    /// Position of the image.
+    pub seq: u64,
+    balances: BTreeMap<AssetId, Balance>,
+    positions: BTreeMap<InstrumentId, PositionRow>,
+    contracts: BTreeMap<InstrumentId, Valuation>,
+}
+
+/// What one command changed of an account.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Balances, as they are now.
+    pub balances: Vec<wire::Balance>,
+    /// Positions, as they are now.
+    pub positions: Vec<wire::Position>,
+    /// The status may have changed.
+    pub status: bool,
+}
+
+impl Changes {
+    /// Nothing to tell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.balances.is_empty() && self.positions.is_empty() && !self.status
+    }
+}
+
+impl Image {
+    /// The account as it is.
+    #[must_use]
+    pub fn read(exchange: &Exchange, account: AccountId) -> Self {
+        let positions = exchange.positions().of(account);
+        let contracts = exchange.instruments().iter();
+        Self {
+            account,
+            status: exchange
+                .account(account)
+                .map_or(AccountStatus::Closed, |row| row.status),
+            seq: exchange.seq(),
+            balances: exchange.ledger().balances(account).collect(),
+            positions: positions
+                .map(|row| (row.instrument, exchange.position_row(row)))
+                .collect(),
+            contracts: contracts
+                .map(|contract| (contract.id, Valuation::of(contract)))
+                .collect(),
+        }
+    }
+
+    /// Whether an event changes the account, or what its positions are valued with.
+    #[must_use]
+    pub fn concerns(&self, event: &Event) -> bool {
+        match event {
+            Event::Balance(row) => row.account == self.account,
+            Event::Position(row) => row.account == self.account,
+            Event::Access(account) => *account == self.account,
+            Event::Statistics(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Takes over what one command did. `exchange` is asked for contracts listed meanwhile only.
+    pub fn apply(&mut self, events: &[Event], seq: u64) -> Changes {
+        let mut changes = Changes::default();
+        for event in events {
+            match event {
+                Event::Statistics(change) => {
+                    if let Some(contract) = self.contracts.get_mut(&change.instrument) {
+                        contract.mark = change.mark;
+                    }
+                }
+                Event::Balance(row) if row.account == self.account => {
+                    let now = balance_of(row);
+                    self.balances.insert(row.asset, now);
+                    changes.balances.push(balance(row.asset, &now));
+                }
+                Event::Position(row) if row.account == self.account => {
+                    self.positions.insert(row.instrument, *row);
+                    changes.positions.push(self.position(row));
+                }
+                Event::Access(account) if *account == self.account => changes.status = true,
+                _ => {}
+            }
+        }
+        self.seq = seq;
+        changes
+    }
+
+    /// Learns the terms of contracts listed after the image was read.
+    pub fn learn(&mut self, exchange: &Exchange) {
+        for contract in exchange.instruments().iter().skip(self.contracts.len()) {
+            self.contracts.insert(contract.id, Valuation::of(contract));
+        }
+    }
+
+    /// All balances.
+    #[must_use]
+    pub fn balances(&self) -> Vec<wire::Balance> {
+        let all = self.balances.iter();
+        all.map(|(asset, row)| balance(*asset, row)).collect()
+    }
+
+    /// All positions ever opened.
+    #[must_use]
+    pub fn positions(&self) -> Vec<wire::Position> {
+        let all = self.positions.values();
+        all.map(|row| self.position(row)).collect()
+    }
+
+    fn position(&self, row: &PositionRow) -> wire::Position {
+        let mark = self.contracts.get(&row.instrument).map(|row| row.mark.0);
+        wire::Position {
+            instrument_id: id(row.instrument.0),
+            net_lots: row.net.0,
+            open_buy_lots: row.open_buy.0,
+            open_sell_lots: row.open_sell.0,
+            cost_ticks_lots: clamp(row.cost.0),
+            mark_ticks: mark.unwrap_or(0),
+            unrealised_minor: row.unrealised.0,
+            realised_minor: row.realised.0,
+            deleverage_rank_ppm: 0,
+        }
+    }
+
+    /// Margin in the asset that bears most of it; the first one if none bears any.
+    #[must_use]
+    pub fn margin(&self) -> wire::Margin {
+        let bearing = self.balances.iter().rev();
+        let bearing = bearing.max_by_key(|(_, row)| row.margin);
+        let (asset, row) = bearing.map_or((AssetId(1), Balance::default()), |(a, row)| (*a, *row));
+        let (mut maintenance, mut bond) = (Minor::ZERO, Minor::ZERO);
+        for position in self.positions.values() {
+            let Some(contract) = self.contracts.get(&position.instrument) else {
+                continue;
+            };
+            if contract.asset != asset {
+                continue;
+            }
+            match contract.kind {
+                Kind::Forward => {
+                    let share = contract.margin.maintenance_of_initial;
+                    maintenance += share.of(position.requirement);
+                }
+                Kind::SpotBlock => {
+                    let share = contract.margin.delivery_bond;
+                    let short = Lots((position.open_sell - position.net).0.max(0));
+                    let lot = contract.value.lot_share_up(contract.mark, share);
+                    bond += lot.for_lots(short);
+                }
+            }
+        }
+        wire::Margin {
+            margin_asset_id: id(asset.0),
+            equity_minor: (row.cash + row.result).0,
+            initial_minor: row.margin.0,
+            maintenance_minor: maintenance.0,
+            available_minor: row.available().0,
+            delivery_bond_minor: bond.0,
+        }
+    }
+}
+
+fn clamp(wide: i128) -> i64 {
+    let end = if wide < 0 { i64::MIN } else { i64::MAX };
+    i64::try_from(wide).unwrap_or(end)
+}
+
+fn balance_of(row: &BalanceRow) -> Balance {
+    Balance {
+        cash: row.cash,
+        held: row.held,
+        margin: row.margin,
+        result: row.result,
+    }
+}
+
+fn balance(asset: AssetId, row: &Balance) -> wire::Balance {
+    wire::Balance {
+        asset_id: id(asset.0),
+        total_minor: row.cash.0,
+        held_minor: (row.held + row.margin).0,
+        available_minor: row.available().0,
+    }
+}
+
+/// What an account may do.
+#[must_use]
+pub fn status(status: AccountStatus) -> i32 {
+    let wire = match status {
+        AccountStatus::Active => wire::AccountStatus::Active,
+        AccountStatus::ReduceOnly => wire::AccountStatus::ReduceOnly,
+        AccountStatus::Suspended => wire::AccountStatus::Suspended,
+        AccountStatus::Closed => wire::AccountStatus::Closed,
+    };
+    wire.into()
+}
+
+/// A side that must be set.
+#[must_use]
+pub fn side(side: common::Side) -> Option<Side> {
+    match side {
+        common::Side::Buy => Some(Side::Buy),
+        common::Side::Sell => Some(Side::Sell),
+        common::Side::Unspecified => None,
+    }
+}
+
+/// A posting.
+#[must_use]
+pub fn entry(row: &Dated<Posting>) -> wire::LedgerEntry {
+    let posting = &row.what;
+    wire::LedgerEntry {
+        entry_id: wide(posting.entry),
+        journal_seq: wide(row.seq),
+        unix_nanos: row.at.0,
+        asset_id: id(posting.asset.0),
+        delta_minor: posting.delta.0,
+        balance_minor: posting.balance.0,
+        kind: posting.kind as i32,
+        trade_id: wide(posting.trade.0),
+        instrument_id: id(posting.instrument.0),
+        transfer_id: posting.transfer.into(),
+        obligation_id: 0,
+    }
+}
+
+/// A deposit or withdrawal.
+#[must_use]
+pub fn transfer(row: &Transfer) -> wire::Transfer {
+    use wire::{TransferDirection as D, TransferState as S};
+    let (direction, state) = match row.state {
+        TransferState::Credited => (D::Deposit, S::Completed),
+        TransferState::Pending => (D::Withdrawal, S::Pending),
+        TransferState::Approved => (D::Withdrawal, S::Approved),
+        TransferState::Paid => (D::Withdrawal, S::Completed),
+        TransferState::Refused => (D::Withdrawal, S::Rejected),
+    };
+    let rail = match row.rail {
+        Rail::Sandbox => wire::TransferRail::Sandbox,
+        Rail::Manual => wire::TransferRail::Manual,
+    };
+    let amount = |minor_units| common::Amount {
+        asset_id: id(row.asset.0),
+        minor_units,
+    };
+    wire::Transfer {
+        transfer_id: row.id.into(),
+        account_id: row.account.0.into(),
+        direction: direction.into(),
+        rail: rail.into(),
+        state: state.into(),
+        amount: Some(amount(row.amount)),
+        fee: Some(amount(0)),
+        l2_address: Vec::new(),
+        l2_tx_hash: Vec::new(),
+        l2_index: 0,
+        created_unix_nanos: row.created_at.0,
+        updated_unix_nanos: row.updated_at.0,
+        journal_seq: wide(row.seq),
+        problem: None,
+    }
 }

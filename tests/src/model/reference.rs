@@ -2,8 +2,8 @@
 
 use engine::{
     command::{
-        AccountStatus, Command, CreditDeposit, FixingKind, NewAccount, RequestWithdrawal, ResolveWithdrawal,
-        SetAccountStatus, SetTradingState, StateScope, SubmitFixing,
+        AccountStatus, Command, CreditDeposit, FixingKind, NewAccount, RequestWithdrawal,
+        ResolveWithdrawal, SetAccountStatus, SetTradingState, StateScope, SubmitFixing,
     },
     event::OrderStatus,
     ids::{AccountId, AssetId, IndexId, InstrumentId, ProductId},
@@ -167,7 +167,10 @@ impl Model {
         }
         // MONEY-11: frozen accounts do not pay out.
         let status = self.accounts.get(&request.account).map(|row| row.status);
-        if matches!(status, Some(AccountStatus::Suspended | AccountStatus::Closed)) {
+        if matches!(
+            status,
+            Some(AccountStatus::Suspended | AccountStatus::Closed)
+        ) {
             return Err(Reason::AccountNotActive);
         }
         if i128::from(request.amount) > self.available(request.account, request.asset) {

@@ -1,0 +1,222 @@
+//! Public data: states of contracts, books and indexes become messages of the wire.
+
+use engine::{
+    command::Side,
+    event::{StatisticsChange, StatusChange, Trade},
+    exchange::{Exchange, IndexState},
+    ids::ProductId,
+    instrument::{Instrument, Kind, Statistics},
+    units::{DAY, Decimal, Nanos, Ticks},
+};
+use proto::{common::v1 as common, marketdata::v1 as wire};
+
+use super::reference::{decimal, id, state};
+use crate::{archive::Dated, desk::wide};
+
+/// A side.
+#[must_use]
+pub fn side(side: Side) -> i32 {
+    let wire = match side {
+        Side::Buy => common::Side::Buy,
+        Side::Sell => common::Side::Sell,
+    };
+    wire.into()
+}
+
+/// A trade on the tape.
+#[must_use]
+pub fn trade(trade: &Trade) -> wire::Trade {
+    wire::Trade {
+        trade_id: wide(trade.trade.0),
+        price_ticks: trade.price.0,
+        lots: trade.lots.0,
+        aggressor: side(trade.aggressor),
+        kind: wire::TradeKind::Book.into(),
+    }
+}
+
+/// A trade with its position.
+#[must_use]
+pub fn trade_record(row: &Dated<Trade>) -> wire::TradeRecord {
+    wire::TradeRecord {
+        trade: Some(trade(&row.what)),
+        seq: wide(row.what.public_seq),
+        journal_seq: wide(row.seq),
+        matched_unix_nanos: row.at.0,
+    }
+}
+
+/// A change of trading state.
+#[must_use]
+pub fn status(change: &StatusChange) -> wire::InstrumentStatus {
+    wire::InstrumentStatus {
+        state: state(change.state),
+        reason: change.reason.number(),
+        next_change_unix_nanos: change.scheduled.map_or(0, |(at, _)| at.0),
+        next_state: change.scheduled.map_or(0, |(_, next)| state(next)),
+    }
+}
+
+/// The present trading state.
+#[must_use]
+pub fn status_now(contract: &Instrument) -> wire::InstrumentStatus {
+    status(&StatusChange {
+        instrument: contract.id,
+        public_seq: contract.public_seq,
+        state: contract.state,
+        reason: contract.state_reason,
+        scheduled: contract.scheduled.map(|(at, state, _)| (at, state)),
+    })
+}
+
+/// A change of statistics, as of a moment.
+#[must_use]
+pub fn statistics(change: &StatisticsChange, at: Nanos) -> wire::Statistics {
+    let of_day = today(&change.statistics, at);
+    let ticks = |price: Option<Ticks>| price.map(|price| price.0);
+    wire::Statistics {
+        open_ticks: ticks(of_day.open),
+        high_ticks: ticks(of_day.high),
+        low_ticks: ticks(of_day.low),
+        last_ticks: ticks(of_day.last),
+        volume_lots: of_day.volume,
+        open_interest_lots: of_day.open_interest,
+        settlement_ticks: ticks(of_day.settlement),
+        mark_ticks: Some(change.mark.0),
+        band_low_ticks: Some(change.band.0.0),
+        band_high_ticks: Some(change.band.1.0),
+    }
+}
+
+/// Statistics whose day is over say nothing about this one: the engine starts a day at its first trade.
+fn today(statistics: &Statistics, at: Nanos) -> Statistics {
+    if at.0.saturating_sub(statistics.day.0) < DAY {
+        return *statistics;
+    }
+    Statistics {
+        open: None,
+        high: None,
+        low: None,
+        volume: 0,
+        ..*statistics
+    }
+}
+
+/// The present statistics.
+#[must_use]
+pub fn statistics_now(contract: &Instrument, at: Nanos) -> wire::Statistics {
+    let change = StatisticsChange {
+        instrument: contract.id,
+        public_seq: contract.public_seq,
+        statistics: contract.statistics,
+        mark: contract.mark,
+        band: contract.terms.band(contract.mark),
+    };
+    statistics(&change, at)
+}
+
+/// One index value.
+#[must_use]
+pub fn index_value(
+    name: &str,
+    round: u64,
+    value: Decimal,
+    at: Nanos,
+    fixing: bool,
+) -> wire::IndexValue {
+    wire::IndexValue {
+        index_name: name.to_owned(),
+        value: Some(decimal(value)),
+        as_of_unix_nanos: at.0,
+        round_id: wide(round),
+        quality: wire::IndexQuality::Live.into(),
+        fixing,
+    }
+}
+
+/// The newest value of an index, with its journal position; `None` before the first.
+#[must_use]
+pub fn index_now(index: &IndexState) -> Option<(u64, wire::IndexValue)> {
+    let [indicative, daily] = index.rounds;
+    let rounds = [(indicative, false), (daily, true)];
+    let newest = rounds
+        .into_iter()
+        .filter_map(|(round, fixing)| round.map(|round| (round, fixing)))
+        .max_by_key(|((_, _, seq), _)| *seq);
+    newest.map(|((round, value, seq), fixing)| {
+        let name = &index.details.name;
+        (seq, index_value(name, round, value, index.at, fixing))
+    })
+}
+
+/// Forward curve of a product, nearest maturity first; contracts past their last trade are not on it.
+#[must_use]
+pub fn curve(exchange: &Exchange, product: ProductId) -> wire::ForwardCurve {
+    let rows = exchange.instruments().iter();
+    let mut forwards: Vec<&Instrument> = rows
+        .filter(|contract| contract.product == product)
+        .filter(|contract| contract.terms.kind == Kind::Forward)
+        .filter(|contract| contract.terms.last_trade > exchange.at())
+        .collect();
+    forwards.sort_by_key(|contract| (contract.terms.window.start, contract.terms.window.end));
+    let point = |contract: &Instrument| {
+        let book = exchange.book(contract.id);
+        let best = |side| book.and_then(|book| book.best(side)).map(|price| price.0);
+        wire::CurvePoint {
+            instrument_id: id(contract.id.0),
+            delivery_start_unix_nanos: contract.terms.window.start.0,
+            delivery_end_unix_nanos: contract.terms.window.end.0,
+            bid_ticks: best(Side::Buy),
+            ask_ticks: best(Side::Sell),
+            mark_ticks: Some(contract.mark.0),
+            implied_hashprice: implied(contract.mark, contract.terms.tick_size).map(decimal),
+            implied_difficulty_growth_ppm: None,
+        }
+    };
+    wire::ForwardCurve {
+        product_id: id(product.0),
+        points: forwards.into_iter().map(point).collect(),
+    }
+}
+
+/// A price as money per rate unit and day.
+fn implied(mark: Ticks, tick_size: Decimal) -> Option<Decimal> {
+    Some(Decimal {
+        mantissa: mark.0.checked_mul(tick_size.mantissa)?,
+        exponent: tick_size.exponent,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_without_trades_has_no_range() {
+        let old = Statistics {
+            day: Nanos(3 * DAY),
+            open: Some(Ticks(5)),
+            high: Some(Ticks(7)),
+            low: Some(Ticks(4)),
+            last: Some(Ticks(6)),
+            volume: 9,
+            open_interest: 3,
+            settlement: None,
+        };
+        assert_eq!(today(&old, Nanos(4 * DAY - 1)), old);
+        let next = today(&old, Nanos(4 * DAY));
+        assert_eq!((next.open, next.volume), (None, 0));
+        assert_eq!((next.last, next.open_interest), (Some(Ticks(6)), 3));
+    }
+
+    #[test]
+    fn a_mark_becomes_money_per_rate_unit_and_day() {
+        let tick = Decimal {
+            mantissa: 5,
+            exponent: -8,
+        };
+        let money = implied(Ticks(42_000), tick);
+        assert_eq!(money.map(|m| (m.mantissa, m.exponent)), Some((210_000, -8)));
+        assert_eq!(implied(Ticks(i64::MAX), tick), None);
+    }
+}
