@@ -198,8 +198,12 @@ impl Terms {
     /// # Errors
     /// A [`Problem`] naming the field: window, lot or tick size.
     pub fn tick_value(&self, commodity: &Commodity, asset: &Asset) -> Result<TickValue, Problem> {
-        let seconds = (self.window.end.0 - self.window.start.0) / SECOND;
-        let exponent = self.tick_size.exponent + asset.decimals.cast_signed();
+        let span = self.window.end.0.checked_sub(self.window.start.0);
+        let seconds = span.ok_or(Problem::about(Reason::InvalidField, Field::Window))? / SECOND;
+        let exponent = self
+            .tick_size
+            .exponent
+            .saturating_add(asset.decimals.cast_signed());
         let scale = 10_i128
             .checked_pow(exponent.unsigned_abs())
             .ok_or(Problem::about(Reason::InvalidField, Field::TickSize))?;

@@ -199,11 +199,12 @@ pub fn hold_of_one_lot(instrument: &Instrument, side: Side, price: Ticks, fee: P
             value.lot_up(price) + fee.of_rounded_up(value.lot_up(price))
         }
         (Kind::Forward, Side::Buy) => {
-            value.lot_up(price - instrument.mark) + fee.of_rounded_up(value.lot_up(price))
+            value.lot_up(Ticks(price.0.saturating_sub(instrument.mark.0)))
+                + fee.of_rounded_up(value.lot_up(price))
         }
         (Kind::SpotBlock, Side::Sell) => fee.of_rounded_up(value.lot_up(price.max(band_high))),
         (Kind::Forward, Side::Sell) => {
-            value.lot_up(instrument.mark - price)
+            value.lot_up(Ticks(instrument.mark.0.saturating_sub(price.0)))
                 + fee.of_rounded_up(value.lot_up(price.max(band_high)))
         }
     }

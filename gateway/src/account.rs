@@ -2,7 +2,7 @@
 
 use engine::{
     command::{
-        Command, Origin, OrderTerms, Place, PostOnly, Pricing, Rail, RequestWithdrawal, SelfTrade,
+        Command, OrderTerms, Origin, Place, PostOnly, Pricing, Rail, RequestWithdrawal, SelfTrade,
         Tag, TimeInForce,
     },
     event::Event,
@@ -30,8 +30,8 @@ pub mod stream;
 
 use stream::AccountStream;
 
-/// As many postings as the archive keeps per account; with fewer, it has them all.
-const KEPT: usize = 100_000;
+// As many postings as the archive keeps per account; with fewer, it has them all.
+use crate::archive::ROWS as KEPT;
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -109,9 +109,7 @@ impl AccountService for Service {
         let account = caller.need_on(Permission::Read, request.get_ref().account_id)?;
         let resume = request.get_ref().resume_after_journal_seq;
         let resume = resume
-            .map(|seq| {
-                u64::try_from(seq).map_err(|_| beyond("resume_after_journal_seq", 0, seq))
-            })
+            .map(|seq| u64::try_from(seq).map_err(|_| beyond("resume_after_journal_seq", 0, seq)))
             .transpose()?;
         let stream = AccountStream::new(self.desk.clone(), caller, account);
         if let Some(after) = resume {
@@ -193,10 +191,7 @@ impl AccountService for Service {
         });
         let (entries, next_page_token) = page.cut(rows, |row| row.what.entry);
         Ok(Response::new(wire::ListLedgerResponse {
-            entries: entries
-                .into_iter()
-                .map(translate::account::entry)
-                .collect(),
+            entries: entries.into_iter().map(translate::account::entry).collect(),
             next_page_token,
         }))
     }
@@ -274,7 +269,11 @@ fn planned(asked: &wire::PreviewOrderRequest, account: AccountId) -> Result<Plac
     let side = translate::account::side(asked.side())
         .ok_or_else(|| refusal::invalid("side", "buy or sell"))?;
     if !(1..=limits::ORDER_LOTS).contains(&asked.lots) {
-        let limit = if asked.lots < 1 { 1 } else { limits::ORDER_LOTS };
+        let limit = if asked.lots < 1 {
+            1
+        } else {
+            limits::ORDER_LOTS
+        };
         return Err(beyond("lots", limit, asked.lots));
     }
     let (pricing, time_in_force) = match asked.price_ticks {

@@ -134,7 +134,10 @@ impl AdminService for Service {
         let request = request.into_inner();
         let page = Page::read(List::Firms, request.page_size, &request.page_token)?;
         self.desk.state(|state| {
-            let rows = state.firms().iter().filter(|firm| u64::from(firm.id.0) > page.after);
+            let rows = state
+                .firms()
+                .iter()
+                .filter(|firm| u64::from(firm.id.0) > page.after);
             let (firms, next_page_token) = page.cut(rows, |firm| u64::from(firm.id.0));
             let firms = firms.into_iter().map(rows::firm_out).collect();
             Ok(Response::new(wire::ListFirmsResponse {
@@ -306,8 +309,14 @@ impl AdminService for Service {
                     && (request.include_revoked || !key.revoked)
             });
             let (keys, next_page_token) = page.cut(rows, |(number, _)| *number);
-            let keys = keys.into_iter().map(|(_, key)| rows::key_out(key)).collect();
-            Ok(Response::new(wire::ListApiKeysResponse { keys, next_page_token }))
+            let keys = keys
+                .into_iter()
+                .map(|(_, key)| rows::key_out(key))
+                .collect();
+            Ok(Response::new(wire::ListApiKeysResponse {
+                keys,
+                next_page_token,
+            }))
         })
     }
 
@@ -410,9 +419,11 @@ impl AdminService for Service {
                         && (request.direction == 0 || request.direction == row.direction)
                         && (request.state == 0 || request.state == row.state)
                 });
-            let (transfers, next_page_token) =
-                page.cut(rows, |row| row.transfer_id.unsigned_abs());
-            Ok(Response::new(wire::ListTransfersResponse { transfers, next_page_token }))
+            let (transfers, next_page_token) = page.cut(rows, |row| row.transfer_id.unsigned_abs());
+            Ok(Response::new(wire::ListTransfersResponse {
+                transfers,
+                next_page_token,
+            }))
         })
     }
 

@@ -20,7 +20,7 @@ use crate::bulletin::{Answer, Bulletin, address};
 /// Events kept in memory for resuming streams and repeated answers.
 const RECENT_EVENTS: usize = 500_000;
 /// Rows kept per account and per contract.
-const ROWS: usize = 100_000;
+pub const ROWS: usize = 100_000;
 
 /// Something with its journal position and time.
 #[derive(Clone, Copy, Debug)]

@@ -29,8 +29,8 @@ pub mod view;
 use feed::{Feed, SUBSCRIPTIONS};
 use row::Channel;
 
-/// As many trades as the archive keeps per contract; with fewer, it has them all.
-const KEPT: usize = 100_000;
+// As many trades as the archive keeps per contract; with fewer, it has them all.
+use crate::archive::ROWS as KEPT;
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -137,7 +137,10 @@ impl MarketDataService for Service {
         let asked = request.get_ref();
         let page = Page::read(List::Trades, asked.page_size, &asked.page_token)?;
         let id = InstrumentId(number(asked.instrument_id));
-        if !self.desk.state(|exchange| exchange.instrument(id).is_some()) {
+        if !self
+            .desk
+            .state(|exchange| exchange.instrument(id).is_some())
+        {
             return Err(unknown(asked.instrument_id));
         }
         let after = u64::try_from(asked.after_trade_id)

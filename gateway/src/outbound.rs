@@ -132,8 +132,10 @@ impl<T, W> Stream for Outgoing<T, W> {
         let Some(last) = self.last.as_mut() else {
             return Poll::Ready(None);
         };
-        let status = std::task::ready!(Pin::new(last).poll(context)).ok();
+        let status = std::task::ready!(Pin::new(last).poll(context));
         self.last = None;
-        Poll::Ready(status.map(Err))
+        // A task that ended without a word has failed; a clean end would pass for the whole answer.
+        let status = status.unwrap_or_else(|_| Status::internal("the stream broke off"));
+        Poll::Ready(Some(Err(status)))
     }
 }

@@ -83,7 +83,9 @@ impl ReferenceService for Service {
         auth::caller(&request)?;
         let asked = request.get_ref();
         let page = Page::read(List::Assets, asked.page_size, &asked.page_token)?;
-        let (rows, next_page_token) = self.desk.state(|exchange| numbered(exchange.assets(), page));
+        let (rows, next_page_token) = self
+            .desk
+            .state(|exchange| numbered(exchange.assets(), page));
         let row = |(number, asset)| translate::reference::asset(AssetId(number), &asset);
         Ok(Response::new(wire::ListAssetsResponse {
             assets: rows.into_iter().map(row).collect(),

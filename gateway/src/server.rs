@@ -37,7 +37,7 @@ pub enum StartError {
     #[error(transparent)]
     Journal(#[from] journal::JournalError),
     /// The address.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// Which.
         address: SocketAddr,
@@ -45,7 +45,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// Anything of the operating system's.
-    #[error("cannot start: {0}")]
+    #[error("cannot start")]
     System(#[from] std::io::Error),
     /// Accounts, keys and contracts of a new exchange.
     #[error("cannot prepare the exchange: {0}")]
@@ -104,7 +104,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let sandbox = sandbox::prepare(&desk, &settings)
         .await
         .map_err(|why| StartError::Prepare(format!("{why:#}")))?;
-    listing::list_due(&desk).await.map_err(StartError::Prepare)?;
+    listing::list_due(&desk)
+        .await
+        .map_err(StartError::Prepare)?;
     let calendar = tokio::spawn(listing::keep_listed(desk.clone()));
     let (close, closed) = oneshot::channel();
     let server = tokio::spawn(serve(desk.clone(), listener, closed));
@@ -157,15 +159,22 @@ fn prepare_folder(folder: &Path) -> Result<(), StartError> {
             if folder.is_dir() {
                 return Ok(());
             }
-            Err(StartError::Folder { folder: folder.into(), why: "it is not a folder".into() })
+            Err(StartError::Folder {
+                folder: folder.into(),
+                why: "it is not a folder".into(),
+            })
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let why = "the folder above it does not exist; make it first".into();
-            Err(StartError::Folder { folder: folder.into(), why })
+            Err(StartError::Folder {
+                folder: folder.into(),
+                why,
+            })
         }
-        Err(error) => {
-            Err(StartError::Folder { folder: folder.into(), why: error.to_string() })
-        }
+        Err(error) => Err(StartError::Folder {
+            folder: folder.into(),
+            why: error.to_string(),
+        }),
     }
 }
 
@@ -187,7 +196,11 @@ async fn recover(settings: &Settings) -> Result<Recovered, StartError> {
     let dir = settings.journal();
     let mut id = [0; 8];
     getrandom::fill(&mut id).map_err(|error| StartError::Prepare(error.to_string()))?;
-    let exchange_id = if dir.exists() { 0 } else { u64::from_le_bytes(id) | 1 };
+    let exchange_id = if dir.exists() {
+        0
+    } else {
+        u64::from_le_bytes(id) | 1
+    };
     let mut journal_settings = journal::Settings::new(dir, exchange_id);
     journal_settings.io = settings.io;
     journal_settings.segment_bytes = settings.segment_bytes;
@@ -207,7 +220,9 @@ async fn recover(settings: &Settings) -> Result<Recovered, StartError> {
         });
         result.map(|(exchange, journal, report)| (exchange, journal, report, archive))
     });
-    let recovered = replay.await.map_err(|error| StartError::Prepare(error.to_string()))??;
+    let recovered = replay
+        .await
+        .map_err(|error| StartError::Prepare(error.to_string()))??;
     if let Some(cut) = &recovered.2.cut {
         tracing::warn!(?cut, "an unacknowledged tail of the journal was cut");
     }
@@ -226,8 +241,12 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         trading::v1::trading_service_server::TradingServiceServer,
     };
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<TradingServiceServer<trading::Service>>().await;
-    health.set_serving::<MarketDataServiceServer<marketdata::Service>>().await;
+    health
+        .set_serving::<TradingServiceServer<trading::Service>>()
+        .await;
+    health
+        .set_serving::<MarketDataServiceServer<marketdata::Service>>()
+        .await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
@@ -257,8 +276,12 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
             TradingServiceServer::new(trading::Service::new(desk.clone()))
                 .max_decoding_message_size(64 << 10),
         )
-        .add_service(MarketDataServiceServer::new(marketdata::Service::new(desk.clone())))
-        .add_service(ReferenceServiceServer::new(reference::Service::new(desk.clone())))
+        .add_service(MarketDataServiceServer::new(marketdata::Service::new(
+            desk.clone(),
+        )))
+        .add_service(ReferenceServiceServer::new(reference::Service::new(
+            desk.clone(),
+        )))
         .add_service(AccountServiceServer::new(account::Service::new(desk)))
         .add_service(AdminServiceServer::new(admin.clone()))
         .add_service(OracleServiceServer::new(admin))

@@ -382,7 +382,10 @@ impl TradingService for Service {
             .filter(|row| row.what.fill.trade.0 > after && wanted(&row.what, row.at.0));
         let (rows, next_page_token) = page.cut(rows, |row| row.what.fill.trade.0);
         Ok(Response::new(wire::ListFillsResponse {
-            fills: rows.into_iter().map(|row| self.fill_report(account, row)).collect(),
+            fills: rows
+                .into_iter()
+                .map(|row| self.fill_report(account, row))
+                .collect(),
             next_page_token,
             as_of_journal_seq: self.desk.as_of(),
         }))

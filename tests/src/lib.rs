@@ -1,7 +1,8 @@
-//! A second, slow exchange, and what keeps the fast one equal to it.
+//! A second, slow exchange, what keeps the fast one equal to it, and a real exchange to talk to.
 
 pub mod compare;
 pub mod generator;
 pub mod model;
 pub mod readings;
 pub mod rows;
+pub mod venue;

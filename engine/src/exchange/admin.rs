@@ -15,6 +15,9 @@ use crate::{
     units::{Nanos, Ticks},
 };
 
+/// Fees and fee offsets, in parts per million.
+const FEE_PPM: std::ops::RangeInclusive<i32> = -100_000..=100_000;
+
 type Outcome = Result<Done, Problem>;
 
 fn made(object: u32) -> Done {
@@ -265,7 +268,7 @@ impl Exchange {
             return Err(Problem::about(Reason::NotFound, Field::Firm));
         }
         let offsets = [account.maker_fee_offset, account.taker_fee_offset];
-        if offsets.iter().any(|offset| offset.abs() > 100_000) {
+        if offsets.iter().any(|offset| !FEE_PPM.contains(offset)) {
             return Err(Problem::about(Reason::InvalidField, Field::Fee));
         }
         let id = self.open_account(account);
@@ -456,7 +459,7 @@ impl Exchange {
             return invalid(Field::Margin);
         }
         let fees = [terms.maker_fee.0, terms.taker_fee.0];
-        let fees_fit = fees.iter().all(|fee| fee.abs() <= 100_000) && fees[0] + fees[1] >= 0;
+        let fees_fit = fees.iter().all(|fee| FEE_PPM.contains(fee)) && fees[0] + fees[1] >= 0;
         if !fees_fit || fees[1] < 0 {
             return invalid(Field::Fee);
         }

@@ -4,6 +4,7 @@ use super::Exchange;
 use crate::{
     command::{Place, Pricing, Replace, Side},
     ids::{AccountId, InstrumentId},
+    limits,
     reason::Problem,
     units::{Lots, Minor, Ppm, TickLots, Ticks},
 };
@@ -49,6 +50,11 @@ impl Exchange {
                 }
             }
         };
+        let sane = (1..=limits::PRICE_TICKS).contains(&price.0)
+            && (1..=limits::ORDER_LOTS).contains(&place.order.lots.0);
+        if !sane {
+            return preview;
+        }
         preview.required = self.need(account, contract.id, side, price, place.order.lots);
         let balance = self.ledger.balance(account, contract.terms.price_asset);
         let fits = |lots: i64| {

@@ -8,8 +8,8 @@ use engine::{
     ids::AccountId,
     reason::{Field, Problem, Reason},
 };
-use proto::account::v1::StreamAccountResponse as Told;
 use prost::Message;
+use proto::account::v1::StreamAccountResponse as Told;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{Duration, Instant},

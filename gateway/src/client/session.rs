@@ -83,12 +83,30 @@ pub struct Session {
 impl Session {
     /// Logs on afresh. Images of open orders come first out of [`Session::next`].
     pub async fn open(client: Client, options: SessionOptions) -> Result<Self, ClientError> {
-        let login = login(&client, &options, None).await?;
+        Self::open_from(client, options, None).await
+    }
+
+    /// Logs on as a process that was away: every event after `last_event_seq`, which it kept itself,
+    /// comes first out of [`Session::next`].
+    pub async fn open_after(
+        client: Client,
+        options: SessionOptions,
+        last_event_seq: i64,
+    ) -> Result<Self, ClientError> {
+        Self::open_from(client, options, Some(last_event_seq)).await
+    }
+
+    async fn open_from(
+        client: Client,
+        options: SessionOptions,
+        after: Option<i64>,
+    ) -> Result<Self, ClientError> {
+        let login = login(&client, &options, after).await?;
         let alive = Arc::new(AtomicBool::new(true));
         Ok(Self {
             heartbeat: beat(&login, &alive),
             next_client_seq: login.established.next_client_seq,
-            last_event_seq: login.established.last_event_seq,
+            last_event_seq: after.unwrap_or(login.established.last_event_seq),
             outbound: login.outbound,
             inbound: login.inbound,
             waiting: login.events,

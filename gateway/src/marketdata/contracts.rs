@@ -3,11 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use engine::{
-    event::Event,
-    exchange::Exchange,
-    ids::InstrumentId,
-    instrument::TradingState,
-    reason::Reason,
+    event::Event, exchange::Exchange, ids::InstrumentId, instrument::TradingState, reason::Reason,
 };
 use proto::marketdata::v1::{
     self as wire, MarketDataUpdate as Update, market_data_update::Payload,
@@ -15,7 +11,11 @@ use proto::marketdata::v1::{
 use tokio::time::{Duration, Instant};
 
 use super::row::{Channel, Moment, Row, Seed, public};
-use crate::{archive::Dated, desk::{Desk, wide}, translate};
+use crate::{
+    archive::Dated,
+    desk::{Desk, wide},
+    translate,
+};
 
 /// The rows of one subscription.
 #[derive(Debug)]
@@ -212,7 +212,8 @@ impl Contracts {
         let at = out.len();
         let moment = self.begin(desk, out);
         let skipped = |(id, row): (&InstrumentId, &Row)| {
-            row.seen.saturating_sub(before.get(id).copied().unwrap_or(0))
+            row.seen
+                .saturating_sub(before.get(id).copied().unwrap_or(0))
         };
         let lagged = wire::Lagged {
             skipped_updates: self.rows.iter().map(skipped).sum(),

@@ -105,17 +105,27 @@ impl Feed {
             if let Err(over) = self.send(out).await {
                 return over;
             }
-            let due = self.subscriptions.iter().filter_map(Subscription::due).min();
+            let due = self
+                .subscriptions
+                .iter()
+                .filter_map(Subscription::due)
+                .min();
             let done = tokio::select! {
                 biased;
                 over = out.drained() => Err(over),
                 over = out.gone() => Err(over),
                 _ = heartbeat.tick() => self.beat(out),
-                () = sleep_until(due) => Ok(self.flush()),
+                () = sleep_until(due) => {
+                    self.flush();
+                    Ok(())
+                }
                 request = requests.next(), if talks => match request {
                     Some(Ok(request)) => self.obey(request, out),
                     // Half-closed: the subscriptions go on.
-                    None => Ok(talks = false),
+                    None => {
+                        talks = false;
+                        Ok(())
+                    }
                     Some(Err(_)) => Err(Over::Gone),
                 },
                 news = self.news.recv() => self.hear(news),
@@ -148,7 +158,12 @@ impl Feed {
             let most = wide(SUBSCRIPTIONS as u64);
             Err(wrong(Reason::TooManyItems, "subscriptions", most, most + 1))
         } else if self.subscriptions.iter().any(|known| known.id == id) {
-            Err(wrong(Reason::AlreadyExists, "subscription_id", 0, id.into()))
+            Err(wrong(
+                Reason::AlreadyExists,
+                "subscription_id",
+                0,
+                id.into(),
+            ))
         } else {
             Subscription::begin(asked, &self.desk, Instant::now(), &mut self.out)
         };

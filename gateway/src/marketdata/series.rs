@@ -96,7 +96,13 @@ impl Indexes {
     }
 
     /// What one command did.
-    pub fn command(&mut self, desk: &Desk, moment: Moment, events: &[Event], out: &mut Vec<Update>) {
+    pub fn command(
+        &mut self,
+        desk: &Desk,
+        moment: Moment,
+        events: &[Event],
+        out: &mut Vec<Update>,
+    ) {
         if moment.journal <= self.as_of {
             return;
         }
@@ -114,7 +120,12 @@ impl Indexes {
             let (round, fixing) = (change.round, change.fixing);
             let value =
                 translate::market::index_value(name, round, change.value, moment.at, fixing);
-            out.push(update(moment.journal, self.prev, moment, Payload::Index(value)));
+            out.push(update(
+                moment.journal,
+                self.prev,
+                moment,
+                Payload::Index(value),
+            ));
             self.prev = wide(moment.journal);
         }
     }
@@ -233,7 +244,11 @@ impl Curves {
         });
         for (product, curve) in free.into_iter().zip(curves) {
             self.touched.remove(&product);
-            if self.told.get(&product).is_some_and(|(told, _)| *told == curve) {
+            if self
+                .told
+                .get(&product)
+                .is_some_and(|(told, _)| *told == curve)
+            {
                 continue;
             }
             let ready = (!self.interval.is_zero()).then(|| now + self.interval);

@@ -142,11 +142,7 @@ fn difference(old: &[(Rank, Level)], new: &[(Rank, Level)]) -> Vec<(Rank, Level)
             None => changed.push((*rank, *level)),
         }
     }
-    changed.extend(
-        old.iter()
-            .skip(at)
-            .map(|(left, _)| (*left, GONE)),
-    );
+    changed.extend(old.iter().skip(at).map(|(left, _)| (*left, GONE)));
     changed
 }
 
@@ -218,9 +214,10 @@ impl View {
         let mut bytes = [0_u8; DIGEST_LEVELS * 2 * 16];
         let levels = self.limit.min(DIGEST_LEVELS);
         let halves = [&self.bids, &self.asks];
-        let rows = halves
-            .iter()
-            .flat_map(|half| half.best(levels).map(|(rank, level)| (half.rank(rank), level)));
+        let rows = halves.iter().flat_map(|half| {
+            half.best(levels)
+                .map(|(rank, level)| (half.rank(rank), level))
+        });
         let mut length = 0;
         for (cell, (price, level)) in bytes.chunks_exact_mut(16).zip(rows) {
             let (left, right) = cell.split_at_mut(8);

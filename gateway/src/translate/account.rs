@@ -104,7 +104,7 @@ impl Image {
         }
     }
 
-    /// Takes over what one command did. `exchange` is asked for contracts listed meanwhile only.
+    /// Takes over what one command did.
     pub fn apply(&mut self, events: &[Event], seq: u64) -> Changes {
         let mut changes = Changes::default();
         for event in events {

@@ -141,7 +141,10 @@ pub fn instrument(exchange: &Exchange, contract: &Instrument) -> wire::Instrumen
             wire::SettlementKind::CashDailyIndex,
         ),
     };
-    let index = terms.index.index().and_then(|at| exchange.indexes().get(at));
+    let index = terms
+        .index
+        .index()
+        .and_then(|at| exchange.indexes().get(at));
     wire::Instrument {
         instrument_id: id(contract.id.0),
         symbol: terms.symbol.clone(),

@@ -8,7 +8,8 @@ use engine::{
     exchange::{Exchange, IndexState},
     ids::{AssetId, CommodityId, IndexId},
     instrument::{
-        Algorithm, Asset, Commodity, EntryLimits, Index, IndexKind, Kind, MarginTerms, Terms, Window,
+        Algorithm, Asset, Commodity, EntryLimits, Index, IndexKind, Kind, MarginTerms, Terms,
+        Window,
     },
     reason::{Field, Problem, Reason},
     units::{Decimal, Nanos, Ppm, SECOND, Ticks},
@@ -52,7 +53,10 @@ pub fn asset_terms(asset: &wire::Asset) -> Result<Asset, Status> {
             "asset.collateral_ppm",
             ![0, NO_HAIRCUT].contains(&asset.collateral_ppm),
         ),
-        ("asset.withdrawal_fee_minor", asset.withdrawal_fee_minor != 0),
+        (
+            "asset.withdrawal_fee_minor",
+            asset.withdrawal_fee_minor != 0,
+        ),
     ])?;
     within("asset.decimals", asset.decimals.into(), 0..=18)?;
     Ok(Asset {
@@ -169,7 +173,11 @@ pub fn terms(exchange: &Exchange, instrument: &wire::Instrument) -> Result<Terms
         .tick_size
         .ok_or_else(|| refusal::invalid("instrument.tick_size", "missing"))?;
     within("instrument.tick_size.mantissa", tick.mantissa, 1..=i64::MAX)?;
-    within("instrument.tick_size.exponent", tick.exponent.into(), -18..=18)?;
+    within(
+        "instrument.tick_size.exponent",
+        tick.exponent.into(),
+        -18..=18,
+    )?;
     let tick_size = Decimal {
         mantissa: tick.mantissa,
         exponent: tick.exponent,
@@ -345,3 +353,6 @@ fn margin_of(instrument: &wire::Instrument) -> Result<MarginTerms, Status> {
         delivery_bond: Ppm(margin.delivery_bond_ppm),
     })
 }
+
+#[cfg(test)]
+mod tests;

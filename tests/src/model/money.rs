@@ -13,7 +13,7 @@ const MILLION: i128 = 1_000_000;
 
 /// Half to even.
 #[must_use]
-pub fn half_even(top: i128, bottom: i128) -> i128 {
+pub(super) fn half_even(top: i128, bottom: i128) -> i128 {
     let (whole, rest) = (top.div_euclid(bottom), top.rem_euclid(bottom));
     match (2 * rest).cmp(&bottom) {
         std::cmp::Ordering::Less => whole,
@@ -24,19 +24,19 @@ pub fn half_even(top: i128, bottom: i128) -> i128 {
 
 /// Never less than the exact amount.
 #[must_use]
-pub fn up(top: i128, bottom: i128) -> i128 {
+pub(super) fn up(top: i128, bottom: i128) -> i128 {
     -((-top).div_euclid(bottom))
 }
 
 /// A decimal over another, half to even.
 #[must_use]
-pub fn ratio(top: Decimal, bottom: Decimal) -> i128 {
+pub(super) fn ratio(top: Decimal, bottom: Decimal) -> i128 {
     scaled_ratio(1, top, bottom)
 }
 
 /// `factor * top / bottom`, half to even.
 #[must_use]
-pub fn scaled_ratio(factor: i128, top: Decimal, bottom: Decimal) -> i128 {
+pub(super) fn scaled_ratio(factor: i128, top: Decimal, bottom: Decimal) -> i128 {
     let (mut above, mut below) = (
         factor * i128::from(top.mantissa),
         i128::from(bottom.mantissa),
@@ -60,7 +60,7 @@ pub struct Arithmetic {
 impl Arithmetic {
     /// From the terms: tick in minor units × lots of the rate unit × days of the window.
     #[must_use]
-    pub fn new(terms: &Terms, commodity: &Commodity, asset: &Asset) -> Self {
+    pub(super) fn new(terms: &Terms, commodity: &Commodity, asset: &Asset) -> Self {
         let seconds = i128::from((terms.window.end.0 - terms.window.start.0) / SECOND);
         let mut numerator = i128::from(terms.tick_size.mantissa)
             * i128::from(terms.lot_hashes_per_second)
@@ -85,19 +85,19 @@ impl Arithmetic {
 
     /// MONEY-01: value of an exposure.
     #[must_use]
-    pub fn value(&self, exposure: i128) -> i128 {
+    pub(super) fn value(&self, exposure: i128) -> i128 {
         half_even(exposure * self.numerator, self.denominator)
     }
 
     /// MONEY-01: one lot up.
     #[must_use]
-    pub fn lot_up(&self, price: i64) -> i128 {
+    pub(super) fn lot_up(&self, price: i64) -> i128 {
         up(i128::from(price.max(0)) * self.numerator, self.denominator)
     }
 
     /// MONEY-01: one lot's share up.
     #[must_use]
-    pub fn share_up(&self, price: i64, ppm: i32) -> i128 {
+    pub(super) fn share_up(&self, price: i64, ppm: i32) -> i128 {
         let exact = i128::from(price.max(0)) * self.numerator * i128::from(ppm);
         up(exact, self.denominator * MILLION)
     }

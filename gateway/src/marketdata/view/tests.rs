@@ -10,7 +10,10 @@ type Plain = [BTreeMap<i64, Level>; 2];
 fn apply(side: &mut BTreeMap<i64, Level>, levels: &[wire::PriceLevel]) {
     for level in levels {
         if level.lots == 0 {
-            assert!(side.remove(&level.price_ticks).is_some(), "gone but unknown");
+            assert!(
+                side.remove(&level.price_ticks).is_some(),
+                "gone but unknown"
+            );
         } else {
             let orders = u32::try_from(level.order_count).unwrap_or(0);
             let lots = level.lots;
@@ -60,7 +63,11 @@ fn the_clients_levels_are_always_the_best_ones() {
         for step in 0..4_000 {
             for _ in 0..=roll(4) {
                 let buys = roll(2) == 0;
-                let price = if buys { 940 + roll(60) } else { 1_000 + roll(60) };
+                let price = if buys {
+                    940 + roll(60)
+                } else {
+                    1_000 + roll(60)
+                };
                 let price = i64::try_from(price).unwrap_or(0) - 970;
                 let level = match roll(3) {
                     0 => GONE,
@@ -69,7 +76,11 @@ fn the_clients_levels_are_always_the_best_ones() {
                         orders: u32::try_from(roll(2)).unwrap_or(0) + 1,
                     },
                 };
-                let (side, half) = if buys { (Side::Buy, 0) } else { (Side::Sell, 1) };
+                let (side, half) = if buys {
+                    (Side::Buy, 0)
+                } else {
+                    (Side::Sell, 1)
+                };
                 view.set(side, price, level);
                 if level == GONE {
                     truth[half].remove(&price);
@@ -84,7 +95,11 @@ fn the_clients_levels_are_always_the_best_ones() {
             if let Some(delta) = view.changes() {
                 apply(&mut client[0], &delta.bids);
                 apply(&mut client[1], &delta.asks);
-                assert_eq!(delta.digest, naive_digest(&client), "limit {limit} step {step}");
+                assert_eq!(
+                    delta.digest,
+                    naive_digest(&client),
+                    "limit {limit} step {step}"
+                );
                 assert_ne!(client, before, "limit {limit} step {step}: an empty delta");
             }
             assert_eq!(client, best(&truth, limit), "limit {limit} step {step}");
@@ -111,7 +126,11 @@ fn the_digest_of_a_known_book() {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     assert_eq!(view.digest(), crc32c::crc32c(&bytes));
-    assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283, "CRC-32C, not CRC-32");
+    assert_eq!(
+        crc32c::crc32c(b"123456789"),
+        0xe306_9283,
+        "CRC-32C, not CRC-32"
+    );
 }
 
 #[test]

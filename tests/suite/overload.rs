@@ -1,0 +1,137 @@
+//! Does a full exchange say no in words, keep the way out open, and forget nothing it accepted?
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use engine::{
+    command::{
+        Command, Origin, Place, PostOnly, Pricing, Selection, SelfTrade, Side, Tag, TimeInForce,
+    },
+    event::Event,
+    ids::{AccountId, InstrumentId},
+    journal::IoChoice,
+    pipeline::{self, Batch, Clock, Outlet, Refusal, Settings},
+    units::{Lots, Nanos, Ticks},
+};
+use tests::venue::Folder;
+
+/// A clock that a test can reason about: one microsecond a look.
+struct Steps(i64);
+
+impl Clock for Steps {
+    fn now(&mut self) -> Nanos {
+        self.0 += 1_000;
+        Nanos(self.0)
+    }
+}
+
+/// An outlet that waits at a gate before it lets each batch out.
+struct Gate {
+    open: Receiver<()>,
+    told: Sender<usize>,
+}
+
+impl Outlet<()> for Gate {
+    fn publish(&mut self, batch: Batch<()>) {
+        // A closed gate at the end of the test means "go on".
+        drop(self.open.recv());
+        let refused = batch
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::Order(_)))
+            .count();
+        drop(self.told.send(refused));
+    }
+}
+
+fn place(id: u64) -> Command {
+    Command::Place(Place {
+        origin: Origin {
+            account: AccountId(1),
+            ..Origin::default()
+        },
+        order: engine::command::OrderTerms {
+            client_order_id: id,
+            instrument: InstrumentId(1),
+            side: Side::Buy,
+            pricing: Pricing::Limit(Ticks(1)),
+            lots: Lots(1),
+            time_in_force: TimeInForce::Gtc,
+            post_only: PostOnly::No,
+            reduce_only: false,
+            self_trade: SelfTrade::CancelResting,
+            self_trade_group: 0,
+            cancel_group: 0,
+            keep_on_disconnect: false,
+            tag: Tag::default(),
+        },
+    })
+}
+
+fn mass_cancel() -> Command {
+    Command::MassCancel(engine::command::MassCancel {
+        origin: Origin {
+            account: AccountId(1),
+            ..Origin::default()
+        },
+        selection: Selection::default(),
+        block_new_orders: false,
+    })
+}
+
+#[test]
+fn a_full_queue_refuses_orders_and_still_takes_cancels() {
+    for io in [IoChoice::Plain, IoChoice::Auto] {
+        let folder = Folder::new("overload");
+        let mut journal = engine::journal::Settings::new(folder.path().join("journal"), 7);
+        journal.segment_bytes = 1 << 20;
+        journal.io = io;
+        let (exchange, journal, _) = pipeline::recover(journal, |_, _| {}).expect("a new journal");
+        let (gate, open) = bounded::<()>(0);
+        let (told, heard) = bounded(1 << 20);
+        let settings = Settings {
+            queue: 64,
+            cancel_room: 16,
+            batch: 4,
+            batches: 2,
+            ..Settings::default()
+        };
+        let running = pipeline::start(exchange, journal, settings, Steps(0), Gate { open, told })
+            .expect("threads start");
+
+        // Nobody lets anything out: sooner or later the bounded queues are full.
+        let (mut id, mut accepted) = (0, 0);
+        let mut refusals = 0;
+        while refusals < 1_000 {
+            id += 1;
+            match running.intake.submit(place(id), None) {
+                Ok(()) => accepted += 1,
+                Err(Refusal::Overloaded) => {
+                    refusals += 1;
+                    std::thread::yield_now();
+                }
+                Err(Refusal::Stopped) => panic!("it stopped: {:?}", running.fault.reason()),
+            }
+        }
+        assert!(
+            running.intake.depth() >= 48,
+            "orders fill all but the cancels' room"
+        );
+        for _ in 0..8 {
+            assert_eq!(
+                running.intake.submit(mass_cancel(), None),
+                Ok(()),
+                "the way out is open"
+            );
+        }
+        // Bounded: the queue, and a few batches between core, journal and publisher.
+        assert!(
+            accepted < 64 + 4 * 64,
+            "{accepted} orders were taken in with nobody served"
+        );
+
+        // Let everything out: each accepted order was answered, none of the refused ones.
+        drop(gate);
+        running.stop();
+        let answered: usize = heard.iter().sum();
+        assert_eq!(answered, accepted, "backend {io:?}");
+    }
+}
