@@ -1,1 +1,40 @@
+//! What the exchange costs, measured so that somebody else can repeat it.
+//!
+//! | bench | run | measures |
+//! |---|---|---|
+//! | `core` | `cargo bench -p bench --bench core` | the exchange as a function, one thread, no I/O: single operations on a prepared book, and whole flows with ledger, margin, fees, sessions and events |
+//! | `journal` | `cargo bench -p bench --bench journal` | encoding; one durable append after the other; saturated group commit; core, journal, follower and publisher together |
+//! | `load` | `cargo bench -p bench --bench load -- --rate 5000` | orders and cancels over gRPC sessions, from the intended send time to the durable answer |
+//! | `load`, peak | `cargo bench -p bench --bench load -- --peak` | the highest rate that is still kept up with, then latency at half of it |
+//!
+//! `core` takes criterion's arguments: a filter such as `-- apply`, `-- --save-baseline main`.
+//! `load -- --help` lists its own; with `--address`, `--key` and `--account` it drives an exchange
+//! elsewhere.
+//!
+//! # How
+//!
+//! A [`workload`] is a list of commands made in advance from a seed by a shadow exchange, and after the
+//! clock stops the run must have done what the shadow did: so many accepted, cancelled, traded. An empty
+//! loop cannot pass. Books are made, cloned and dropped outside the clock. The flows are 60 % adds, 35 %
+//! cancels by order id, 5 % orders that take about five resting ones each, from 1,024 funded accounts with
+//! a session each: `balanced` (50,000 live orders), `hot` (1,000) and `deep` (900,000).
+//!
+//! `load` is an open loop. One thread keeps a fixed schedule and never waits for an answer; message `k`
+//! is due at `start + k / rate` whatever happened to those before it, and its latency counts from then,
+//! so a stall is charged to everything that had to wait behind it. Nothing is corrected on top of that.
+//! How late the sending thread itself woke up is printed beside it and lies inside the latencies.
+//! An answer is the session event that the exchange sends once the command is durable and its follower
+//! agrees. Every second message cancels; one order in twenty takes liquidity when several accounts play.
+//!
+//! # What is not measured
+//!
+//! A network: load generator and exchange share one machine, and in process also its cores, so the
+//! generator's own work is inside the figures. TLS, which a proxy in front would do. Subscribers: nobody
+//! listens to market data during `load`. More than one contract. Replication. The long run: segments
+//! far into a disk, weeks of archive. Results of `journal` and `load` are those of the disk below the
+//! temporary folder (`TMPDIR`); compare them by the ratio to the raw loop that is printed with them.
+//! That loop overwrites one file for ever; the journal also hashes, and writes each coming segment
+//! full of zeros ahead of itself, which in the saturated figure is a second byte for every byte.
 
+pub mod report;
+pub mod workload;

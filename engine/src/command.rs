@@ -441,6 +441,8 @@ pub struct Request<T> {
     pub id: u64,
     /// Key of the caller, for the audit trail.
     pub key_id: String,
+    /// The caller's remark, for the audit trail; at most [`limits::NOTE_BYTES`].
+    pub note: String,
     /// What is asked.
     pub body: T,
 }

@@ -375,8 +375,7 @@ pub struct BalanceRow {
     pub held: Minor,
     /// Initial margin of forwards, orders included.
     pub margin: Minor,
-    /// Result of forwards since the last daily mark; a loss narrows what is available, a gain does not
-    /// widen it.
+    /// Losses of forwards since the last daily mark, contract by contract; never positive.
     pub result: Minor,
 }
 
@@ -399,6 +398,8 @@ pub struct PositionRow {
     pub realised: Minor,
     /// Result of open lots at the mark.
     pub unrealised: Minor,
+    /// Forward: result since the last daily mark, closed and open lots together.
+    pub result: Minor,
     /// Money held for it, orders included.
     pub requirement: Minor,
 }

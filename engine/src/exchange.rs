@@ -36,6 +36,7 @@ mod transfers;
 
 pub(crate) use digest::{Digester, encoding};
 pub use preview::Preview;
+use remembered::Withdrawals;
 pub use remembered::{ClientIds, FirstResult, RequestIds};
 pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
 pub use timers::Timer;
@@ -54,6 +55,7 @@ pub struct Exchange {
     accounts: Vec<Account>,
     sessions: Vec<Session>,
     transfers: Vec<Transfer>,
+    withdrawals: Withdrawals,
     instruments: Vec<Instrument>,
     books: Vec<Book>,
     orders: Orders,
@@ -419,6 +421,7 @@ fn position_row(position: &crate::position::Position, contract: &Instrument) -> 
         cost: position.cost,
         realised: position.realised_total(contract),
         unrealised: position.unrealised_at(contract),
+        result: position.result,
         requirement: position.requirement,
     }
 }

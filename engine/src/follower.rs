@@ -36,7 +36,6 @@ impl Follower {
     }
 
     /// The durable state, for a short look. Writers wait meanwhile: bound what you read.
-    #[must_use]
     pub fn read(&self) -> RwLockReadGuard<'_, Exchange> {
         // A poisoned lock means that the publisher panicked and the exchange is stopping.
         self.exchange.read().unwrap_or_else(PoisonError::into_inner)

@@ -277,6 +277,19 @@ pub struct Statistics {
     pub settlement: Option<Ticks>,
 }
 
+/// A change of state that will come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Scheduled {
+    /// When.
+    pub at: Nanos,
+    /// To which state.
+    pub state: TradingState,
+    /// Told to clients.
+    pub reason: Reason,
+    /// Also cancel open orders then.
+    pub cancel_open_orders: bool,
+}
+
 /// A contract as it stands.
 #[derive(Clone, Debug)]
 pub struct Instrument {
@@ -293,7 +306,9 @@ pub struct Instrument {
     /// Why it is in this state.
     pub state_reason: Reason,
     /// Next scheduled change, if any.
-    pub scheduled: Option<(Nanos, TradingState, Reason)>,
+    pub scheduled: Option<Scheduled>,
+    /// After a restart: when it matches again; 0 otherwise.
+    pub reopens: Nanos,
     /// Reference-data version of its last change.
     pub version: u64,
     /// Values positions and centres the price band.
@@ -302,6 +317,19 @@ pub struct Instrument {
     pub public_seq: u64,
     /// Of the day.
     pub statistics: Statistics,
+}
+
+impl Instrument {
+    /// The next change of state that is known.
+    #[must_use]
+    pub fn next_change(&self) -> Option<(Nanos, TradingState)> {
+        let reopens = (self.reopens != Nanos::ZERO).then_some((self.reopens, TradingState::Open));
+        let scheduled = self.scheduled.map(|change| (change.at, change.state));
+        [reopens, scheduled]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub struct Balance {
     pub held: Minor,
     /// Initial margin of forwards, open orders included.
     pub margin: Minor,
-    /// Result of forwards since the last daily mark.
+    /// Losses of forwards since the last daily mark, contract by contract; never positive.
     pub result: Minor,
 }
 
@@ -25,7 +25,7 @@ impl Balance {
     /// What may still be held or withdrawn: a loss narrows it, a gain does not widen it.
     #[must_use]
     pub fn available(&self) -> Minor {
-        self.cash - self.held - self.margin + self.result.min(Minor::ZERO)
+        self.cash - self.held - self.margin + self.result
     }
 }
 

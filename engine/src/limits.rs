@@ -4,8 +4,10 @@
 pub const ORDERS: usize = 1 << 21;
 /// An ended order stays readable until this many others have ended.
 pub const ENDED_ORDERS_KEPT: usize = 1 << 16;
-/// Client order ids remembered over the whole exchange; the oldest ended ones go first.
-pub const CLIENT_IDS: usize = 1 << 22;
+/// Client order ids remembered of one account; its oldest ended ones go first.
+pub const CLIENT_IDS_PER_ACCOUNT: usize = 1_000_000;
+/// Client order ids remembered over the whole exchange; beyond, an account pushes out its own.
+pub const CLIENT_IDS: usize = 1 << 24;
 /// Client order ids are remembered at most this long after use, in nanoseconds (24 hours).
 pub const CLIENT_ID_LIFE: i64 = crate::units::DAY;
 /// Administrative request ids remembered over the whole exchange.
@@ -26,13 +28,21 @@ pub const SESSIONS_PER_ACCOUNT: usize = 16;
 pub const TRANSFERS: usize = 1 << 20;
 /// Largest price, in ticks, either sign.
 pub const PRICE_TICKS: i64 = 1_000_000_000_000;
+/// Largest mark, in ticks: far below the largest price, so that a band always fits.
+pub const MARK_TICKS: i64 = PRICE_TICKS / 16;
+/// A book's best level counts for the mark from this many smallest orders on.
+pub const MARK_LOTS: i64 = 5;
+/// Withdrawals of one account that wait for a decision.
+pub const PENDING_WITHDRAWALS: usize = 100;
+/// Accounts that one key may be limited to.
+pub const KEY_ACCOUNTS: usize = 1_024;
 /// Largest order, in lots.
 pub const ORDER_LOTS: i64 = 1_000_000_000;
 /// Largest balance movement in minor units: half the supply of satoshi times a thousand still fits.
 pub const MONEY_MINOR: i64 = 1 << 60;
 /// Trades of one incoming order; what is left beyond is cancelled, so that a command's record stays
 /// inside one journal block.
-pub const TRADES_PER_COMMAND: usize = 8_192;
+pub const TRADES_PER_COMMAND: usize = 4_096;
 /// Timers that one tick of the clock runs; more due timers make more ticks.
 pub const TIMERS_PER_TICK: usize = 256;
 /// Longest text of a name, symbol or label, in bytes.

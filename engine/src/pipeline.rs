@@ -70,6 +70,16 @@ impl Default for Settings {
 /// A batch stops growing at this many events, so that its records fit one journal block.
 const BATCH_EVENTS: usize = 4_096;
 
+/// Encoded bytes of a fill, and of a command with its results otherwise, at most.
+const FILL_BYTES: usize = 48;
+const RECORD_BYTES: usize = 384;
+// The largest batch: one short of its bound in events, then one sweep of the largest size.
+const _: () = assert!(
+    (BATCH_EVENTS + 2 * crate::limits::TRADES_PER_COMMAND) * FILL_BYTES + 512 * RECORD_BYTES
+        <= journal::PAYLOAD_BYTES_MAX,
+    "a batch always fits one journal entry"
+);
+
 /// Commands with what they did, on their way from the core through the journal to the publisher.
 #[derive(Debug)]
 pub struct Batch<R> {
@@ -146,10 +156,29 @@ impl Fault {
         self.reason.get().map(String::as_str)
     }
 
-    fn set(&self, reason: String) {
+    pub(crate) fn set(&self, reason: String) {
         tracing::error!(%reason, "the exchange stops");
         // Only the first reason counts; a later one is its consequence.
         self.reason.get_or_init(|| reason);
+    }
+}
+
+/// Closes the door and says why if its thread ends by a panic.
+struct Watch<R> {
+    name: &'static str,
+    fault: Arc<Fault>,
+    door: Intake<R>,
+}
+
+impl<R> Drop for Watch<R> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.fault.set(format!("the {} thread panicked", self.name));
+        }
+        if self.fault.reason().is_some() {
+            self.door.close();
+            self.door.abandon();
+        }
     }
 }
 
@@ -253,39 +282,53 @@ pub fn start<R: Send + 'static>(
     let (to_publisher, from_journal) = channel::bounded::<Vec<Batch<R>>>(settings.batches);
 
     // Blocks the journal thread when the publisher is behind; the core then fills its bounded queue
-    // and the intake refuses. If the publisher is gone it has set the fault, and nobody is told.
+    // and the intake refuses. Without a publisher nobody would be told any more: that is a fault.
+    let deaf = fault.clone();
     let journal_thread = journal::spawn(journal, inbox, move |batches| {
-        drop(to_publisher.send(batches));
+        if to_publisher.send(batches).is_err() {
+            deaf.set("the publisher is gone".into());
+        }
     });
 
+    let watch = |name| Watch {
+        name,
+        fault: fault.clone(),
+        door: intake.clone(),
+    };
     let mut threads = Vec::new();
     let restarted = exchange.seq() > 0;
     let core = sequencer::Sequencer::new(exchange, clock, queue, feeder, fault.clone(), settings);
+    let watched = watch("core");
     threads.push(
         std::thread::Builder::new()
             .name("core".into())
             .spawn(move || {
+                let _watched = watched;
                 core.run(restarted.then_some(settings));
             })?,
     );
     let publisher =
         publisher::Publisher::new(follower.clone(), outlet, fault.clone(), intake.clone());
+    let watched = watch("publisher");
     threads.push(
         std::thread::Builder::new()
             .name("publisher".into())
-            .spawn(move || publisher.run(&from_journal))?,
+            .spawn(move || {
+                let _watched = watched;
+                publisher.run(&from_journal);
+            })?,
     );
-    let (watched, door) = (fault.clone(), intake.clone());
+    let watched = watch("journal");
     threads.push(
         std::thread::Builder::new()
             .name("journal-watch".into())
             .spawn(move || {
                 match journal_thread.join() {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => watched.set(error.to_string()),
-                    Err(_) => watched.set("the journal thread panicked".into()),
+                    Ok(Err(error)) => watched.fault.set(error.to_string()),
+                    Err(_) => watched.fault.set("the journal thread panicked".into()),
                 }
-                door.close();
+                watched.door.close();
             })?,
     );
     Ok(Pipeline {

@@ -113,6 +113,15 @@ impl Position {
         }
     }
 
+    /// Nothing open, nothing owed, nothing unsettled.
+    #[must_use]
+    pub fn is_flat(&self) -> bool {
+        self.orders == 0
+            && self.net == Lots::ZERO
+            && self.owed == Minor::ZERO
+            && self.realised == TickLots::ZERO
+    }
+
     /// Lots of open orders of a side.
     #[must_use]
     pub fn open(&self, side: Side) -> Lots {

@@ -79,12 +79,18 @@ fn position(answer: &Answer, done: &Done) -> i64 {
     })
 }
 
-fn asked<T>(caller: &Caller, id: u64, body: T) -> Asked<T> {
-    Asked {
+/// An administrative command, which must be safe to repeat.
+fn asked<T>(caller: &Caller, id: u64, note: &str, body: T) -> Result<Asked<T>, Status> {
+    if id == 0 {
+        let why = "required, non-zero: a repeat under the same id has no second effect";
+        return Err(refusal::invalid("request_id", why));
+    }
+    Ok(Asked {
         id,
         key_id: caller.key_id.clone(),
+        note: note.into(),
         body,
-    }
+    })
 }
 
 fn count(number: u32) -> i32 {
@@ -111,7 +117,7 @@ impl AdminService for Service {
             legal_name: firm.legal_name,
             lei: firm.lei,
         };
-        let command = Command::CreateFirm(asked(&caller, request.request_id, body));
+        let command = Command::CreateFirm(asked(&caller, request.request_id, "", body)?);
         let (answer, done) = self.run(command).await?;
         let id = u32::try_from(done.object).map(FirmId).unwrap_or_default();
         let firm = self.desk.state(|state| {
@@ -179,7 +185,7 @@ impl AdminService for Service {
             maker_fee_offset: account.maker_fee_offset_ppm,
             taker_fee_offset: account.taker_fee_offset_ppm,
         };
-        let command = Command::CreateAccount(asked(&caller, request.request_id, body));
+        let command = Command::CreateAccount(asked(&caller, request.request_id, "", body)?);
         let (answer, done) = self.run(command).await?;
         let id = u32::try_from(done.object)
             .map(AccountId)
@@ -238,7 +244,8 @@ impl AdminService for Service {
             status,
             cancel_open_orders: request.cancel_open_orders,
         };
-        let command = Command::SetAccountStatus(asked(&caller, request.request_id, body));
+        let command =
+            Command::SetAccountStatus(asked(&caller, request.request_id, &request.note, body)?);
         let (answer, done) = self.run(command).await?;
         Ok(Response::new(wire::SetAccountStatusResponse {
             journal_seq: position(&answer, &done),
@@ -279,7 +286,7 @@ impl AdminService for Service {
             expires: Nanos(key.expires_unix_nanos),
         };
         let key_id = body.key_id.clone();
-        let command = Command::CreateKey(asked(&caller, request.request_id, body));
+        let command = Command::CreateKey(asked(&caller, request.request_id, "", body)?);
         let (answer, done) = self.run(command).await?;
         let key = self.desk.state(|state| {
             state
@@ -330,7 +337,7 @@ impl AdminService for Service {
             key_id: request.key_id,
             cancel_open_orders: request.cancel_open_orders,
         };
-        let command = Command::RevokeKey(asked(&caller, request.request_id, body));
+        let command = Command::RevokeKey(asked(&caller, request.request_id, &request.note, body)?);
         let (answer, done) = self.run(command).await?;
         Ok(Response::new(wire::RevokeApiKeyResponse {
             journal_seq: position(&answer, &done),
@@ -366,7 +373,8 @@ impl AdminService for Service {
             amount: amount.minor_units,
             rail,
         };
-        let command = Command::CreditDeposit(asked(&caller, request.request_id, body));
+        let command =
+            Command::CreditDeposit(asked(&caller, request.request_id, &request.note, body)?);
         let (answer, done) = self.run(command).await?;
         let transfer = self.transfer(done.object);
         let journal_seq = position(&answer, &done);
@@ -390,7 +398,8 @@ impl AdminService for Service {
         };
         let transfer = u32::try_from(request.transfer_id).unwrap_or(0);
         let body = ResolveWithdrawal { transfer, decision };
-        let command = Command::ResolveWithdrawal(asked(&caller, request.request_id, body));
+        let command =
+            Command::ResolveWithdrawal(asked(&caller, request.request_id, &request.note, body)?);
         let (answer, done) = self.run(command).await?;
         let transfer = self.transfer(done.object);
         let journal_seq = position(&answer, &done);
@@ -437,7 +446,7 @@ impl AdminService for Service {
             .asset
             .ok_or_else(|| refusal::invalid("asset", "required"))?;
         let body = terms::asset_terms(&asset)?;
-        let command = Command::CreateAsset(asked(&caller, request.request_id, body));
+        let command = Command::CreateAsset(asked(&caller, request.request_id, "", body)?);
         let (answer, done) = self.run(command).await?;
         let asset = self.desk.state(|state| {
             let at = usize::try_from(done.object).ok()?.checked_sub(1)?;
@@ -460,7 +469,7 @@ impl AdminService for Service {
             .commodity
             .ok_or_else(|| refusal::invalid("commodity", "required"))?;
         let body = terms::commodity_terms(&commodity)?;
-        let command = Command::CreateCommodity(asked(&caller, request.request_id, body));
+        let command = Command::CreateCommodity(asked(&caller, request.request_id, "", body)?);
         let (answer, done) = self.run(command).await?;
         let commodity = self.desk.state(|state| {
             let at = usize::try_from(done.object).ok()?.checked_sub(1)?;
@@ -491,7 +500,7 @@ impl AdminService for Service {
             .index
             .ok_or_else(|| refusal::invalid("index", "required"))?;
         let body = terms::index_terms(&index)?;
-        let command = Command::CreateIndex(asked(&caller, request.request_id, body));
+        let command = Command::CreateIndex(asked(&caller, request.request_id, "", body)?);
         let (answer, done) = self.run(command).await?;
         let index = self.desk.state(|state| {
             let at = usize::try_from(done.object).ok()?.checked_sub(1)?;
@@ -538,7 +547,7 @@ impl AdminService for Service {
                 journal_seq,
             }));
         }
-        let command = Command::CreateInstrument(asked(&caller, request.request_id, body));
+        let command = Command::CreateInstrument(asked(&caller, request.request_id, "", body)?);
         let (answer, done) = self.run(command).await?;
         let id = u32::try_from(done.object)
             .map(InstrumentId)
@@ -581,7 +590,8 @@ impl AdminService for Service {
             effective: Nanos(request.effective_unix_nanos),
             cancel_open_orders: request.cancel_open_orders,
         };
-        let command = Command::SetTradingState(asked(&caller, request.request_id, body));
+        let command =
+            Command::SetTradingState(asked(&caller, request.request_id, &request.note, body)?);
         let (answer, done) = self.run(command).await?;
         Ok(Response::new(wire::SetTradingStateResponse {
             journal_seq: position(&answer, &done),

@@ -128,6 +128,12 @@ impl Archive {
         }
     }
 
+    /// Newest journal position filed.
+    #[must_use]
+    pub fn newest(&self) -> Seq {
+        self.recent.back().map_or(0, |bulletin| bulletin.last_seq())
+    }
+
     /// First journal position still in memory; the next one if nothing is.
     #[must_use]
     pub fn oldest(&self) -> Option<Seq> {

@@ -9,7 +9,7 @@ use engine::{
     follower::Follower,
     ids::Seq,
     pipeline::{Fault, Intake, Replay},
-    reason::Problem,
+    reason::{Problem, Reason},
 };
 use tokio::sync::{Semaphore, oneshot};
 use tonic::Status;
@@ -20,6 +20,18 @@ use crate::{
     mailbox::Slot,
     refusal,
 };
+
+/// Events of one look into the far past; more is too much to hand out at once.
+const EXCAVATED_EVENTS: usize = 1_000_000;
+
+/// Who looks into the far past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Digger {
+    /// A session that resumes: waits for its turn.
+    Session,
+    /// A listing or a drop copy: refused while another one digs.
+    Reader,
+}
 
 /// What kind of deployment this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +61,8 @@ pub struct Desk {
     pub journal: PathBuf,
     /// Told to every stream when the server stops.
     pub draining: tokio::sync::watch::Receiver<bool>,
-    /// One look into the far past at a time.
-    pub excavations: Arc<Semaphore>,
+    /// One look into the far past at a time for sessions, and one for everybody else.
+    pub excavations: [Arc<Semaphore>; 2],
 }
 
 impl Desk {
@@ -104,7 +116,7 @@ impl Desk {
     ///
     /// # Errors
     /// If the journal cannot be read.
-    pub async fn answers(&self, seqs: &[Seq]) -> Result<Vec<Answer>, Status> {
+    pub async fn answers(&self, seqs: &[Seq], digger: Digger) -> Result<Vec<Answer>, Status> {
         let recent: Vec<Option<Answer>> = {
             let archive = self.hub.archive();
             seqs.iter().map(|seq| archive.answer(*seq)).collect()
@@ -114,7 +126,9 @@ impl Desk {
         }
         let wanted: Vec<Seq> = seqs.to_vec();
         let bulletin = self
-            .excavate(move |stamped, _| wanted.binary_search(&stamped.seq).is_ok())
+            .excavate(digger, move |stamped, _| {
+                wanted.binary_search(&stamped.seq).is_ok()
+            })
             .await?;
         Ok((0..bulletin.stamped.len())
             .map(|place| Answer::new(bulletin.clone(), place))
@@ -125,18 +139,27 @@ impl Desk {
     /// `wanted` chooses.
     ///
     /// # Errors
-    /// If the journal cannot be read.
+    /// If the journal cannot be read, if it is too much, or for readers while somebody else digs.
     pub async fn excavate(
         &self,
+        digger: Digger,
         wanted: impl Fn(&Stamped, &[Event]) -> bool + Send + 'static,
     ) -> Result<Arc<Bulletin>, Status> {
-        let permit = self.excavations.clone().acquire_owned().await;
-        let _permit = permit.map_err(|_| Status::internal("the exchange is stopping"))?;
+        let [sessions, readers] = &self.excavations;
+        let permit = match digger {
+            Digger::Session => sessions.clone().acquire_owned().await.ok(),
+            Digger::Reader => readers.clone().try_acquire_owned().ok(),
+        };
+        let _permit = permit.ok_or_else(|| refusal::no(Reason::Overloaded))?;
         let (dir, last) = (self.journal.clone(), self.state(Exchange::seq));
         let dug = tokio::task::spawn_blocking(move || dig(&dir, last, wanted)).await;
-        dug.map_err(|_| Status::internal("reading the journal failed"))?
-            .map(Arc::new)
-            .map_err(|why| Status::internal(format!("reading the journal: {why}")))
+        let found = dug
+            .map_err(|_| Status::internal("reading the journal failed"))?
+            .map_err(|why| Status::internal(format!("reading the journal: {why}")))?;
+        if found.events.len() > EXCAVATED_EVENTS {
+            return Err(refusal::no(Reason::ResumeTooOld));
+        }
+        Ok(Arc::new(found))
     }
 }
 
@@ -161,7 +184,8 @@ fn dig(
             block.payload,
             block.count,
             |stamped, events| {
-                if stamped.seq <= last && wanted(stamped, events) {
+                let room = found.events.len() <= EXCAVATED_EVENTS;
+                if room && stamped.seq <= last && wanted(stamped, events) {
                     found.stamped.push(stamped.clone());
                     found.events.extend_from_slice(events);
                     found

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Bulletins that a slow stream may lag behind before it falls out.
-const BROADCAST: usize = 8_192;
+const BROADCAST: usize = 512;
 
 /// Who waits for a command.
 #[derive(Debug)]
@@ -183,12 +183,13 @@ impl Outlet<Reply> for HubOutlet {
         for (place, reply) in replies {
             let place = place as usize;
             let answer = Answer::new(bulletin.clone(), place);
+            // Mail first: who is answered finds everything up to the answer in the box.
+            hub.deliver(&bulletin, &mut mailboxes, (from, place + 1));
+            from = place + 1;
             match reply {
                 // A caller that went away does not want its answer any more.
                 Reply::Answer(waiting) => drop(waiting.send(answer)),
                 Reply::Login(waiting, slot) => {
-                    hub.deliver(&bulletin, &mut mailboxes, (from, place + 1));
-                    from = place + 1;
                     Hub::open(&answer, slot, &mut mailboxes);
                     drop(waiting.send(answer));
                 }

@@ -123,18 +123,46 @@ pub async fn list_due(desk: &Desk) -> Result<(), String> {
         let symbol = terms.symbol.clone();
         let listed = send(desk, Command::CreateInstrument(request(terms))).await;
         let id = listed.map_err(|why| format!("listing {symbol}: {why:#}"))?;
-        let open = SetTradingState {
-            scope: StateScope::Instrument(InstrumentId(id)),
-            target: TradingState::Open,
-            reason: Reason::Schedule,
-            effective: Nanos(0),
-            cancel_open_orders: false,
-        };
-        send(desk, Command::SetTradingState(request(open)))
+        open(desk, InstrumentId(id))
             .await
             .map_err(|why| format!("opening {symbol}: {why:#}"))?;
     }
+    // Listed, but the process ended before it was opened.
+    let unopened: Vec<InstrumentId> = desk.state(|state| {
+        let never = |contract: &&engine::instrument::Instrument| {
+            contract.public_seq == 1 && contract.state == TradingState::Closed
+        };
+        let calendar = |contract: &&engine::instrument::Instrument| {
+            PRODUCTS
+                .iter()
+                .any(|product| contract.terms.symbol.starts_with(product.commodity))
+        };
+        let contracts = state.instruments().iter();
+        contracts
+            .filter(never)
+            .filter(calendar)
+            .map(|contract| contract.id)
+            .collect()
+    });
+    for id in unopened {
+        open(desk, id)
+            .await
+            .map_err(|why| format!("opening contract {}: {why:#}", id.0))?;
+    }
     Ok(())
+}
+
+async fn open(desk: &Desk, id: InstrumentId) -> anyhow::Result<()> {
+    let open = SetTradingState {
+        scope: StateScope::Instrument(id),
+        target: TradingState::Open,
+        reason: Reason::Schedule,
+        effective: Nanos(0),
+        cancel_open_orders: false,
+    };
+    send(desk, Command::SetTradingState(request(open)))
+        .await
+        .map(drop)
 }
 
 /// Looks every minute, for as long as the exchange runs.
@@ -163,10 +191,11 @@ fn desk_missing(desk: &Desk) -> Vec<Terms> {
             known.map(CommodityId::nth)
         };
         let index = |name: &str| {
-            let known = state
-                .indexes()
-                .iter()
-                .position(|index| index.details.name == name);
+            // Without a value there is no mark, and a contract without a mark protects nobody.
+            let named = |index: &engine::exchange::IndexState| {
+                index.details.name == name && index.value.is_some()
+            };
+            let known = state.indexes().iter().position(named);
             known.map(IndexId::nth)
         };
         PRODUCTS

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::bulletin::Bulletin;
 
 /// Bulletins that wait for one session.
-const MAIL: usize = 4_096;
+const MAIL: usize = 1_024;
 
 /// A session's events in one bulletin: which commands, which of their events.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use tonic::Status;
 use crate::{
     auth::{Caller, now_nanos},
     bulletin::Bulletin,
-    desk::{Desk, wide},
+    desk::{Desk, Digger, wide},
     refusal,
     session::News,
     translate::orders,
@@ -33,6 +33,8 @@ struct Feed {
     desk: Desk,
     news: News,
     accounts: HashSet<AccountId>,
+    /// Whose rights are looked at again with each heartbeat.
+    caller: Caller,
     firm: Option<FirmId>,
     fills_only: bool,
     /// Journal position of the newest event sent.
@@ -66,7 +68,7 @@ pub async fn open(
     };
     // Listen first, look back second: nothing falls between.
     let live = desk.hub.listen();
-    let now = desk.state(engine::exchange::Exchange::seq);
+    let now = desk.hub.archive().newest();
     let resume_after = match request.resume_after_journal_seq {
         None => now,
         Some(seq) => seq.max(0).unsigned_abs(),
@@ -83,6 +85,7 @@ pub async fn open(
         desk,
         news,
         accounts,
+        caller,
         firm,
         fills_only: request.fills_only,
         last_sent: 0,
@@ -121,17 +124,31 @@ impl Feed {
             tokio::select! {
                 told = live.recv() => match told {
                     Ok(bulletin) => self.send(&bulletin).await?,
-                    Err(RecvError::Lagged(_)) => {
-                        return Err(Some(refusal::no(Reason::SlowConsumer)));
-                    }
+                    Err(RecvError::Lagged(_)) => self.catch_up().await?,
                     Err(RecvError::Closed) => return Err(Some(refusal::no(Reason::ServerDraining))),
                 },
-                _ = beat.tick() => self.heartbeat(live.len()).await?,
+                _ = beat.tick() => {
+                    if !self.caller.still_valid() {
+                        return Err(Some(refusal::no(Reason::AuthenticationFailed)));
+                    }
+                    self.heartbeat(live.len()).await?;
+                }
                 () = &mut drained => {
                     return Err(Some(refusal::no(Reason::ServerDraining)));
                 }
             }
         }
+    }
+
+    /// The client read too slowly for the broadcast: what it missed comes from the archive, as long as
+    /// that reaches back.
+    async fn catch_up(&mut self) -> Result<(), Ended> {
+        let missed = self.desk.hub.archive().after(self.scanned);
+        let missed = missed.ok_or_else(|| Some(refusal::no(Reason::SlowConsumer)))?;
+        for bulletin in missed {
+            self.send(&bulletin).await?;
+        }
+        Ok(())
     }
 
     /// What happened between the position asked for and `now`, from memory or from the journal.
@@ -147,7 +164,12 @@ impl Feed {
                 let wanted = move |stamped: &engine::command::Stamped, events: &[Event]| {
                     stamped.seq > after && events.iter().any(|event| concerns(event, &accounts))
                 };
-                vec![self.desk.excavate(wanted).await.map_err(Some)?]
+                vec![
+                    self.desk
+                        .excavate(Digger::Reader, wanted)
+                        .await
+                        .map_err(Some)?,
+                ]
             }
         };
         for bulletin in bulletins {
@@ -158,8 +180,8 @@ impl Feed {
     }
 
     async fn send(&mut self, bulletin: &Bulletin) -> Result<(), Ended> {
-        if let Some(firm) = self.firm {
-            self.learn_accounts(bulletin, firm);
+        if self.firm.is_some() {
+            self.learn_accounts(bulletin);
         }
         let mut events = Vec::new();
         for (stamped, happened) in bulletin.commands() {
@@ -206,7 +228,7 @@ impl Feed {
     }
 
     /// A firm's new accounts belong to its drop copy from their first event on.
-    fn learn_accounts(&mut self, bulletin: &Bulletin, firm: FirmId) {
+    fn learn_accounts(&mut self, bulletin: &Bulletin) {
         let opened: Vec<AccountId> = bulletin
             .events
             .iter()
@@ -216,10 +238,8 @@ impl Feed {
             })
             .collect();
         for account in opened {
-            let owned = self
-                .desk
-                .state(|state| state.account(account).is_some_and(|row| row.firm == firm));
-            if owned {
+            // Of the firm, and of the key's own list.
+            if self.caller.accounts().contains(&account) {
                 self.accounts.insert(account);
             }
         }
@@ -242,7 +262,10 @@ impl Feed {
             caught_up: false,
             gateway_out_unix_nanos: now_nanos(),
         };
-        self.out.send(Ok(response)).await.map_err(|_| None)
+        tokio::select! {
+            sent = self.out.send(Ok(response)) => sent.map_err(|_| None),
+            () = self.desk.drained() => Err(Some(refusal::no(Reason::ServerDraining))),
+        }
     }
 }
 

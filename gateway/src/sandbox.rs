@@ -76,10 +76,9 @@ const TRADERS: [(&str, AccountKind); 7] = [
 /// # Errors
 /// Files, or a refused command.
 pub async fn prepare(desk: &Desk, settings: &Settings) -> Result<Option<Sandbox>> {
-    let fresh = desk.state(|state| state.assets().is_empty());
-    if fresh {
-        reference_data(desk, settings).await?;
-    }
+    // Each piece is looked up by its name first: a start that was interrupted goes on where it ended.
+    let fresh = desk.state(|state| state.keys().len() <= TRADERS.len());
+    reference_data(desk, settings).await?;
     match settings.environment {
         Environment::Production => {
             let registered = desk.state(|state| !state.keys().is_empty());
@@ -91,7 +90,7 @@ pub async fn prepare(desk: &Desk, settings: &Settings) -> Result<Option<Sandbox>
             Ok(None)
         }
         Environment::Sandbox => {
-            let actors = if desk.state(|state| state.keys().is_empty()) {
+            let actors = if fresh {
                 make_actors(desk, &settings.keys()).await?
             } else {
                 find_actors(desk, &settings.keys())
@@ -122,6 +121,7 @@ pub(crate) fn request<T>(body: T) -> Request<T> {
     Request {
         id: 0,
         key_id: SELF.into(),
+        note: String::new(),
         body,
     }
 }
@@ -223,6 +223,9 @@ fn kinds(first_hashprice_millisat: i64) -> [Kind; 6] {
 
 async fn reference_data(desk: &Desk, settings: &Settings) -> Result<()> {
     for (symbol, decimals, min_withdrawal) in [("BTC", 8, 10_000), ("USDC", 6, 1_000_000)] {
+        if desk.state(|state| state.assets().iter().any(|known| known.symbol == symbol)) {
+            continue;
+        }
         let asset = Asset {
             symbol: symbol.into(),
             decimals,
@@ -239,22 +242,44 @@ async fn reference_data(desk: &Desk, settings: &Settings) -> Result<()> {
             rate_unit_hashes_per_second: kind.hashes_per_second,
             hashes_per_share: kind.hashes_per_share,
         };
-        let commodity = send(desk, Command::CreateCommodity(request(commodity))).await?;
+        let known = desk.state(|state| {
+            let same = |known: &Commodity| known.symbol == commodity.symbol;
+            state
+                .commodities()
+                .iter()
+                .position(same)
+                .map(CommodityId::nth)
+        });
+        let commodity = match known {
+            Some(known) => known,
+            None => CommodityId(send(desk, Command::CreateCommodity(request(commodity))).await?),
+        };
         let index = Index {
             name: kind.index.into(),
             kind: match kind.algorithm {
                 Algorithm::Compute => IndexKind::Compute,
                 _ => IndexKind::Hashprice,
             },
-            commodity: CommodityId(commodity),
+            commodity,
             quote: kind.quote,
             unit: kind.index_unit.into(),
         };
-        let index = send(desk, Command::CreateIndex(request(index))).await?;
-        if settings.environment == Environment::Sandbox {
+        let known = desk.state(|state| {
+            let same = |known: &engine::exchange::IndexState| known.details.name == kind.index;
+            let at = state.indexes().iter().position(same)?;
+            Some((IndexId::nth(at), state.indexes()[at].value.is_some()))
+        });
+        let (index, has_value) = match known {
+            Some(known) => known,
+            None => (
+                IndexId(send(desk, Command::CreateIndex(request(index))).await?),
+                false,
+            ),
+        };
+        if settings.environment == Environment::Sandbox && !has_value {
             let (mantissa, exponent) = kind.value;
             let fixing = SubmitFixing {
-                index: IndexId(index),
+                index,
                 kind: FixingKind::Indicative,
                 round: 1,
                 value: Decimal { mantissa, exponent },
@@ -316,36 +341,96 @@ async fn make_actors(desk: &Desk, folder: &Path) -> Result<Vec<Actor>> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the key folder {}", folder.display()))?;
     let (path, key) = key_file(folder, "operator")?;
-    register(
-        desk,
-        FirmId(1),
-        "operator",
-        key.public_key(),
-        operator_rights(),
-    )
-    .await?;
+    if !is_registered(desk, &key) {
+        register(
+            desk,
+            FirmId(1),
+            "operator",
+            key.public_key(),
+            operator_rights(),
+        )
+        .await?;
+    }
     let mut actors = vec![Actor {
         name: "operator".into(),
         account: 0,
         key: path,
     }];
     for (name, kind) in TRADERS {
-        let firm = NewFirm {
-            code: name.to_ascii_uppercase(),
-            legal_name: format!("Sandbox {name}"),
-            lei: String::new(),
+        let (path, key) = key_file(folder, name)?;
+        let account = match account_of(desk, name) {
+            // The key comes last: with it, the actor is complete.
+            Some(account) if is_registered(desk, &key) => account,
+            found => make_actor(desk, (name, kind), found, &key).await?,
         };
-        let firm = FirmId(send(desk, Command::CreateFirm(request(firm))).await?);
-        let account = NewAccount {
-            firm,
-            label: name.into(),
-            kind,
-            maker_fee_offset: 0,
-            taker_fee_offset: 0,
-        };
-        let account = send(desk, Command::CreateAccount(request(account))).await?;
-        for (asset, amount) in [(BTC, 1_000 * 100_000_000), (USDC, 10_000_000 * 1_000_000)] {
-            let account = AccountId(account);
+        actors.push(Actor {
+            name: name.into(),
+            account: i64::from(account.0),
+            key: path,
+        });
+    }
+    Ok(actors)
+}
+
+fn is_registered(desk: &Desk, key: &PrivateKey) -> bool {
+    desk.state(|state| {
+        state
+            .keys()
+            .iter()
+            .any(|known| known.details.key_id == key.key_id())
+    })
+}
+
+fn account_of(desk: &Desk, label: &str) -> Option<AccountId> {
+    desk.state(|state| {
+        let labelled = state
+            .accounts()
+            .iter()
+            .find(|account| account.label == label);
+        labelled.map(|account| account.id)
+    })
+}
+
+/// Makes what is missing of a trader: firm, account, money, and last the key.
+async fn make_actor(
+    desk: &Desk,
+    (name, kind): (&str, AccountKind),
+    found: Option<AccountId>,
+    key: &PrivateKey,
+) -> Result<AccountId> {
+    let code = name.to_ascii_uppercase();
+    let known = desk.state(|state| {
+        let same = state.firms().iter().find(|firm| firm.details.code == code);
+        same.map(|firm| firm.id)
+    });
+    let firm = match known {
+        Some(firm) => firm,
+        None => {
+            let legal_name = format!("Sandbox {name}");
+            let firm = NewFirm {
+                code,
+                legal_name,
+                lei: String::new(),
+            };
+            FirmId(send(desk, Command::CreateFirm(request(firm))).await?)
+        }
+    };
+    let account = match found {
+        Some(account) => account,
+        None => {
+            let account = NewAccount {
+                firm,
+                label: name.into(),
+                kind,
+                maker_fee_offset: 0,
+                taker_fee_offset: 0,
+            };
+            AccountId(send(desk, Command::CreateAccount(request(account))).await?)
+        }
+    };
+    for (asset, amount) in [(BTC, 1_000 * 100_000_000), (USDC, 10_000_000 * 1_000_000)] {
+        let funded = desk.state(|state| state.ledger().balance(account, asset).cash.0 > 0);
+        if !funded {
             let deposit = CreditDeposit {
                 account,
                 asset,
@@ -354,21 +439,15 @@ async fn make_actors(desk: &Desk, folder: &Path) -> Result<Vec<Actor>> {
             };
             send(desk, Command::CreditDeposit(request(deposit))).await?;
         }
-        let (path, key) = key_file(folder, name)?;
-        let permissions = rights(&[
-            Permission::Read,
-            Permission::Trade,
-            Permission::Withdraw,
-            Permission::DropCopy,
-        ]);
-        register(desk, firm, name, key.public_key(), permissions).await?;
-        actors.push(Actor {
-            name: name.into(),
-            account: i64::from(account),
-            key: path,
-        });
     }
-    Ok(actors)
+    let permissions = rights(&[
+        Permission::Read,
+        Permission::Trade,
+        Permission::Withdraw,
+        Permission::DropCopy,
+    ]);
+    register(desk, firm, name, key.public_key(), permissions).await?;
+    Ok(account)
 }
 
 /// The actors of an exchange that was prepared before.

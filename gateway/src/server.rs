@@ -99,7 +99,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         environment: settings.environment,
         journal: settings.journal(),
         draining,
-        excavations: Arc::new(Semaphore::new(1)),
+        excavations: [Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1))],
     };
     let sandbox = sandbox::prepare(&desk, &settings)
         .await

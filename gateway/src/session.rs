@@ -23,7 +23,7 @@ use tonic::{Status, Streaming};
 
 use crate::{
     auth::{Caller, now_nanos},
-    desk::{Desk, wide},
+    desk::{Desk, Digger, wide},
     hub::Reply,
     mailbox::{Closed, Mail, Mailbox},
     refusal,
@@ -40,8 +40,9 @@ pub(crate) use news::mass_cancel_done;
 const OUT: usize = 64;
 /// Responses that wait for room there; more ends the stream as a slow consumer.
 const PENDING: usize = 8_192;
-/// Commands of one session without an answer yet; more are refused.
-const IN_FLIGHT: usize = 8_192;
+/// Commands of one session without an answer yet; more are refused. Cancels may be twice as many, which
+/// is half of the room that the intake reserves for everybody's.
+const IN_FLIGHT: usize = 4_096;
 
 type Responses = mpsc::Sender<Result<wire::OpenSessionResponse, Status>>;
 
@@ -174,6 +175,7 @@ impl Session {
     ) -> End {
         let mut beat = tokio::time::interval(self.identity.interval);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let silence = self.identity.interval * 2;
         let mut heard = Instant::now();
         let desk = self.desk.clone();
         let mut drained = std::pin::pin!(desk.drained());
@@ -182,10 +184,11 @@ impl Session {
             tokio::select! {
                 message = inbound.next() => match message {
                     Some(Ok(request)) => {
-                        heard = Instant::now();
                         if let Some(end) = self.hear(request).await {
                             return end;
                         }
+                        // After the answer: looking up an old one may have taken long.
+                        heard = Instant::now();
                     }
                     Some(Err(_)) | None => return End::Broken,
                 },
@@ -202,10 +205,11 @@ impl Session {
                     Some(mail) => self.take_mail(&mail),
                     None => return End::Ended(closed(mailbox.why())),
                 },
+                () = tokio::time::sleep_until((heard + silence).into()) => {
+                    return End::Ended(Problem::new(Reason::HeartbeatTimeout));
+                }
                 _ = beat.tick() => {
-                    if heard.elapsed() > self.identity.interval * 2 {
-                        return End::Ended(Problem::new(Reason::HeartbeatTimeout));
-                    }
+
                     if !self.caller.still_valid() {
                         return End::Ended(Problem::about(
                             Reason::AuthenticationFailed,
@@ -270,7 +274,12 @@ impl Session {
     }
 
     fn submit(&mut self, command: Command, client_seq: u64, read_at: i64) {
-        if self.in_flight.len() >= IN_FLIGHT && !command.is_cancel() {
+        let most = if command.is_cancel() {
+            2 * IN_FLIGHT
+        } else {
+            IN_FLIGHT
+        };
+        if self.in_flight.len() >= most {
             return self.reject(
                 client_seq,
                 refusal::problem(&Problem::new(Reason::RateLimited)),
@@ -315,7 +324,11 @@ impl Session {
             .archive()
             .position_of_command(session, client_seq);
         let answers = match seq {
-            Some(seq) => self.desk.answers(&[seq]).await.unwrap_or_default(),
+            Some(seq) => self
+                .desk
+                .answers(&[seq], Digger::Reader)
+                .await
+                .unwrap_or_default(),
             None => Vec::new(),
         };
         let mut events = Vec::new();
@@ -456,21 +469,17 @@ impl Session {
         }
     }
 
-    /// Reports the loss to the core; the reserved room makes a refusal rare, a retry settles it.
     async fn lose(&self, cause: Reason) {
         let Identity { session, login, .. } = self.identity;
-        let mut wait = Duration::from_millis(1);
-        while let Err(engine::pipeline::Refusal::Overloaded) = self.desk.intake.submit(
-            Command::Lost(Lost {
+        report_lost(
+            &self.desk,
+            Lost {
                 session,
                 login,
                 cause,
-            }),
-            None,
-        ) {
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(Duration::from_millis(100));
-        }
+            },
+        )
+        .await;
     }
 
     /// A slow reader may come back within two intervals before it counts as lost.
@@ -484,9 +493,21 @@ impl Session {
                 login,
                 cause: Reason::Disconnect,
             };
-            // A newer login makes this a no-op; a stopping exchange handles it at restart.
-            drop(desk.send(Command::Lost(lost), None));
+            // A newer login makes this a no-op.
+            report_lost(&desk, lost).await;
         });
+    }
+}
+
+/// Reports a loss to the core; the reserved room makes a refusal rare, a retry settles it. A stopping
+/// exchange handles it at its restart.
+async fn report_lost(desk: &Desk, lost: Lost) {
+    let mut wait = Duration::from_millis(1);
+    while let Err(engine::pipeline::Refusal::Overloaded) =
+        desk.intake.submit(Command::Lost(lost), None)
+    {
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_millis(100));
     }
 }
 

@@ -19,9 +19,10 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
+    archive::ROWS,
     auth::caller,
     bulletin::Answer,
-    desk::{Desk, refused, wide},
+    desk::{Desk, Digger, refused, wide},
     paging::{List, Page},
     private_events, refusal, session,
     translate::orders,
@@ -68,7 +69,7 @@ impl Service {
                 .get(account, client_order_id)
                 .map(|first| first.seq)
         });
-        let answers = self.desk.answers(&[first?]).await.ok()?;
+        let answers = self.desk.answers(&[first?], Digger::Reader).await.ok()?;
         answers.into_iter().next()
     }
 }
@@ -368,6 +369,14 @@ impl TradingService for Service {
         let page = Page::read(List::Fills, request.page_size, &request.page_token)?;
         let after = page.after.max(request.after_trade_id.max(0).unsigned_abs());
         let archive = self.desk.hub.archive();
+        let oldest = archive
+            .fills(account)
+            .next()
+            .map_or(0, |row| row.what.fill.trade.0);
+        if archive.fills(account).count() >= ROWS && after + 1 < oldest {
+            return Err(refusal::no(Reason::ResumeTooOld));
+        }
+        let as_of_journal_seq = wide(archive.newest());
         let wanted = |row: &crate::archive::FillRow, at: i64| {
             let order = &row.order;
             (request.client_order_id == 0 || request.client_order_id == order.client_order_id)
@@ -387,7 +396,7 @@ impl TradingService for Service {
                 .map(|row| self.fill_report(account, row))
                 .collect(),
             next_page_token,
-            as_of_journal_seq: self.desk.as_of(),
+            as_of_journal_seq,
         }))
     }
 }

@@ -5,4 +5,5 @@ pub mod generator;
 pub mod model;
 pub mod readings;
 pub mod rows;
+pub mod scenario;
 pub mod venue;

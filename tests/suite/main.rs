@@ -3,8 +3,10 @@
 mod journal;
 mod kill;
 mod overload;
+mod precedence;
 mod properties;
 mod python;
 mod restart;
+mod scenarios;
 mod tidy;
 mod wire;

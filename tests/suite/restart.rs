@@ -1,6 +1,9 @@
 //! Is a restarted exchange the same exchange?
 
-use gateway::client::{Session, SessionOptions};
+use gateway::{
+    client::{Session, SessionOptions},
+    desk::Digger,
+};
 use proto::{
     common::v1::Side,
     trading::v1::{
@@ -125,10 +128,15 @@ async fn resume_goes_back_to_the_journal_itself() {
     let desk = &venue.running.desk;
     let last = desk.follower.read().seq();
     let seqs: Vec<u64> = (last - 19..=last).collect();
-    let recent = desk.answers(&seqs).await.expect("from memory");
+    let recent = desk
+        .answers(&seqs, Digger::Reader)
+        .await
+        .expect("from memory");
     let wanted = seqs.clone();
     let dug = desk
-        .excavate(move |stamped, _| wanted.contains(&stamped.seq))
+        .excavate(Digger::Reader, move |stamped, _| {
+            wanted.contains(&stamped.seq)
+        })
         .await
         .expect("from the journal");
     assert_eq!(recent.len(), 20);

@@ -247,6 +247,7 @@ async fn nobody_reads_or_trades_anothers_account() {
             minor_units: 1,
         }),
         rail: 1,
+        request_id: 1,
         ..Default::default()
     };
     denied(
@@ -615,6 +616,7 @@ async fn a_halt_stops_new_orders_but_never_a_cancel() {
     let request = SetTradingStateRequest {
         scope: Some(Scope::InstrumentId(contract.instrument_id)),
         target_state: TradingState::Halted as i32,
+        request_id: 7,
         ..Default::default()
     };
     operator

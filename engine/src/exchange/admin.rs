@@ -8,7 +8,7 @@ use crate::{
     },
     event::{Address, Done, Event, Refused, StatisticsChange},
     ids::{AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId, ProductId, house},
-    instrument::{Asset, Commodity, Index, Instrument, Statistics, Terms, TradingState},
+    instrument::{Asset, Commodity, Index, Instrument, Scheduled, Statistics, Terms, TradingState},
     limits,
     order::OwnerList,
     reason::{Field, Problem, Reason},
@@ -16,7 +16,10 @@ use crate::{
 };
 
 /// Fees and fee offsets, in parts per million.
-const FEE_PPM: std::ops::RangeInclusive<i32> = -100_000..=100_000;
+const FEE_PPM: std::ops::RangeInclusive<i32> = -10_000..=10_000;
+
+/// Offsets of an account, in parts per million; the margin check of a listing allows for the largest.
+const OFFSET_PPM: std::ops::RangeInclusive<i32> = -1_000..=1_000;
 
 type Outcome = Result<Done, Problem>;
 
@@ -41,6 +44,15 @@ fn check_name(name: &str, field: Field) -> Result<(), Problem> {
         wide(limit),
         wide(actual),
     ))
+}
+
+fn check_text(text: &str, field: Field) -> Result<(), Problem> {
+    let wide = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
+    if text.len() <= limits::NOTE_BYTES {
+        return Ok(());
+    }
+    let (limit, actual) = (wide(limits::NOTE_BYTES), wide(text.len()));
+    Err(Problem::limit(Reason::InvalidField, field, limit, actual))
 }
 
 fn check_room(used: usize, limit: usize) -> Result<(), Problem> {
@@ -144,6 +156,13 @@ impl Exchange {
         out: &mut Vec<Event>,
         run: impl FnOnce(&mut Self, &T, &mut Vec<Event>) -> Outcome,
     ) {
+        if let Err(problem) = check_text(&request.note, Field::Request) {
+            out.push(Event::Refused(Refused {
+                to: Address::default(),
+                problem,
+            }));
+            return;
+        }
         let print = super::digest::encoded(&request.body, fingerprint);
         if request.id != 0
             && let Some((first_print, first)) = self.requests.get(&request.key_id, request.id)
@@ -198,6 +217,11 @@ impl Exchange {
     fn create_commodity(&mut self, commodity: &Commodity, _: &mut Vec<Event>) -> Outcome {
         check_name(&commodity.symbol, Field::Symbol)?;
         check_room(self.commodities.len(), limits::REFERENCE_ROWS)?;
+        check_text(&commodity.rate_unit, Field::Lot)?;
+        check_room(commodity.coins.len(), 16)?;
+        for coin in &commodity.coins {
+            check_name(coin, Field::Commodity)?;
+        }
         if commodity.rate_unit_hashes_per_second <= 0 {
             return Err(Problem::about(Reason::InvalidField, Field::Lot));
         }
@@ -215,6 +239,7 @@ impl Exchange {
 
     fn create_index(&mut self, index: &Index, _: &mut Vec<Event>) -> Outcome {
         check_name(&index.name, Field::Name)?;
+        check_text(&index.unit, Field::Index)?;
         check_room(self.indexes.len(), limits::REFERENCE_ROWS)?;
         if index
             .commodity
@@ -245,6 +270,8 @@ impl Exchange {
 
     fn create_firm(&mut self, firm: &NewFirm, _: &mut Vec<Event>) -> Outcome {
         check_name(&firm.code, Field::Firm)?;
+        check_text(&firm.legal_name, Field::Name)?;
+        check_text(&firm.lei, Field::Name)?;
         check_room(self.firms.len(), limits::REFERENCE_ROWS)?;
         if self
             .firms
@@ -268,7 +295,7 @@ impl Exchange {
             return Err(Problem::about(Reason::NotFound, Field::Firm));
         }
         let offsets = [account.maker_fee_offset, account.taker_fee_offset];
-        if offsets.iter().any(|offset| !FEE_PPM.contains(offset)) {
+        if offsets.iter().any(|offset| !OFFSET_PPM.contains(offset)) {
             return Err(Problem::about(Reason::InvalidField, Field::Fee));
         }
         let id = self.open_account(account);
@@ -282,23 +309,23 @@ impl Exchange {
         if account.status == AccountStatus::Closed {
             return Err(Problem::about(Reason::IllegalTransition, Field::State));
         }
-        let mut cancelled = 0;
-        if set.cancel_open_orders {
-            let slots = self.slots_where(set.account, |_| true);
-            let (reason, nobody) = (Reason::Operator, crate::command::Origin::default());
-            cancelled = self.cancel_slots(slots, reason, &nobody, out);
-        }
         let empty = self.orders_of(set.account).next().is_none()
             && self
                 .positions
                 .of(set.account)
-                .all(|p| p.net.0 == 0 && p.owed.0 == 0)
+                .all(crate::position::Position::is_flat)
             && self
                 .ledger
                 .balances(set.account)
                 .all(|(_, b)| b.cash.0 == 0 && b.held.0 == 0);
         if set.status == AccountStatus::Closed && !empty {
             return Err(Problem::about(Reason::IllegalTransition, Field::Account));
+        }
+        let mut cancelled = 0;
+        if set.cancel_open_orders {
+            let slots = self.slots_where(set.account, |_| true);
+            let (reason, nobody) = (Reason::Operator, crate::command::Origin::default());
+            cancelled = self.cancel_slots(slots, reason, &nobody, out);
         }
         if let Some(account) = self.account_mut(set.account) {
             account.status = set.status;
@@ -312,6 +339,8 @@ impl Exchange {
 
     fn create_key(&mut self, key: &NewKey, out: &mut Vec<Event>) -> Outcome {
         check_name(&key.key_id, Field::Key)?;
+        check_text(&key.label, Field::Name)?;
+        check_room(key.accounts.len(), limits::KEY_ACCOUNTS)?;
         check_room(self.keys.len(), limits::REFERENCE_ROWS)?;
         if key.firm.index().is_none_or(|at| at >= self.firms.len()) {
             return Err(Problem::about(Reason::NotFound, Field::Firm));
@@ -382,6 +411,7 @@ impl Exchange {
             state: TradingState::Closed,
             state_reason: Reason::Schedule,
             scheduled: None,
+            reopens: Nanos::ZERO,
             version: self.reference_version,
             mark,
             public_seq: 1,
@@ -464,7 +494,8 @@ impl Exchange {
             return invalid(Field::Fee);
         }
         // A fill at the band's edge must be covered by the margin it frees (MONEY-09).
-        let band = entry.band_basis_points * 100 + fees[0].max(fees[1]);
+        let fee = fees[0].max(fees[1]) + OFFSET_PPM.end();
+        let band = entry.band_basis_points * 100 + fee;
         let forward = terms.kind == crate::instrument::Kind::Forward;
         if forward && margin.initial_buy.0.min(margin.initial_sell.0) < band {
             let least = i64::from(margin.initial_buy.0.min(margin.initial_sell.0));
@@ -475,9 +506,14 @@ impl Exchange {
                 least,
             ));
         }
-        if !(1..=limits::PRICE_TICKS / 16).contains(&terms.reference.0) {
+        if !(1..=limits::MARK_TICKS).contains(&terms.reference.0) {
             return invalid(Field::Price);
         }
+        let mark = index.value.map(|value| value.ratio(terms.tick_size));
+        if mark.is_some_and(|mark| mark.is_none_or(|mark| mark > limits::MARK_TICKS)) {
+            return invalid(Field::TickSize);
+        }
+        check_text(&terms.price_unit, Field::TickSize)?;
         Ok(tick_value)
     }
 
@@ -507,10 +543,17 @@ impl Exchange {
         let count = u32::try_from(covered.len()).unwrap_or(u32::MAX);
         for id in covered {
             if set.effective > self.at {
-                self.schedule(id, set.effective, set.target, set.reason, out);
+                let change = Scheduled {
+                    at: set.effective,
+                    state: set.target,
+                    reason: set.reason,
+                    cancel_open_orders: set.cancel_open_orders,
+                };
+                self.schedule(id, change, out);
                 continue;
             }
             self.unschedule(id);
+            self.forget_reopening(id);
             self.set_state(id, set.target, set.reason, out);
             if set.cancel_open_orders {
                 cancelled += self.cancel_book(id, Reason::Operator, out);

@@ -140,7 +140,7 @@ impl Exchange {
                 let row = wanted
                     .entry((account.id, contract.terms.price_asset))
                     .or_default();
-                row.result += position.result;
+                row.result += position.result.min(Minor::ZERO);
                 match contract.terms.kind {
                     Kind::SpotBlock => row.held += position.requirement,
                     Kind::Forward => row.margin += position.requirement,

@@ -5,7 +5,7 @@ use crate::{
     command::{Origin, Restart, Side},
     event::{Event, StatusChange},
     ids::{AccountId, InstrumentId},
-    instrument::TradingState,
+    instrument::{Scheduled, TradingState},
     limits,
     reason::Reason,
     units::Nanos,
@@ -32,6 +32,7 @@ impl Exchange {
                 Timer::CancelTimer(account) => self.fire_cancel_timer(account, due, out),
                 Timer::State(instrument) => self.run_scheduled(instrument, due, out),
                 Timer::LastTrade(instrument) => self.end_trading(instrument, out),
+                Timer::Reopen(instrument) => self.reopen(instrument, due, out),
             }
         }
     }
@@ -48,19 +49,38 @@ impl Exchange {
         }
     }
 
+    /// A restarted contract matches again, unless its state was set meanwhile.
+    fn reopen(&mut self, id: InstrumentId, due: Nanos, out: &mut Vec<Event>) {
+        let contract = self.contract_mut(id);
+        if contract.reopens == due {
+            contract.reopens = Nanos::ZERO;
+            self.set_state(id, TradingState::Open, Reason::Restart, out);
+        }
+    }
+
+    /// Somebody decided on the state: a restart's reopening is off.
+    pub(super) fn forget_reopening(&mut self, id: InstrumentId) {
+        let reopens = std::mem::replace(&mut self.contract_mut(id).reopens, Nanos::ZERO);
+        if reopens != Nanos::ZERO {
+            self.timers.clear(reopens, Timer::Reopen(id));
+        }
+    }
+
     fn run_scheduled(&mut self, id: InstrumentId, due: Nanos, out: &mut Vec<Event>) {
         let contract = self.contract_mut(id);
-        if let Some((at, state, reason)) = contract.scheduled
-            && at == due
-        {
-            contract.scheduled = None;
-            self.set_state(id, state, reason, out);
+        if let Some(change) = contract.scheduled.take_if(|change| change.at == due) {
+            self.forget_reopening(id);
+            self.set_state(id, change.state, change.reason, out);
+            if change.cancel_open_orders {
+                self.cancel_book(id, Reason::Operator, out);
+            }
         }
     }
 
     /// Trading in a contract is over (TIME-02).
     fn end_trading(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
         self.unschedule(id);
+        self.forget_reopening(id);
         self.set_state(id, TradingState::Closed, Reason::Schedule, out);
         self.cancel_book(id, Reason::InstrumentExpired, out);
     }
@@ -81,22 +101,15 @@ impl Exchange {
     }
 
     pub(super) fn unschedule(&mut self, id: InstrumentId) {
-        if let Some((at, _, _)) = self.contract_mut(id).scheduled.take() {
-            self.timers.clear(at, Timer::State(id));
+        if let Some(change) = self.contract_mut(id).scheduled.take() {
+            self.timers.clear(change.at, Timer::State(id));
         }
     }
 
-    pub(super) fn schedule(
-        &mut self,
-        id: InstrumentId,
-        at: Nanos,
-        state: TradingState,
-        reason: Reason,
-        out: &mut Vec<Event>,
-    ) {
+    pub(super) fn schedule(&mut self, id: InstrumentId, change: Scheduled, out: &mut Vec<Event>) {
         self.unschedule(id);
-        self.contract_mut(id).scheduled = Some((at, state, reason));
-        self.timers.set(at, Timer::State(id));
+        self.contract_mut(id).scheduled = Some(change);
+        self.timers.set(change.at, Timer::State(id));
         self.tell_status(id, out);
     }
 
@@ -124,7 +137,7 @@ impl Exchange {
             public_seq: contract.public_seq,
             state: contract.state,
             reason: contract.state_reason,
-            scheduled: contract.scheduled.map(|(at, state, _)| (at, state)),
+            scheduled: contract.next_change(),
         }));
     }
 
@@ -147,9 +160,10 @@ impl Exchange {
             .collect();
         for id in open {
             if restart.post_only_until > self.at {
-                let (at, state) = (restart.post_only_until, TradingState::Open);
+                // A timer of its own: what the operator has scheduled stays scheduled.
+                self.contract_mut(id).reopens = restart.post_only_until;
+                self.timers.set(restart.post_only_until, Timer::Reopen(id));
                 self.set_state(id, TradingState::PostOnly, Reason::Restart, out);
-                self.schedule(id, at, state, Reason::Restart, out);
             }
         }
     }

@@ -89,7 +89,12 @@ impl Exchange {
                 contract.product,
                 contract.tick_value,
             ));
-            sink.add(&(contract.state, contract.state_reason, contract.scheduled));
+            sink.add(&(
+                contract.state,
+                contract.state_reason,
+                contract.scheduled,
+                contract.reopens,
+            ));
             sink.add(&(contract.version, contract.mark, contract.public_seq));
             sink.add(&contract.statistics);
             if let Some(book) = self.book(contract.id) {

@@ -7,6 +7,7 @@ use crate::{
     ids::{IndexId, InstrumentId, house},
     instrument::{Instrument, Kind},
     ledger::About,
+    limits,
     reason::{Field, Problem, Reason},
     units::{Decimal, Minor, TickLots, Ticks, div_half_even},
 };
@@ -40,7 +41,7 @@ impl Exchange {
             contract.terms.index != fixing.index
                 || value
                     .ratio(contract.terms.tick_size)
-                    .is_some_and(|ticks| ticks <= crate::limits::PRICE_TICKS / 16)
+                    .is_some_and(|ticks| ticks <= limits::MARK_TICKS)
         });
         if !fits || !in_range {
             let actual = value.mantissa;
@@ -51,9 +52,20 @@ impl Exchange {
                 actual,
             ));
         }
+        if let Some(known) = index.value
+            && !within_reach(known, value)
+        {
+            let (limit, actual) = (known.mantissa, value.mantissa);
+            return Err(Problem::limit(
+                Reason::InvalidField,
+                Field::Value,
+                limit,
+                actual,
+            ));
+        }
         match index.rounds[slot(fixing.kind)] {
             Some((round, known, seq)) if round == fixing.round => {
-                if known == value {
+                if same_value(known, value) {
                     return Ok(Some(seq));
                 }
                 Err(Problem::about(Reason::ObservationConflict, Field::Round))
@@ -109,41 +121,36 @@ impl Exchange {
 
     /// MARK-02.
     fn new_mark(&self, contract: &Instrument, before: Option<Decimal>, now: Decimal) -> Ticks {
-        let spot = Ticks(
+        let index = Ticks(
             now.ratio(contract.terms.tick_size)
                 .unwrap_or(contract.mark.0)
                 .max(1),
         );
         if contract.terms.kind == Kind::SpotBlock {
-            return spot;
+            return index;
         }
-        let book = self.book(contract.id);
-        let best = |side| book.and_then(|book| book.best(side));
-        if let (Some(bid), Some(ask)) = (best(Side::Buy), best(Side::Sell)) {
-            let mid = div_half_even(i128::from(bid.0) + i128::from(ask.0), 2);
-            let mid = Ticks(i64::try_from(mid).unwrap_or(contract.mark.0));
-            let (low, high) = contract.terms.band(contract.mark);
-            if (low..=high).contains(&mid) {
-                return mid.max(Ticks(1));
-            }
-        }
-        let ratio = before.and_then(|before| {
-            // Both values in one scale: the ratio of an index to itself needs no tick.
-            let fine = Decimal {
-                mantissa: 1,
-                exponent: now.exponent.min(before.exponent),
-            };
-            Some((now.ratio(fine)?, before.ratio(fine)?))
-        });
-        let moved = ratio.and_then(|(now, before)| {
-            let exact = i128::from(contract.mark.0).checked_mul(i128::from(now))?;
-            i64::try_from(div_half_even(exact, i128::from(before))).ok()
-        });
-        Ticks(
-            moved
-                .unwrap_or(contract.mark.0)
-                .clamp(1, crate::limits::PRICE_TICKS / 16),
-        )
+        let model = before.map_or(index, |before| moved_with_index(contract.mark, before, now));
+        let Some(mid) = self.firm_mid(contract) else {
+            return model;
+        };
+        // A book may pull the mark only a tenth of a band a fixing: two friends in an empty month
+        // cannot walk it away from the index.
+        let (low, high) = contract.terms.band(model);
+        let pull = Ticks((high.0 - low.0) / 20);
+        mid.clamp(model - pull, model + pull).max(Ticks(1))
+    }
+
+    /// The mid of a book with enough on both sides to be meant, rounded half to even.
+    fn firm_mid(&self, contract: &Instrument) -> Option<Ticks> {
+        let book = self.book(contract.id)?;
+        let enough = limits::MARK_LOTS.saturating_mul(contract.terms.limits.min_lots);
+        let firm = |side| {
+            let price = book.best(side)?;
+            (book.level(side, price)?.lots >= enough).then_some(price)
+        };
+        let (bid, ask) = (firm(Side::Buy)?, firm(Side::Sell)?);
+        let mid = div_half_even(i128::from(bid.0) + i128::from(ask.0), 2);
+        i64::try_from(mid).ok().map(Ticks)
     }
 
     /// The mark moved: holds of resting orders, then requirements and results of positions.
@@ -211,6 +218,48 @@ impl Exchange {
             about,
         );
     }
+}
+
+/// Whether two decimals are one number: 105 is 105.0.
+fn same_value(one: Decimal, other: Decimal) -> bool {
+    let fine = Decimal {
+        mantissa: 1,
+        exponent: one.exponent.min(other.exponent),
+    };
+    let scaled = one.ratio(fine).zip(other.ratio(fine));
+    scaled.is_some_and(|(one, other)| one == other)
+}
+
+/// Whether a value lies within a factor of ten of the one before: no price is better than a wrong one.
+fn within_reach(before: Decimal, now: Decimal) -> bool {
+    let fine = Decimal {
+        mantissa: 1,
+        exponent: now.exponent.min(before.exponent),
+    };
+    before
+        .ratio(fine)
+        .zip(now.ratio(fine))
+        .is_some_and(|(before, now)| {
+            let (before, now) = (i128::from(before), i128::from(now));
+            now <= before * 10 && now * 10 >= before
+        })
+}
+
+/// A mark that keeps its ratio to the index, rounded half to even.
+fn moved_with_index(mark: Ticks, before: Decimal, now: Decimal) -> Ticks {
+    // Both values in one scale: the ratio of an index to itself needs no tick.
+    let fine = Decimal {
+        mantissa: 1,
+        exponent: now.exponent.min(before.exponent),
+    };
+    let moved = now
+        .ratio(fine)
+        .zip(before.ratio(fine))
+        .and_then(|(now, before)| {
+            let exact = i128::from(mark.0).checked_mul(i128::from(now))?;
+            i64::try_from(div_half_even(exact, i128::from(before))).ok()
+        });
+    Ticks(moved.unwrap_or(mark.0).clamp(1, limits::MARK_TICKS))
 }
 
 fn slot(kind: FixingKind) -> usize {

@@ -31,7 +31,13 @@ impl Exchange {
             return self.reject(place, problem, None, out);
         }
         let content = Self::content_of(place);
-        if let Some(first) = self.client_ids.get(account, id).copied() {
+        let known = self.client_ids.get(account, id).copied();
+        // An id is free again a day after its first use, unless its order still lives.
+        let known = known.filter(|first| {
+            let lives = self.orders.get(first.order).is_some_and(Order::is_open);
+            lives || first.at.after(crate::limits::CLIENT_ID_LIFE) > self.at
+        });
+        if let Some(first) = known {
             if first.content == content {
                 return self.repeat(place, &first, out);
             }
@@ -64,6 +70,7 @@ impl Exchange {
                 seq: self.seq,
                 order: OrderId::NONE,
                 refused: Some(problem),
+                at: self.at,
             };
             self.remember(origin.account, place.order.client_order_id, first);
         }
@@ -179,6 +186,7 @@ impl Exchange {
             seq: self.seq,
             order: id,
             refused: None,
+            at: self.at,
         };
         self.remember(origin.account, terms.client_order_id, first);
         let index = origin.account.index().unwrap_or(usize::MAX);
@@ -269,12 +277,13 @@ impl Exchange {
 
         let taker_rate = self
             .account(taker_account)
-            .map_or(Ppm(0), |a| a.taker_fee(terms_taker));
-        // A rebate never exceeds what the other side pays.
+            .map_or(Ppm(0), |a| a.taker_fee(terms_taker).max(Ppm(0)));
+        // Offsets may take a taker's fee away, never turn it into a rebate; and a maker's rebate never
+        // exceeds what the other side pays.
         let maker_rate = self
             .account(maker_account)
             .map_or(Ppm(0), |a| a.maker_fee(terms_maker))
-            .max(Ppm(-taker_rate.0.max(0)));
+            .max(Ppm(-taker_rate.0));
         let about = About {
             trade,
             instrument,
@@ -477,7 +486,8 @@ impl Exchange {
         let requirement = position.requirement_in(contract);
         let result = position.result_at(contract);
         let more = requirement - position.requirement;
-        let gained = result - position.result;
+        // A loss in one contract does not hide behind a gain in another (MONEY-02).
+        let gained = result.min(Minor::ZERO) - position.result.min(Minor::ZERO);
         position.requirement = requirement;
         position.result = result;
         if more == Minor::ZERO && gained == Minor::ZERO {

@@ -25,6 +25,8 @@ pub struct FirstResult {
     pub order: OrderId,
     /// Why it was refused, if so.
     pub refused: Option<Problem>,
+    /// Core time of its first use.
+    pub at: Nanos,
 }
 
 /// Fingerprint of a request's content. Only compared inside one process, never stored.
@@ -32,11 +34,13 @@ pub(crate) fn fingerprint(content: &impl Hash) -> u64 {
     std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().hash_one(content)
 }
 
-/// Client order ids in use or recently used, oldest forgotten first.
+/// Client order ids in use or recently used, each account's oldest forgotten first.
 #[derive(Clone, Debug, Default)]
 pub struct ClientIds {
     results: HashMap<(AccountId, u64), FirstResult>,
-    ages: VecDeque<(Nanos, AccountId, u64)>,
+    /// Per account: ids in order of age. A flood of one account pushes out only its own.
+    ages: Vec<VecDeque<(Nanos, u64)>>,
+    count: usize,
 }
 
 impl ClientIds {
@@ -55,35 +59,76 @@ impl ClientIds {
         result: FirstResult,
         is_open: impl Fn(OrderId) -> bool,
     ) {
-        // At most two leave for each that comes: bounded work, and the backlog still shrinks.
+        let row = account.index().unwrap_or(0);
+        if self.ages.len() <= row {
+            self.ages.resize_with(row + 1, VecDeque::new);
+        }
+        let ages = &mut self.ages[row];
+        // At most two leave for each that comes: bounded work, and a backlog still shrinks.
         for _ in 0..2 {
-            let Some((age, owner, old)) = self.ages.front().copied() else {
+            let Some((age, old)) = ages.front().copied() else {
                 break;
             };
-            let full = self.ages.len() >= limits::CLIENT_IDS;
+            let full =
+                ages.len() >= limits::CLIENT_IDS_PER_ACCOUNT || self.count >= limits::CLIENT_IDS;
             if !full && age.after(limits::CLIENT_ID_LIFE) > at {
                 break;
             }
-            self.ages.pop_front();
-            let open = self
+            ages.pop_front();
+            if self
                 .results
-                .get(&(owner, old))
-                .is_some_and(|old| is_open(old.order));
-            if open {
-                self.ages.push_back((at, owner, old));
+                .get(&(account, old))
+                .is_some_and(|old| is_open(old.order))
+            {
+                ages.push_back((at, old));
             } else {
-                self.results.remove(&(owner, old));
+                self.results.remove(&(account, old));
+                self.count -= 1;
             }
         }
-        self.ages.push_back((at, account, id));
+        ages.push_back((at, id));
+        self.count += 1;
         self.results.insert((account, id), result);
     }
 
     pub(crate) fn encode_state(&self, sink: &mut super::Digester) {
-        for (age, account, id) in &self.ages {
-            sink.add(&(age, account, id));
-            let first = self.results.get(&(*account, *id));
-            sink.add(&first.map(|first| (first.seq, first.order, first.refused)));
+        for (row, ages) in self.ages.iter().enumerate() {
+            let account = AccountId::nth(row);
+            for (age, id) in ages {
+                sink.add(&(account, age, id));
+                let first = self.results.get(&(account, *id));
+                sink.add(&first.map(|first| (first.seq, first.order, first.refused)));
+            }
+        }
+    }
+}
+
+/// Withdrawals by account and the client's id, and how many of an account wait for a decision.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Withdrawals {
+    by_client_id: HashMap<(AccountId, u64), u32>,
+    pending: HashMap<AccountId, usize>,
+}
+
+impl Withdrawals {
+    /// Number of the transfer asked for under an id.
+    pub(crate) fn get(&self, account: AccountId, client_id: u64) -> Option<u32> {
+        self.by_client_id.get(&(account, client_id)).copied()
+    }
+
+    /// How many of an account wait.
+    pub(crate) fn pending(&self, account: AccountId) -> usize {
+        self.pending.get(&account).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn ask(&mut self, account: AccountId, client_id: u64, transfer: u32) {
+        self.by_client_id.insert((account, client_id), transfer);
+        *self.pending.entry(account).or_default() += 1;
+    }
+
+    pub(crate) fn decide(&mut self, account: AccountId) {
+        if let Some(pending) = self.pending.get_mut(&account) {
+            *pending = pending.saturating_sub(1);
         }
     }
 }

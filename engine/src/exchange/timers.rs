@@ -22,6 +22,8 @@ pub enum Timer {
     State(InstrumentId),
     /// Trading in a contract ends.
     LastTrade(InstrumentId),
+    /// A restarted contract matches again.
+    Reopen(InstrumentId),
 }
 
 /// Timers in order of time.

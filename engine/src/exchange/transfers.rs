@@ -101,9 +101,10 @@ impl Exchange {
         if request.client_transfer_id == 0 {
             return Err(Problem::about(Reason::InvalidField, Field::Transfer));
         }
-        let earlier = self.transfers.iter().rev().find(|transfer| {
-            transfer.account == request.account && transfer.client_id == request.client_transfer_id
-        });
+        let known = self
+            .withdrawals
+            .get(request.account, request.client_transfer_id);
+        let earlier = known.and_then(|id| self.transfers.get((id as usize).checked_sub(1)?));
         if let Some(earlier) = earlier {
             let same = earlier.asset == request.asset
                 && earlier.amount == request.amount
@@ -124,6 +125,20 @@ impl Exchange {
             AccountStatus::Suspended | AccountStatus::Closed
         ) {
             return Err(Problem::about(Reason::AccountNotActive, Field::Account));
+        }
+        let (most, pending) = (
+            limits::PENDING_WITHDRAWALS,
+            self.withdrawals.pending(request.account),
+        );
+        if pending >= most {
+            let wide = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            let (limit, actual) = (wide(most), wide(pending));
+            return Err(Problem::limit(
+                Reason::TooManyItems,
+                Field::Transfer,
+                limit,
+                actual,
+            ));
         }
         check_amount(request.amount)?;
         if request.amount < asset.min_withdrawal {
@@ -160,6 +175,8 @@ impl Exchange {
             updated_at: self.at,
             seq: self.seq,
         })?;
+        self.withdrawals
+            .ask(request.account, request.client_transfer_id, id);
         self.ledger.change(request.account, request.asset).held += Minor(request.amount);
         Ok(Done {
             object: u64::from(id),
@@ -189,6 +206,9 @@ impl Exchange {
             (TransferState::Pending, Decision::Reject) => TransferState::Refused,
             _ => return Err(Problem::about(Reason::IllegalTransition, Field::Transfer)),
         };
+        if transfer.state == TransferState::Pending {
+            self.withdrawals.decide(transfer.account);
+        }
         let (row, amount) = ((transfer.account, transfer.asset), Minor(transfer.amount));
         if matches!(next, TransferState::Paid | TransferState::Refused) {
             self.ledger.change(row.0, row.1).held -= amount;

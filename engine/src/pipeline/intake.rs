@@ -118,6 +118,12 @@ impl<R> Intake<R> {
         self.shared.queue.len()
     }
 
+    /// Drops what waits, after a fault: nobody will work it off, and who waits for it must not wait for
+    /// ever. None of it was numbered.
+    pub(super) fn abandon(&self) {
+        while self.shared.queue.pop().is_some() {}
+    }
+
     /// Refuses everything from here on; what got in is still worked off.
     pub fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);

@@ -48,8 +48,9 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
     pub(super) fn run(mut self, restarted: Option<Settings>) {
         if let Some(settings) = restarted {
             let mut batch = Batch::new();
-            let command = restart_command(settings, self.clock.now());
-            self.sequence(command, None, &mut batch);
+            // Before any timer: sessions get their time to come back first (SESSION-05).
+            let now = self.clock.now();
+            self.apply(restart_command(settings, now), now, &mut batch);
             self.pass_on(batch);
         }
         loop {

@@ -22,7 +22,7 @@ use super::{Identity, Responses, is_for, news::News};
 use crate::{
     auth::{Caller, now_nanos},
     bulletin::Answer,
-    desk::{Desk, refused, wide},
+    desk::{Desk, Digger, refused, wide},
     mailbox::{Mailbox, mailbox},
     refusal,
     translate::orders,
@@ -30,6 +30,8 @@ use crate::{
 
 /// Time to send the first message.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Heartbeat interval of a client that does not say.
+const HEARTBEAT_MS: i32 = 1_000;
 /// Events of one response while catching up.
 const CHUNK: usize = 256;
 
@@ -79,7 +81,7 @@ pub(super) async fn establish(
             login: identity.login,
             cause: Reason::Disconnect,
         };
-        drop(desk.send(Command::Lost(lost), None));
+        super::report_lost(desk, lost).await;
         desk.hub.leave(identity.session, identity.login);
         return Err(status);
     }
@@ -122,7 +124,10 @@ fn login(caller: &Caller, wished: &wire::Establish) -> Result<Login, Status> {
     Ok(Login {
         account,
         name: name.clone(),
-        heartbeat_ms: wished.heartbeat_interval_ms.max(least),
+        heartbeat_ms: match wished.heartbeat_interval_ms {
+            0 => HEARTBEAT_MS,
+            wished => wished.max(least),
+        },
         action: orders::action_in(wished.disconnect_action)
             .map_err(|bad| bad.status("establish"))?,
         grace_ms: wished.disconnect_grace_ms,
@@ -205,10 +210,12 @@ async fn missed(
 ) -> Result<Vec<Answer>, Status> {
     let positions = desk.hub.archive().positions_of(session, after, last);
     if let Some(positions) = positions {
-        return desk.answers(&positions).await;
+        return desk.answers(&positions, Digger::Session).await;
     }
     let bulletin = desk
-        .excavate(move |_, events| events.iter().any(|event| is_for(event, session)))
+        .excavate(Digger::Session, move |_, events| {
+            events.iter().any(|event| is_for(event, session))
+        })
         .await?;
     Ok((0..bulletin.stamped.len())
         .map(|place| Answer::new(bulletin.clone(), place))

@@ -174,6 +174,7 @@ impl Image {
         let bearing = bearing.max_by_key(|(_, row)| row.margin);
         let (asset, row) = bearing.map_or((AssetId(1), Balance::default()), |(a, row)| (*a, *row));
         let (mut maintenance, mut bond) = (Minor::ZERO, Minor::ZERO);
+        let mut result = Minor::ZERO;
         for position in self.positions.values() {
             let Some(contract) = self.contracts.get(&position.instrument) else {
                 continue;
@@ -183,6 +184,7 @@ impl Image {
             }
             match contract.kind {
                 Kind::Forward => {
+                    result += position.result;
                     let share = contract.margin.maintenance_of_initial;
                     maintenance += share.of(position.requirement);
                 }
@@ -196,7 +198,7 @@ impl Image {
         }
         wire::Margin {
             margin_asset_id: id(asset.0),
-            equity_minor: (row.cash + row.result).0,
+            equity_minor: (row.cash + result).0,
             initial_minor: row.margin.0,
             maintenance_minor: maintenance.0,
             available_minor: row.available().0,

@@ -65,7 +65,7 @@ pub fn status_now(contract: &Instrument) -> wire::InstrumentStatus {
         public_seq: contract.public_seq,
         state: contract.state,
         reason: contract.state_reason,
-        scheduled: contract.scheduled.map(|(at, state, _)| (at, state)),
+        scheduled: contract.next_change(),
     })
 }
 

@@ -28,7 +28,7 @@ const OFFSETS: [(i32, i32); ACCOUNTS] = [
     (0, 0),
     (-100, -100),
     (0, -250),
-    (-2_000, 500),
+    (-900, 500),
 ];
 
 /// A contract in a few words.
@@ -125,6 +125,7 @@ impl Generator {
         Request {
             id: self.request_ids,
             key_id: "operator".into(),
+            note: String::new(),
             body,
         }
     }

@@ -232,13 +232,13 @@ impl Model {
             .value(position.realised + marked - position.cost)
     }
 
-    /// MONEY-02: unsettled result of all forwards.
+    /// MONEY-02: unsettled losses of all forwards, contract by contract.
     pub(crate) fn unsettled(&self, account: AccountId, asset: AssetId) -> i128 {
         let forwards = self
             .paid_in_asset(asset)
             .filter(|(_, contract)| contract.is_forward());
         forwards
-            .map(|(id, contract)| Self::result(contract, &self.stand(account, id)))
+            .map(|(id, contract)| Self::result(contract, &self.stand(account, id)).min(0))
             .sum()
     }
 
@@ -250,7 +250,7 @@ impl Model {
             .unwrap_or_default()
             - self.held(account, asset)
             - self.margin(account, asset)
-            + self.unsettled(account, asset).min(0)
+            + self.unsettled(account, asset)
     }
 
     /// Moves money between two accounts.
@@ -306,18 +306,26 @@ impl Model {
     ) -> i64 {
         let contract = &self.contracts[&instrument];
         let moved = if contract.is_forward() {
-            let bid = self.best(instrument, Side::Buy);
-            let ask = self.best(instrument, Side::Sell);
-            let (low, high) = contract.band();
-            let mid = bid
-                .zip(ask)
-                .map(|(bid, ask)| half_even(i128::from(bid + ask), 2));
-            let inside = |mid: &i128| i128::from(low) <= *mid && *mid <= i128::from(high);
-            let by_index = || match old {
+            let by_index = match old {
                 Some(old) => scaled_ratio(i128::from(contract.mark), new, old),
-                None => i128::from(contract.mark),
+                None => ratio(new, contract.terms.tick_size),
             };
-            mid.filter(inside).unwrap_or_else(by_index)
+            let by_index = by_index.max(1);
+            // Enough on both sides to be meant: five times the smallest order.
+            let enough = 5 * i128::from(contract.terms.limits.min_lots);
+            let firm = |side| {
+                let price = self.best(instrument, side)?;
+                let (bids, asks) = self.book(instrument);
+                let levels = if side == Side::Buy { bids } else { asks };
+                let (_, lots, _) = levels.into_iter().find(|(at, _, _)| *at == price)?;
+                (i128::from(lots) >= enough).then_some(i128::from(price))
+            };
+            let mid = firm(Side::Buy)
+                .zip(firm(Side::Sell))
+                .map(|(bid, ask)| half_even(bid + ask, 2));
+            let width = by_index * i128::from(contract.terms.limits.band_basis_points) / 10_000;
+            let pull = 2 * width / 20;
+            mid.map_or(by_index, |mid| mid.clamp(by_index - pull, by_index + pull))
         } else {
             ratio(new, contract.terms.tick_size)
         };

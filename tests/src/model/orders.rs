@@ -216,7 +216,7 @@ impl Model {
                 && (!selection.product.is_set() || selection.product == product(order))
                 && selection.side.is_none_or(|side| side == terms.side)
                 && (selection.cancel_group == 0 || selection.cancel_group == terms.cancel_group)
-                && (!selection.this_session_only || order.session == session)
+                && (!selection.this_session_only || !session.is_set() || order.session == session)
                 && better(order)
         };
         self.oldest_first(matches)

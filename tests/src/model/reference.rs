@@ -99,6 +99,7 @@ impl Model {
             mark,
             state: TradingState::Closed,
             scheduled: None,
+            reopens: None,
             expired: false,
         };
         self.contracts.insert(id, contract);
@@ -135,6 +136,7 @@ impl Model {
                 contract.scheduled = Some((body.effective.0, body.target));
             } else {
                 contract.state = body.target;
+                contract.reopens = None;
                 if readings::IMMEDIATE_STATE_DROPS_SCHEDULE {
                     contract.scheduled = None;
                 }
@@ -172,6 +174,12 @@ impl Model {
             Some(AccountStatus::Suspended | AccountStatus::Closed)
         ) {
             return Err(Reason::AccountNotActive);
+        }
+        let waiting = self.withdrawals.iter().filter(|((account, _), row)| {
+            *account == request.account && row.state == WithdrawalState::Pending
+        });
+        if waiting.count() >= 100 {
+            return Err(Reason::TooManyItems);
         }
         if i128::from(request.amount) > self.available(request.account, request.asset) {
             return Err(Reason::InsufficientBalance);
@@ -213,6 +221,17 @@ impl Model {
             .ok_or(Reason::NotFound)?;
         if fixing.value.mantissa <= 0 {
             return Err(Reason::InvalidField);
+        }
+        // MARK-04: within a factor of ten of the newest value.
+        if let Some(newest) = index.value {
+            let least = newest.exponent.min(fixing.value.exponent);
+            let scale = |value: engine::units::Decimal| {
+                i128::from(value.mantissa) * 10_i128.pow((value.exponent - least).unsigned_abs())
+            };
+            let (before, now) = (scale(newest), scale(fixing.value));
+            if now > before * 10 || now * 10 < before {
+                return Err(Reason::InvalidField);
+            }
         }
         match index.rounds.get(&(daily, fixing.round)) {
             Some(value) if *value == fixing.value => return Ok(()),

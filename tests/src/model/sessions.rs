@@ -113,7 +113,7 @@ impl Model {
         for contract in self.contracts.values_mut() {
             if contract.state == TradingState::Open {
                 contract.state = TradingState::PostOnly;
-                contract.scheduled = Some((restart.post_only_until.0, TradingState::Open));
+                contract.reopens = Some(restart.post_only_until.0);
             }
         }
     }

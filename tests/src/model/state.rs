@@ -61,6 +61,8 @@ pub struct Contract {
     pub state: TradingState,
     /// Next change.
     pub scheduled: Option<(i64, TradingState)>,
+    /// After a restart: when it matches again.
+    pub reopens: Option<i64>,
     /// Its last trade time has been run.
     pub expired: bool,
 }

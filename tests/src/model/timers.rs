@@ -16,11 +16,16 @@ use crate::rows::Key;
 /// What waits. The variants are in the order of TIME-01, and so are their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    Expiry { entry: u64, key: Key },
+    Expiry {
+        entry: u64,
+        key: Key,
+    },
     Grace(SessionId),
     DeadMan(AccountId),
     Scheduled(InstrumentId),
     LastTrade(InstrumentId),
+    /// A restarted contract matches again.
+    Reopens(InstrumentId),
 }
 
 impl Model {
@@ -50,6 +55,9 @@ impl Model {
         for (id, contract) in &self.contracts {
             if let Some((at, _)) = contract.scheduled {
                 timers.push((at, Timer::Scheduled(*id)));
+            }
+            if let Some(at) = contract.reopens {
+                timers.push((at, Timer::Reopens(*id)));
             }
             if !contract.expired {
                 timers.push((contract.terms.last_trade.0, Timer::LastTrade(*id)));
@@ -99,12 +107,20 @@ impl Model {
                     && let Some((_, state)) = contract.scheduled.take()
                 {
                     contract.state = state;
+                    contract.reopens = None;
+                }
+            }
+            Timer::Reopens(id) => {
+                if let Some(contract) = self.contracts.get_mut(&id) {
+                    contract.state = TradingState::Open;
+                    contract.reopens = None;
                 }
             }
             Timer::LastTrade(id) => {
                 if let Some(contract) = self.contracts.get_mut(&id) {
                     contract.expired = true;
                     contract.scheduled = None;
+                    contract.reopens = None;
                     contract.state = TradingState::Closed;
                 }
                 self.clear_book(id, Reason::InstrumentExpired);

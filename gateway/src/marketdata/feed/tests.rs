@@ -43,6 +43,7 @@ fn request<T>(body: T) -> Request<T> {
     Request {
         id: 0,
         key_id,
+        note: String::new(),
         body,
     }
 }
@@ -109,7 +110,10 @@ impl Exhibit {
             environment: Environment::Sandbox,
             journal: dir.clone(),
             draining,
-            excavations: Arc::new(tokio::sync::Semaphore::new(1)),
+            excavations: [
+                Arc::new(tokio::sync::Semaphore::new(1)),
+                Arc::new(tokio::sync::Semaphore::new(1)),
+            ],
         };
         let orders = 0;
         let exhibit = Self {
@@ -503,9 +507,9 @@ async fn a_client_that_does_not_read_gets_a_fresh_snapshot() -> Result<(), Failu
     );
     let mut roll = dice(5);
     // One bulletin each, more than message queue and broadcast hold together.
-    for _ in 0..8_192 + 2_048 {
-        exhibit.place(&mut roll)?;
+    for _ in 0..512 + 1_024 {
         let seq = exhibit.desk.as_of();
+        exhibit.place(&mut roll)?;
         while exhibit.desk.as_of() == seq {
             tokio::task::yield_now().await;
         }

@@ -51,6 +51,7 @@ fn request<T>(body: T) -> Request<T> {
     Request {
         id: 0,
         key_id,
+        note: String::new(),
         body,
     }
 }
