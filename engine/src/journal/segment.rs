@@ -113,6 +113,8 @@ pub(super) fn prepare(
         let now = left.min(CHUNK_BYTES as u64);
         file.write_all(&zeros[..now as usize])
             .map_err(io_error("write zeros to", &aside))?;
+        // Chunk by chunk: the journal's own sync never has to wait for a whole segment of zeros.
+        file.sync_data().map_err(io_error("sync", &aside))?;
         left -= now;
     }
     if left > 0 {
