@@ -180,23 +180,27 @@ impl Outlet<Reply> for HubOutlet {
         }
         let mut mailboxes = hub.mailboxes();
         let mut from = 0;
+        let mut waiters = Vec::with_capacity(replies.len());
         for (place, reply) in replies {
             let place = place as usize;
             let answer = Answer::new(bulletin.clone(), place);
-            // Mail first: who is answered finds everything up to the answer in the box.
-            hub.deliver(&bulletin, &mut mailboxes, (from, place + 1));
-            from = place + 1;
             match reply {
-                // A caller that went away does not want its answer any more.
-                Reply::Answer(waiting) => drop(waiting.send(answer)),
+                Reply::Answer(waiting) => waiters.push((waiting, answer)),
                 Reply::Login(waiting, slot) => {
+                    hub.deliver(&bulletin, &mut mailboxes, (from, place + 1));
+                    from = place + 1;
                     Hub::open(&answer, slot, &mut mailboxes);
-                    drop(waiting.send(answer));
+                    waiters.push((waiting, answer));
                 }
             }
         }
         hub.deliver(&bulletin, &mut mailboxes, (from, bulletin.stamped.len()));
         drop(mailboxes);
+        // Mail first: who is answered finds everything up to the answer in the box.
+        for (waiting, answer) in waiters {
+            // A caller that went away does not want its answer any more.
+            drop(waiting.send(answer));
+        }
         // Without listeners there is nobody to tell.
         drop(hub.bulletins.send(bulletin));
     }

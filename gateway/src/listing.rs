@@ -119,7 +119,7 @@ const PRODUCTS: [Product; 6] = [
 /// # Errors
 /// In words, the first listing that was refused.
 pub async fn list_due(desk: &Desk) -> Result<(), String> {
-    for terms in desk_missing(desk) {
+    for terms in missing(desk) {
         let symbol = terms.symbol.clone();
         let listed = send(desk, Command::CreateInstrument(request(terms))).await;
         let id = listed.map_err(|why| format!("listing {symbol}: {why:#}"))?;
@@ -128,21 +128,20 @@ pub async fn list_due(desk: &Desk) -> Result<(), String> {
             .map_err(|why| format!("opening {symbol}: {why:#}"))?;
     }
     // Listed, but the process ended before it was opened.
+    let calendar = wanted(desk);
     let unopened: Vec<InstrumentId> = desk.state(|state| {
-        let never = |contract: &&engine::instrument::Instrument| {
-            contract.public_seq == 1 && contract.state == TradingState::Closed
-        };
-        let calendar = |contract: &&engine::instrument::Instrument| {
-            PRODUCTS
+        let ours = |contract: &&engine::instrument::Instrument| {
+            calendar
                 .iter()
-                .any(|product| contract.terms.symbol.starts_with(product.commodity))
+                .any(|terms| terms.symbol == contract.terms.symbol)
         };
-        let contracts = state.instruments().iter();
-        contracts
-            .filter(never)
-            .filter(calendar)
-            .map(|contract| contract.id)
-            .collect()
+        let never_opened = |contract: &&engine::instrument::Instrument| {
+            contract.state == TradingState::Closed
+                && contract.state_reason == Reason::Schedule
+                && contract.scheduled.is_none()
+        };
+        let contracts = state.instruments().iter().filter(ours).filter(never_opened);
+        contracts.map(|contract| contract.id).collect()
     });
     for id in unopened {
         open(desk, id)
@@ -177,15 +176,24 @@ pub async fn keep_listed(desk: Desk) {
 }
 
 /// Terms that should be listed now and are not.
-fn desk_missing(desk: &Desk) -> Vec<Terms> {
+fn missing(desk: &Desk) -> Vec<Terms> {
+    let wanted = wanted(desk).into_iter();
+    wanted
+        .filter(|terms| {
+            desk.state(|state| {
+                !state
+                    .instruments()
+                    .iter()
+                    .any(|known| known.terms.symbol == terms.symbol)
+            })
+        })
+        .collect()
+}
+
+/// Terms of everything that the calendar has listed at this moment.
+fn wanted(desk: &Desk) -> Vec<Terms> {
     let now = now_nanos();
     desk.state(|state| {
-        let listed = |terms: &Terms| {
-            state
-                .instruments()
-                .iter()
-                .any(|known| known.terms.symbol == terms.symbol)
-        };
         let id = |symbol: &str| {
             let known = state.commodities().iter().position(|c| c.symbol == symbol);
             known.map(CommodityId::nth)
@@ -202,7 +210,7 @@ fn desk_missing(desk: &Desk) -> Vec<Terms> {
             .iter()
             .filter_map(|product| Some((product, id(product.commodity)?, index(product.index)?)))
             .flat_map(|(product, commodity, index)| due(product, commodity, index, now))
-            .filter(|terms| terms.last_trade.0 > now && !listed(terms))
+            .filter(|terms| terms.last_trade.0 > now)
             .collect()
     })
 }

@@ -73,7 +73,8 @@ pub async fn open(
         None => now,
         Some(seq) => seq.max(0).unsigned_abs(),
     };
-    if resume_after > now {
+    // The state is a step ahead of the archive: a position read there is no position ahead.
+    if resume_after > now.max(desk.state(engine::exchange::Exchange::seq)) {
         return Err(refusal::invalid(
             "resume_after_journal_seq",
             "lies ahead of the journal",

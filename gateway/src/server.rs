@@ -282,9 +282,12 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         .add_service(ReferenceServiceServer::new(reference::Service::new(
             desk.clone(),
         )))
-        .add_service(AccountServiceServer::new(account::Service::new(desk)))
-        .add_service(AdminServiceServer::new(admin.clone()))
-        .add_service(OracleServiceServer::new(admin))
+        .add_service(
+            AccountServiceServer::new(account::Service::new(desk))
+                .max_decoding_message_size(64 << 10),
+        )
+        .add_service(AdminServiceServer::new(admin.clone()).max_decoding_message_size(64 << 10))
+        .add_service(OracleServiceServer::new(admin).max_decoding_message_size(64 << 10))
         .serve_with_incoming_shutdown(incoming, async {
             // A dropped sender means the same: stop.
             drop(closed.await);

@@ -326,7 +326,7 @@ impl Session {
         let answers = match seq {
             Some(seq) => self
                 .desk
-                .answers(&[seq], Digger::Reader)
+                .answers(&[seq], Digger::Session)
                 .await
                 .unwrap_or_default(),
             None => Vec::new(),

@@ -373,7 +373,7 @@ impl TradingService for Service {
             .fills(account)
             .next()
             .map_or(0, |row| row.what.fill.trade.0);
-        if archive.fills(account).count() >= ROWS && after + 1 < oldest {
+        if after > 0 && archive.fills(account).count() >= ROWS && after.saturating_add(1) < oldest {
             return Err(refusal::no(Reason::ResumeTooOld));
         }
         let as_of_journal_seq = wide(archive.newest());

@@ -155,12 +155,16 @@ impl Exchange {
         let open: Vec<_> = self
             .instruments
             .iter()
-            .filter(|contract| contract.state == TradingState::Open)
+            .filter(|contract| {
+                contract.state == TradingState::Open || contract.reopens != Nanos::ZERO
+            })
             .map(|contract| contract.id)
             .collect();
         for id in open {
             if restart.post_only_until > self.at {
-                // A timer of its own: what the operator has scheduled stays scheduled.
+                // A timer of its own: what the operator has scheduled stays scheduled. A restart during
+                // the wait of another one waits anew.
+                self.forget_reopening(id);
                 self.contract_mut(id).reopens = restart.post_only_until;
                 self.timers.set(restart.post_only_until, Timer::Reopen(id));
                 self.set_state(id, TradingState::PostOnly, Reason::Restart, out);

@@ -52,17 +52,6 @@ impl Exchange {
                 actual,
             ));
         }
-        if let Some(known) = index.value
-            && !within_reach(known, value)
-        {
-            let (limit, actual) = (known.mantissa, value.mantissa);
-            return Err(Problem::limit(
-                Reason::InvalidField,
-                Field::Value,
-                limit,
-                actual,
-            ));
-        }
         match index.rounds[slot(fixing.kind)] {
             Some((round, known, seq)) if round == fixing.round => {
                 if same_value(known, value) {
@@ -79,7 +68,18 @@ impl Exchange {
                     actual,
                 ))
             }
-            _ => Ok(None),
+            _ => match index.value {
+                Some(known) if !within_reach(known, value) => {
+                    let (limit, actual) = (known.mantissa, value.mantissa);
+                    Err(Problem::limit(
+                        Reason::InvalidField,
+                        Field::Value,
+                        limit,
+                        actual,
+                    ))
+                }
+                _ => Ok(None),
+            },
         }
     }
 
@@ -133,8 +133,8 @@ impl Exchange {
         let Some(mid) = self.firm_mid(contract) else {
             return model;
         };
-        // A book may pull the mark only a tenth of a band a fixing: two friends in an empty month
-        // cannot walk it away from the index.
+        // A book may pull the mark only a tenth of a band a fixing: two friends in an empty month need
+        // many fixings, in the open, to walk it away from the index.
         let (low, high) = contract.terms.band(model);
         let pull = Ticks((high.0 - low.0) / 20);
         mid.clamp(model - pull, model + pull).max(Ticks(1))

@@ -38,8 +38,9 @@ pub(crate) fn fingerprint(content: &impl Hash) -> u64 {
 #[derive(Clone, Debug, Default)]
 pub struct ClientIds {
     results: HashMap<(AccountId, u64), FirstResult>,
-    /// Per account: ids in order of age. A flood of one account pushes out only its own.
-    ages: Vec<VecDeque<(Nanos, u64)>>,
+    /// Per account: ids in order of age, with the position of the use that is meant: an id used again
+    /// later is not forgotten with its former use. A flood of one account pushes out only its own.
+    ages: Vec<VecDeque<(Nanos, u64, Seq)>>,
     count: usize,
 }
 
@@ -66,7 +67,7 @@ impl ClientIds {
         let ages = &mut self.ages[row];
         // At most two leave for each that comes: bounded work, and a backlog still shrinks.
         for _ in 0..2 {
-            let Some((age, old)) = ages.front().copied() else {
+            let Some((age, old, seq)) = ages.front().copied() else {
                 break;
             };
             let full =
@@ -75,18 +76,20 @@ impl ClientIds {
                 break;
             }
             ages.pop_front();
-            if self
+            let meant = self
                 .results
                 .get(&(account, old))
-                .is_some_and(|old| is_open(old.order))
-            {
-                ages.push_back((at, old));
-            } else {
-                self.results.remove(&(account, old));
-                self.count -= 1;
+                .filter(|first| first.seq == seq);
+            if meant.is_some_and(|first| is_open(first.order)) {
+                ages.push_back((at, old, seq));
+                continue;
             }
+            if meant.is_some() {
+                self.results.remove(&(account, old));
+            }
+            self.count -= 1;
         }
-        ages.push_back((at, id));
+        ages.push_back((at, id, result.seq));
         self.count += 1;
         self.results.insert((account, id), result);
     }
@@ -94,8 +97,8 @@ impl ClientIds {
     pub(crate) fn encode_state(&self, sink: &mut super::Digester) {
         for (row, ages) in self.ages.iter().enumerate() {
             let account = AccountId::nth(row);
-            for (age, id) in ages {
-                sink.add(&(account, age, id));
+            for (age, id, seq) in ages {
+                sink.add(&(account, age, id, seq));
                 let first = self.results.get(&(account, *id));
                 sink.add(&first.map(|first| (first.seq, first.order, first.refused)));
             }

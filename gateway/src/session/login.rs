@@ -214,7 +214,12 @@ async fn missed(
     }
     let bulletin = desk
         .excavate(Digger::Session, move |_, events| {
-            events.iter().any(|event| is_for(event, session))
+            let missed = |event: &Event| {
+                is_for(event, session)
+                    && crate::bulletin::address(event)
+                        .is_some_and(|to| (after + 1..=last).contains(&to.event_seq))
+            };
+            events.iter().any(missed)
         })
         .await?;
     Ok((0..bulletin.stamped.len())

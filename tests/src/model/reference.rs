@@ -222,17 +222,6 @@ impl Model {
         if fixing.value.mantissa <= 0 {
             return Err(Reason::InvalidField);
         }
-        // MARK-04: within a factor of ten of the newest value.
-        if let Some(newest) = index.value {
-            let least = newest.exponent.min(fixing.value.exponent);
-            let scale = |value: engine::units::Decimal| {
-                i128::from(value.mantissa) * 10_i128.pow((value.exponent - least).unsigned_abs())
-            };
-            let (before, now) = (scale(newest), scale(fixing.value));
-            if now > before * 10 || now * 10 < before {
-                return Err(Reason::InvalidField);
-            }
-        }
         match index.rounds.get(&(daily, fixing.round)) {
             Some(value) if *value == fixing.value => return Ok(()),
             Some(_) => return Err(Reason::ObservationConflict),
@@ -245,6 +234,17 @@ impl Model {
             .is_some_and(|newest| fixing.round < newest)
         {
             return Err(Reason::StaleObservation);
+        }
+        // MARK-04: within a factor of ten of the newest value.
+        if let Some(newest) = index.value {
+            let least = newest.exponent.min(fixing.value.exponent);
+            let scale = |value: engine::units::Decimal| {
+                i128::from(value.mantissa) * 10_i128.pow((value.exponent - least).unsigned_abs())
+            };
+            let (before, now) = (scale(newest), scale(fixing.value));
+            if now > before * 10 || now * 10 < before {
+                return Err(Reason::InvalidField);
+            }
         }
         let old = index.value.replace(fixing.value);
         index.rounds.insert((daily, fixing.round), fixing.value);

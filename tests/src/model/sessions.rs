@@ -111,7 +111,7 @@ impl Model {
             self.disconnect_action(id, readings::RESTART_CAUSE);
         }
         for contract in self.contracts.values_mut() {
-            if contract.state == TradingState::Open {
+            if contract.state == TradingState::Open || contract.reopens.is_some() {
                 contract.state = TradingState::PostOnly;
                 contract.reopens = Some(restart.post_only_until.0);
             }
