@@ -208,7 +208,7 @@ impl Exchange {
             let index = instrument.index().unwrap_or(usize::MAX);
             self.books[index].remove(&mut self.orders, slot);
             self.touch_level(instrument, side, old_price);
-            self.count_open(slot, -old_open);
+            self.count_lots(slot, -old_open);
             self.priorities += 1;
             let order = self.orders.at_mut(slot);
             order.resting = false;

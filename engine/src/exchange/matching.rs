@@ -345,7 +345,7 @@ impl Exchange {
 
     /// Books a fill on an order and its owner's position; answers with the net position.
     fn book_fill(&mut self, slot: u32, price: Ticks, lots: Lots, kind: Kind, value: Minor) -> Lots {
-        self.count_open(slot, -lots);
+        self.count_lots(slot, -lots);
         let order = self.orders.at_mut(slot);
         order.open -= lots;
         order.filled += lots;
@@ -448,8 +448,6 @@ impl Exchange {
                 commander,
                 out,
             );
-            let order = self.orders.at(slot);
-            self.rehold(order.account, order.terms.instrument);
         }
     }
 
@@ -465,18 +463,22 @@ impl Exchange {
         }
     }
 
-    /// Counts lots of an order into (negative: out of) its owner's open orders and holds.
+    /// Counts lots of an order into (negative: out of) its owner's open orders and holds, and brings the
+    /// balance in line.
     pub(super) fn count_open(&mut self, slot: u32, lots: Lots) {
+        self.count_lots(slot, lots);
+        let order = self.orders.at(slot);
+        self.rehold(order.account, order.terms.instrument);
+    }
+
+    /// As [`Self::count_open`], where more happens to the position before its requirement is due.
+    pub(super) fn count_lots(&mut self, slot: u32, lots: Lots) {
         let order = self.orders.at(slot);
         let hold = order.hold_lot.for_lots(lots);
-        let (account, terms) = (order.account, order.terms);
-        self.positions.change(account, terms.instrument).count_open(
-            terms.side,
-            terms.reduce_only,
-            lots,
-            hold,
-        );
-        self.rehold(account, terms.instrument);
+        let (side, reduce_only) = (order.terms.side, order.terms.reduce_only);
+        self.positions
+            .change(order.account, order.terms.instrument)
+            .count_open(side, reduce_only, lots, hold);
     }
 
     /// Brings the account's balance in line with what its position now requires.
