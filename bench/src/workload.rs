@@ -112,7 +112,7 @@ impl Tally {
                     OrderEventKind::Rejected
                     | OrderEventKind::ReplaceRejected
                     | OrderEventKind::CancelRejected => self.refused += 1,
-                    OrderEventKind::Fill | OrderEventKind::Restated => {}
+                    OrderEventKind::Fill | OrderEventKind::Restated | OrderEventKind::Triggered => {}
                 },
                 Event::Refused(_) => self.refused += 1,
                 Event::Trade(_) => self.trades += 1,
@@ -363,6 +363,10 @@ impl Venue {
                 self_trade: SelfTrade::CancelResting,
                 self_trade_group: 0,
                 cancel_group: 0,
+                display: engine::units::Lots(0),
+                min_fill: engine::units::Lots(0),
+                trigger: None,
+                mmp_group: 0,
                 keep_on_disconnect: false,
                 tag: Tag::default(),
             },
@@ -394,6 +398,8 @@ impl Venue {
             lots: lots.map(Lots),
             post_only: None,
             expire: None,
+            display: None,
+            trigger: None,
             reject_if_priority_lost: false,
         })
     }
@@ -537,9 +543,11 @@ fn month(commodity: CommodityId, asset: AssetId, index: IndexId) -> Terms {
             band_basis_points: 1_000,
             max_open_orders: 1 << 24,
             position_limit: 0,
+            min_display: 1,
         },
         maker_fee: Ppm(-20),
         taker_fee: Ppm(150),
         reference: Ticks(MIDDLE),
+        volatility: engine::instrument::Volatility::default(),
     }
 }

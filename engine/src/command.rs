@@ -79,6 +79,17 @@ pub enum Command {
     ResolveWithdrawal(Request<ResolveWithdrawal>),
     /// An index value.
     SubmitFixing(SubmitFixing),
+
+    /// Several order commands back to back.
+    Batch(Batch),
+    /// Refreshes two-sided quotes.
+    MassQuote(MassQuote),
+    /// Ends the freeze of a protection group.
+    ResetMmp(ResetMmp),
+    /// Creates or replaces a market maker protection group.
+    SetMmpGroup(Request<MmpGroup>),
+    /// Blocks or releases order entry at one level.
+    SetKillSwitch(Request<SetKillSwitch>),
 }
 
 impl Command {
@@ -158,6 +169,49 @@ pub enum Pricing {
     Limit(Ticks),
     /// Whatever is there up to the edge of the price band, and never rests.
     Market,
+    /// Follows the best price of its own side, or the index.
+    Peg(Peg),
+}
+
+/// A price that follows another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Hash)]
+pub struct Peg {
+    /// What it follows.
+    pub to: PegTo,
+    /// Added to what it follows, for both sides.
+    pub offset: Ticks,
+    /// Never beyond this: a buy never above it, a sell never below.
+    pub cap: Ticks,
+}
+
+/// What a pegged order follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Hash)]
+pub enum PegTo {
+    /// Best price of its own side, other pegged orders not counted.
+    Best,
+    /// The contract's index.
+    Index,
+}
+
+/// Which price releases a stop order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Hash)]
+pub enum TriggerSource {
+    /// Newest trade.
+    Last,
+    /// The mark.
+    Mark,
+    /// The index, in ticks.
+    Index,
+}
+
+/// When a stop order becomes active: a buy once the source is at or above the price, a sell once it is
+/// at or below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Hash)]
+pub struct Trigger {
+    /// Which price is watched.
+    pub source: TriggerSource,
+    /// At which value.
+    pub price: Ticks,
 }
 
 /// How long an order lives.
@@ -173,6 +227,8 @@ pub enum TimeInForce {
     Gtd(Nanos),
     /// Until the end of the UTC day.
     Day,
+    /// Only in the next auction of the contract.
+    AtAuction,
 }
 
 /// What happens when an order that must not take would match on entry.
@@ -272,6 +328,14 @@ pub struct OrderTerms {
     pub self_trade_group: u32,
     /// Label for targeted mass cancel; 0 = none.
     pub cancel_group: u32,
+    /// Visible part of an iceberg; 0 = all of it.
+    pub display: Lots,
+    /// Smallest quantity that must trade at once; 0 = any.
+    pub min_fill: Lots,
+    /// Waits for a price; `None` = works at once.
+    pub trigger: Option<Trigger>,
+    /// Market maker protection group of the account; 0 = none.
+    pub mmp_group: u16,
     /// Survives the session's disconnect action.
     pub keep_on_disconnect: bool,
     /// Echoed.
@@ -313,6 +377,10 @@ pub struct Replace {
     pub post_only: Option<PostOnly>,
     /// New expiry of a good-till-date order.
     pub expire: Option<Nanos>,
+    /// New visible part; 0 = all of it.
+    pub display: Option<Lots>,
+    /// New trigger price of a stop that still waits.
+    pub trigger: Option<Ticks>,
     /// Refuse rather than move back in the queue.
     pub reject_if_priority_lost: bool,
 }
@@ -339,6 +407,8 @@ pub struct Selection {
     pub side: Option<Side>,
     /// With this label; 0 = any.
     pub cancel_group: u32,
+    /// Of this protection group; 0 = any.
+    pub mmp_group: u16,
     /// Entered by the commanding session.
     pub this_session_only: bool,
     /// At this price or more aggressive; needs contract and side.
@@ -641,4 +711,134 @@ pub struct SubmitFixing {
     pub value: Decimal,
     /// Key of the submitter.
     pub key_id: String,
+}
+
+/// What a batch does about a refused item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum BatchPolicy {
+    /// Goes on.
+    BestEffort,
+    /// Skips the rest.
+    StopOnReject,
+    /// Looks at every item first; one refusal and nothing runs.
+    AllOrNoneValidate,
+}
+
+/// One step of a batch. The batch's origin is everybody's; each item's own is not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum BatchItem {
+    /// Enters an order.
+    Place(Place),
+    /// Changes an order.
+    Replace(Replace),
+    /// Cancels an order.
+    Cancel(Cancel),
+}
+
+/// Order commands that run back to back, with nobody else's in between.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Batch {
+    /// From whom.
+    pub origin: Origin,
+    /// About refusals.
+    pub policy: BatchPolicy,
+    /// In this order; at most [`limits::BATCH_ITEMS`].
+    pub items: Vec<BatchItem>,
+}
+
+/// One side of a quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct QuoteSide {
+    /// At this price or better.
+    pub price: Ticks,
+    /// Quantity from now on; 0 = pull this side.
+    pub lots: Lots,
+}
+
+/// One rung of a two-sided ladder; a side that is `None` stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct QuoteEntry {
+    /// Contract.
+    pub instrument: InstrumentId,
+    /// Rung, below [`limits::QUOTE_SLOTS`].
+    pub slot: u8,
+    /// Buy side.
+    pub bid: Option<QuoteSide>,
+    /// Sell side.
+    pub ask: Option<QuoteSide>,
+}
+
+/// Refreshes quotes, whose key is (protection group, contract, slot).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MassQuote {
+    /// From whom; a session.
+    pub origin: Origin,
+    /// Echoed.
+    pub quote_id: i64,
+    /// Protection group of the account.
+    pub mmp_group: u16,
+    /// At most [`limits::QUOTE_ENTRIES`].
+    pub entries: Vec<QuoteEntry>,
+    /// Name the orders of accepted sides.
+    pub report_order_ids: bool,
+}
+
+/// Ends a freeze.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ResetMmp {
+    /// From whom.
+    pub origin: Origin,
+    /// Protection group of the account.
+    pub mmp_group: u16,
+}
+
+/// Market maker protection. A limit of 0 is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MmpGroup {
+    /// Whose.
+    pub account: AccountId,
+    /// Its number, from 1.
+    pub mmp_group: u16,
+    /// Covers the contracts of this product.
+    pub product: ProductId,
+    /// Rolling window, in milliseconds.
+    pub window_ms: i32,
+    /// Length of a freeze, in milliseconds; 0 = until reset.
+    pub frozen_ms: i32,
+    /// Sum of filled lots times hours of the delivery window.
+    pub quantity_limit: i64,
+    /// The same with sign.
+    pub net_limit: i64,
+    /// Value of fills, in minor units.
+    pub notional_limit: i64,
+    /// Number of fills.
+    pub fill_limit: i32,
+    /// Distinct contracts filled.
+    pub contracts_limit: i32,
+    /// Largest quote side.
+    pub max_quote_lots: Lots,
+}
+
+/// What a kill switch covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum SwitchScope {
+    /// One session.
+    Session(SessionId),
+    /// One account.
+    Account(AccountId),
+    /// All accounts of a firm.
+    Firm(FirmId),
+    /// Everybody.
+    Venue,
+}
+
+/// Moves a kill switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SetKillSwitch {
+    /// Which.
+    pub scope: SwitchScope,
+    /// On or off.
+    pub engaged: bool,
+    /// Also cancel the open orders it covers.
+    pub cancel_open_orders: bool,
 }

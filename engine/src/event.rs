@@ -4,7 +4,7 @@
 use bincode::{Decode, Encode};
 
 use crate::{
-    command::{DisconnectAction, Side, Tag},
+    command::{DisconnectAction, Side, SwitchScope, Tag},
     ids::{AccountId, AssetId, IndexId, InstrumentId, OrderId, Seq, SessionId, TradeId},
     instrument::{Statistics, TradingState},
     reason::{Problem, Reason},
@@ -53,6 +53,21 @@ pub enum Event {
     Done(Done),
     /// Rights changed: a key, an account status.
     Access(AccountId),
+
+    /// A batch ended; the events of its items came before.
+    BatchDone(BatchDone),
+    /// One side of a mass quote was refused; its [`Event::Quoted`] follows under the same address.
+    QuoteProblem(QuoteProblem),
+    /// Names the order of an accepted side; its [`Event::Quoted`] follows under the same address.
+    QuoteOrder(QuoteOrder),
+    /// A mass quote ended.
+    Quoted(Quoted),
+    /// A protection group froze or thawed.
+    Mmp(MmpChange),
+    /// A kill switch moved.
+    Switch(SwitchChange),
+    /// Public: what an auction would do now, or did.
+    Auction(AuctionChange),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.
@@ -66,6 +81,8 @@ pub struct Address {
     pub event_seq: u64,
     /// Command of that session that caused it; 0 = unsolicited or somebody else's.
     pub client_seq: u64,
+    /// Which item of that command, if it was a batch.
+    pub item: u16,
 }
 
 /// What happened to an order.
@@ -87,6 +104,8 @@ pub enum OrderEventKind {
     CancelRejected,
     /// Changed by the exchange.
     Restated,
+    /// A stop became active.
+    Triggered,
 }
 
 /// Life of an order.
@@ -102,6 +121,17 @@ pub enum OrderStatus {
     Rejected,
     /// Its time was over.
     Expired,
+    /// A stop that waits for its price.
+    Untriggered,
+}
+
+/// Which side of which quote an order is; the side is the order's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct QuoteKey {
+    /// Of the mass quote that last changed it.
+    pub quote_id: i64,
+    /// Rung.
+    pub slot: u8,
 }
 
 /// Something happened to an order.
@@ -135,12 +165,18 @@ pub struct OrderEvent {
     pub filled: Lots,
     /// Of that, still open.
     pub open: Lots,
+    /// Of that, visible, while it is an iceberg; 0 otherwise.
+    pub display: Lots,
     /// Moved to the back of its level.
     pub priority_lost: bool,
     /// Among orders at one price, lower comes first.
     pub priority: u64,
     /// Label.
     pub cancel_group: u32,
+    /// Protection group; 0 = none.
+    pub mmp_group: u16,
+    /// Set if the order is a side of a mass quote.
+    pub quote: Option<QuoteKey>,
     /// Echo.
     pub tag: Tag,
     /// The execution, if this is one.
@@ -154,6 +190,8 @@ pub enum Liquidity {
     Maker,
     /// Came in.
     Taker,
+    /// Both sides of an auction.
+    Auction,
 }
 
 /// One execution, from one side.
@@ -189,6 +227,10 @@ pub struct MassCancelled {
     pub to: Address,
     /// Orders cancelled.
     pub orders: u32,
+    /// Quote sides cancelled.
+    pub quotes: u32,
+    /// Orders and quote sides that match but may not be cancelled at the moment.
+    pub kept: u32,
     /// New orders of the account are refused from here on.
     pub blocked: bool,
 }
@@ -262,8 +304,8 @@ pub struct Trade {
     pub price: Ticks,
     /// Quantity.
     pub lots: Lots,
-    /// Who came in.
-    pub aggressor: Side,
+    /// Who came in; nobody in an auction.
+    pub aggressor: Option<Side>,
 }
 
 /// New state of a price level.
@@ -415,4 +457,112 @@ pub struct Done {
     pub cancelled: u32,
     /// Position of the first result, if this is a repeat; 0 otherwise.
     pub first_seq: Seq,
+}
+
+/// End of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct BatchDone {
+    /// Who hears it.
+    pub to: Address,
+    /// Items that ran.
+    pub accepted: u16,
+    /// Items that were refused.
+    pub rejected: u16,
+    /// Items that were skipped.
+    pub not_attempted: u16,
+}
+
+/// A refused side of a mass quote; the former quote on that side is gone, unless nothing may be
+/// cancelled at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct QuoteProblem {
+    /// That of the [`Quoted`] that follows.
+    pub to: Address,
+    /// Which entry.
+    pub entry: u16,
+    /// Which side.
+    pub side: Side,
+    /// Why.
+    pub problem: Problem,
+}
+
+/// An accepted side of a mass quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct QuoteOrder {
+    /// That of the [`Quoted`] that follows.
+    pub to: Address,
+    /// Which entry.
+    pub entry: u16,
+    /// Which side.
+    pub side: Side,
+    /// Its order.
+    pub order_id: OrderId,
+    /// Its place in time.
+    pub priority: u64,
+}
+
+/// End of a mass quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Quoted {
+    /// Who hears it.
+    pub to: Address,
+    /// Echo.
+    pub quote_id: i64,
+    /// Sides accepted, pulls included.
+    pub accepted: u16,
+    /// Of those, how many kept their priority.
+    pub kept: u16,
+}
+
+/// Limit of a protection group that was hit; numbered as `trading.v1.MmpLimit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named as in trading.v1.MmpLimit")]
+#[repr(u8)]
+pub enum MmpLimit {
+    Quantity = 1,
+    Net = 2,
+    Notional = 3,
+    Fills = 4,
+    Contracts = 5,
+}
+
+/// A protection group froze or thawed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MmpChange {
+    /// Whose.
+    pub account: AccountId,
+    /// Which group.
+    pub mmp_group: u16,
+    /// Frozen from here on.
+    pub frozen: bool,
+    /// When it thaws; 0 = at a reset.
+    pub until: Nanos,
+    /// Why it froze.
+    pub limit: Option<MmpLimit>,
+    /// Orders and quotes cancelled by it.
+    pub cancelled: u32,
+}
+
+/// A kill switch moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SwitchChange {
+    /// Which.
+    pub scope: SwitchScope,
+    /// New orders are refused from here on.
+    pub engaged: bool,
+}
+
+/// What an auction would do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AuctionChange {
+    /// Contract.
+    pub instrument: InstrumentId,
+    /// Position among the contract's public changes.
+    pub public_seq: u64,
+    /// Price of most volume; none if nothing crosses.
+    pub price: Option<Ticks>,
+    /// Volume at it.
+    pub lots: Lots,
+    /// Buying interest at it less selling interest.
+    pub imbalance: Lots,
 }

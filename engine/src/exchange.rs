@@ -118,6 +118,14 @@ impl Exchange {
             | Command::ResolveWithdrawal(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
+            Command::Batch(_)
+            | Command::MassQuote(_)
+            | Command::ResetMmp(_)
+            | Command::SetMmpGroup(_)
+            | Command::SetKillSwitch(_) => out.push(Event::Refused(Refused {
+                to: Address::default(),
+                problem: Problem::new(Reason::NotImplemented),
+            })),
         }
         self.tell_changes(out);
         assert!(
@@ -315,6 +323,7 @@ impl Exchange {
             session,
             event_seq,
             client_seq,
+            item: 0,
         }
     }
 
@@ -476,6 +485,9 @@ fn order_event(order: &Order, to: Address, news: &News) -> OrderEvent {
         priority_lost: news.priority_lost,
         priority: order.priority,
         cancel_group: order.terms.cancel_group,
+        display: order.terms.display,
+        mmp_group: order.terms.mmp_group,
+        quote: None,
         tag: order.terms.tag,
         fill: news.fill,
     }

@@ -117,6 +117,17 @@ pub struct EntryLimits {
     pub max_open_orders: i32,
     /// Largest net position of one account, open orders filled; 0 = none.
     pub position_limit: i64,
+    /// Smallest visible part of an iceberg.
+    pub min_display: i64,
+}
+
+/// How far a price may move before an auction decides instead; both 0 = any distance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Volatility {
+    /// Rolling window, in milliseconds.
+    pub window_ms: i32,
+    /// Largest distance of a trade from every other trade of the window, in parts per million.
+    pub move_ppm: i32,
 }
 
 /// The terms of a contract, as listed.
@@ -154,6 +165,8 @@ pub struct Terms {
     pub taker_fee: Ppm,
     /// Mark before the first fixing, in ticks.
     pub reference: Ticks,
+    /// When a volatility auction begins.
+    pub volatility: Volatility,
 }
 
 /// What a contract accepts at the moment.
@@ -169,6 +182,12 @@ pub enum TradingState {
     Halted,
     /// Before the first opening, or after the last trade time.
     Closed,
+    /// Orders are collected for an opening auction.
+    PreOpen,
+    /// The last part of an auction's call: orders come in, none is changed or cancelled.
+    NoCancel,
+    /// Prices moved too far, too fast: orders are collected for one price.
+    VolatilityAuction,
 }
 
 impl TradingState {
@@ -176,10 +195,13 @@ impl TradingState {
     #[must_use]
     pub fn number(self) -> i64 {
         match self {
+            Self::PreOpen => 1,
+            Self::NoCancel => 2,
             Self::Open => 3,
             Self::PostOnly => 4,
             Self::CancelOnly => 5,
             Self::Halted => 6,
+            Self::VolatilityAuction => 7,
             Self::Closed => 8,
         }
     }
@@ -382,10 +404,12 @@ mod tests {
                 band_basis_points: 1_000,
                 max_open_orders: 100,
                 position_limit: 0,
+                min_display: 1,
             },
             maker_fee: Ppm(0),
             taker_fee: Ppm(0),
             reference: Ticks(42_000),
+            volatility: Volatility::default(),
         };
         let month = terms.tick_value(&commodity, &asset);
         assert_eq!(

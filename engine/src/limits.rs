@@ -43,6 +43,34 @@ pub const MONEY_MINOR: i64 = 1 << 60;
 /// Trades of one incoming order; what is left beyond is cancelled, so that a command's record stays
 /// inside one journal block.
 pub const TRADES_PER_COMMAND: usize = 4_096;
+/// Items of a batch.
+pub const BATCH_ITEMS: usize = 64;
+/// Entries of a mass quote.
+pub const QUOTE_ENTRIES: usize = 64;
+/// Rungs of a quote ladder in one contract.
+pub const QUOTE_SLOTS: usize = 8;
+/// Market maker protection groups of one account.
+pub const MMP_GROUPS: usize = 64;
+/// Fills of one protection group inside its window; one more freezes the group.
+pub const MMP_FILLS: usize = 1 << 16;
+/// Shortest and longest window of a protection group, in milliseconds.
+pub const MMP_WINDOW_MS: std::ops::RangeInclusive<i32> = 100..=3_600_000;
+/// Longest freeze of a protection group, in milliseconds (one day).
+pub const MMP_FROZEN_MS: i32 = 86_400_000;
+/// Stops that one command releases; more run in the next tick.
+pub const TRIGGERS_PER_COMMAND: usize = 256;
+/// Pegged orders in one contract: all of them may move with one command.
+pub const PEGS: usize = 64;
+/// Shortest and longest window of the volatility check, in milliseconds.
+pub const VOLATILITY_WINDOW_MS: std::ops::RangeInclusive<i32> = 100..=86_400_000;
+/// Call of a volatility auction, its no-cancel end included, in milliseconds.
+pub const VOLATILITY_CALL_MS: i64 = 120_000;
+/// No-cancel end of a call, in milliseconds.
+pub const NO_CANCEL_MS: i64 = 10_000;
+/// Resting orders only, after a volatility auction, in milliseconds.
+pub const REOPEN_MS: i64 = 10_000;
+/// Least time between two indicative prices of a call, in milliseconds.
+pub const INDICATIVE_MS: i64 = 100;
 /// Timers that one tick of the clock runs; more due timers make more ticks.
 pub const TIMERS_PER_TICK: usize = 256;
 /// Longest text of a name, symbol or label, in bytes.

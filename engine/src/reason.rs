@@ -82,6 +82,7 @@ pub enum Reason {
     AuctionRemainder = 93,
     IcebergRefresh = 94,
     PostOnlySlid = 95,
+    PegRepriced = 96,
     UnknownRfq = 100,
     RfqClosed = 101,
     QuoteWithdrawn = 102,
@@ -171,6 +172,13 @@ pub enum Field {
     Lot,
     TickSize,
     LastTrade,
+    Display,
+    MinFill,
+    Trigger,
+    MmpGroup,
+    Slot,
+    Volatility,
+    Items,
 }
 
 /// A refusal with the numbers a bot needs: the limit that applied and what was seen, in the unit of

@@ -101,7 +101,14 @@ impl Results {
                 | Event::Balance(_)
                 | Event::Position(_)
                 | Event::Done(_)
-                | Event::Access(_) => {}
+                | Event::Access(_)
+                | Event::BatchDone(_)
+                | Event::QuoteProblem(_)
+                | Event::QuoteOrder(_)
+                | Event::Quoted(_)
+                | Event::Mmp(_)
+                | Event::Switch(_)
+                | Event::Auction(_) => {}
             }
         }
         results.events = u32::try_from(events.len()).unwrap_or(u32::MAX);

@@ -119,6 +119,10 @@ pub fn address(event: &Event) -> Option<&Address> {
         Event::Refused(refused) => Some(&refused.to),
         Event::MassCancelled(done) => Some(&done.to),
         Event::OrderEntry(entry) => Some(&entry.to),
+        Event::BatchDone(done) => Some(&done.to),
+        Event::QuoteProblem(refused) => Some(&refused.to),
+        Event::QuoteOrder(named) => Some(&named.to),
+        Event::Quoted(done) => Some(&done.to),
         Event::CancelTimer(_)
         | Event::SessionOpened(_)
         | Event::SessionClosed(_)
@@ -132,6 +136,9 @@ pub fn address(event: &Event) -> Option<&Address> {
         | Event::Balance(_)
         | Event::Position(_)
         | Event::Done(_)
-        | Event::Access(_) => None,
+        | Event::Access(_)
+        | Event::Mmp(_)
+        | Event::Switch(_)
+        | Event::Auction(_) => None,
     }
 }

@@ -313,10 +313,12 @@ impl Product {
                 band_basis_points: 1_000,
                 max_open_orders: 10_000,
                 position_limit: 1_000_000,
+                min_display: 1,
             },
             maker_fee: Ppm(-20),
             taker_fee: Ppm(150),
             reference: Ticks(42_000),
+            volatility: engine::instrument::Volatility::default(),
         }
     }
 }

@@ -62,6 +62,13 @@ pub fn path(field: Field) -> &'static str {
         Field::Lot => "lot_hashes_per_second",
         Field::TickSize => "tick_size",
         Field::LastTrade => "last_trade_unix_nanos",
+        Field::Display => "display_lots",
+        Field::MinFill => "min_fill_lots",
+        Field::Trigger => "trigger_price_ticks",
+        Field::MmpGroup => "mmp_group",
+        Field::Slot => "slot",
+        Field::Volatility => "volatility_move_ppm",
+        Field::Items => "items",
     }
 }
 

@@ -143,7 +143,12 @@ impl Exchange {
             | Command::Lost(_)
             | Command::Logout(_)
             | Command::RequestWithdrawal(_)
-            | Command::SubmitFixing(_) => {
+            | Command::SubmitFixing(_)
+            | Command::Batch(_)
+            | Command::MassQuote(_)
+            | Command::ResetMmp(_)
+            | Command::SetMmpGroup(_)
+            | Command::SetKillSwitch(_) => {
                 unreachable!("apply sends only administrative commands here")
             }
         }

@@ -111,6 +111,7 @@ impl Exchange {
             (Pricing::Limit(price), _) => price,
             (Pricing::Market, Side::Buy) => band_high,
             (Pricing::Market, Side::Sell) => band_low.max(Ticks(1)),
+            (Pricing::Peg(peg), _) => peg.cap,
         };
         let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
         let quiet = !immediate && !market;
@@ -204,7 +205,12 @@ impl Exchange {
                 let matches = self.crosses(contract.id, side, price);
                 quiet && (!matches || post_only == PostOnly::Slide)
             }
-            TradingState::CancelOnly | TradingState::Halted | TradingState::Closed => false,
+            TradingState::CancelOnly
+            | TradingState::Halted
+            | TradingState::Closed
+            | TradingState::PreOpen
+            | TradingState::NoCancel
+            | TradingState::VolatilityAuction => false,
         };
         if allowed {
             return Ok(());
@@ -220,7 +226,9 @@ impl Exchange {
 
     fn expiry(&self, time_in_force: TimeInForce) -> Result<Nanos, Problem> {
         match time_in_force {
-            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok => Ok(Nanos::ZERO),
+            TimeInForce::Gtc | TimeInForce::Ioc | TimeInForce::Fok | TimeInForce::AtAuction => {
+                Ok(Nanos::ZERO)
+            }
             TimeInForce::Day => Ok(self.at.end_of_utc_day()),
             TimeInForce::Gtd(expire) => self.check_expire(expire),
         }

@@ -54,7 +54,7 @@ impl Exchange {
             return Err(unknown);
         }
         match order.status {
-            OrderStatus::Open => Ok(order),
+            OrderStatus::Open | OrderStatus::Untriggered => Ok(order),
             OrderStatus::Filled => Err(Problem::about(Reason::TooLateAlreadyFilled, Field::Target)),
             OrderStatus::Cancelled | OrderStatus::Expired | OrderStatus::Rejected => Err(
                 Problem::about(Reason::TooLateAlreadyCancelled, Field::Target),
@@ -301,6 +301,9 @@ impl Exchange {
                 priority_lost: false,
                 priority: 0,
                 cancel_group: 0,
+                display: Lots::ZERO,
+                mmp_group: 0,
+                quote: None,
                 tag: crate::command::Tag::default(),
                 fill: None,
             },
@@ -332,6 +335,8 @@ impl Exchange {
         out.push(Event::MassCancelled(MassCancelled {
             to,
             orders,
+            quotes: 0,
+            kept: 0,
             blocked,
         }));
     }
@@ -364,6 +369,7 @@ impl Exchange {
                 && selection.side.is_none_or(|side| side == order.terms.side)
                 && (selection.cancel_group == 0
                     || selection.cancel_group == order.terms.cancel_group)
+                && (selection.mmp_group == 0 || selection.mmp_group == order.terms.mmp_group)
                 && (!selection.this_session_only || !session.is_set() || order.session == session)
                 && selection
                     .price_at_or_better

@@ -126,6 +126,7 @@ impl Exchange {
             price: match terms.pricing {
                 Pricing::Limit(price) => price,
                 Pricing::Market => Ticks::ZERO,
+                Pricing::Peg(peg) => peg.cap,
             },
             total: terms.lots,
             filled: Lots::ZERO,
@@ -133,6 +134,9 @@ impl Exchange {
             priority_lost: false,
             priority: 0,
             cancel_group: terms.cancel_group,
+            display: terms.display,
+            mmp_group: terms.mmp_group,
+            quote: None,
             tag: terms.tag,
             fill: None,
         }
@@ -216,7 +220,10 @@ impl Exchange {
             TimeInForce::Ioc | TimeInForce::Fok => {
                 self.end(slot, Reason::IocRemainder, commander, out);
             }
-            TimeInForce::Gtc | TimeInForce::Gtd(_) | TimeInForce::Day => self.rest(slot),
+            TimeInForce::Gtc
+            | TimeInForce::Gtd(_)
+            | TimeInForce::Day
+            | TimeInForce::AtAuction => self.rest(slot),
         }
     }
 
@@ -331,7 +338,7 @@ impl Exchange {
                 trade,
                 price,
                 lots,
-                aggressor: side,
+                aggressor: Some(side),
             },
             out,
         );

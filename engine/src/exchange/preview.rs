@@ -41,6 +41,7 @@ impl Exchange {
         let (account, side) = (place.origin.account, place.order.side);
         let price = match place.order.pricing {
             Pricing::Limit(price) => price,
+            Pricing::Peg(peg) => peg.cap,
             Pricing::Market => {
                 let (low, high) = contract.terms.band(contract.mark);
                 if side == Side::Buy {

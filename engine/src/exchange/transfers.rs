@@ -87,6 +87,7 @@ impl Exchange {
                     session: SessionId::NONE,
                     event_seq: 0,
                     client_seq: 0,
+                    item: 0,
                 };
                 out.push(Event::Refused(Refused { to, problem }));
             }

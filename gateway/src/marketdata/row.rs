@@ -302,6 +302,7 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         Event::Trade(trade) => Some((trade.instrument, trade.public_seq)),
         Event::Status(change) => Some((change.instrument, change.public_seq)),
         Event::Statistics(change) => Some((change.instrument, change.public_seq)),
+        Event::Auction(change) => Some((change.instrument, change.public_seq)),
         Event::Order(_)
         | Event::Refused(_)
         | Event::MassCancelled(_)
@@ -315,6 +316,12 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::Balance(_)
         | Event::Position(_)
         | Event::Done(_)
-        | Event::Access(_) => None,
+        | Event::Access(_)
+        | Event::BatchDone(_)
+        | Event::QuoteProblem(_)
+        | Event::QuoteOrder(_)
+        | Event::Quoted(_)
+        | Event::Mmp(_)
+        | Event::Switch(_) => None,
     }
 }

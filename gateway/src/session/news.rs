@@ -81,13 +81,20 @@ impl News {
             | Event::Balance(_)
             | Event::Position(_)
             | Event::Done(_)
-            | Event::Access(_) => return None,
+            | Event::Access(_)
+            | Event::BatchDone(_)
+            | Event::QuoteProblem(_)
+            | Event::QuoteOrder(_)
+            | Event::Quoted(_)
+            | Event::Mmp(_)
+            | Event::Switch(_)
+            | Event::Auction(_) => return None,
         };
         Some(wire::SessionEvent {
             event_seq: wide(to.event_seq),
             journal_seq: wide(seq),
             client_seq: wide(to.client_seq),
-            item_index: 0,
+            item_index: to.item.into(),
             gateway_in_unix_nanos: 0,
             matched_unix_nanos: at.0,
             replayed: replayed || repeated,
@@ -100,8 +107,8 @@ impl News {
 pub(crate) fn mass_cancel_done(done: &MassCancelled) -> wire::MassCancelDone {
     wire::MassCancelDone {
         cancelled_orders: i32::try_from(done.orders).unwrap_or(i32::MAX),
-        cancelled_quotes: 0,
-        not_cancelled: 0,
+        cancelled_quotes: i32::try_from(done.quotes).unwrap_or(i32::MAX),
+        not_cancelled: i32::try_from(done.kept).unwrap_or(i32::MAX),
         new_orders_blocked: done.blocked,
     }
 }

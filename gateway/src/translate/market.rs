@@ -30,8 +30,12 @@ pub fn trade(trade: &Trade) -> wire::Trade {
         trade_id: wide(trade.trade.0),
         price_ticks: trade.price.0,
         lots: trade.lots.0,
-        aggressor: side(trade.aggressor),
-        kind: wire::TradeKind::Book.into(),
+        aggressor: trade.aggressor.map_or(0, side),
+        kind: match trade.aggressor {
+            Some(_) => wire::TradeKind::Book,
+            None => wire::TradeKind::Auction,
+        }
+        .into(),
     }
 }
 

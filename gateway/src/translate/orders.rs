@@ -227,6 +227,10 @@ pub fn new_order(order: &wire::NewOrder) -> Parsed<OrderTerms> {
         self_trade,
         self_trade_group: positive(order.self_trade_group, "self_trade_group")?,
         cancel_group: positive(order.cancel_group, "cancel_group")?,
+        display: engine::units::Lots(0),
+        min_fill: engine::units::Lots(0),
+        trigger: None,
+        mmp_group: 0,
         keep_on_disconnect: order.keep_on_disconnect,
         tag,
     })
@@ -286,6 +290,8 @@ pub fn replace(replace: &wire::Replace, origin: Origin) -> Parsed<Replace> {
         lots: replace.quantity_lots.map(Lots),
         post_only: replace.post_only.map(post_only_in).transpose()?,
         expire: replace.expire_unix_nanos.map(Nanos),
+        display: None,
+        trigger: None,
         reject_if_priority_lost: replace.reject_if_priority_lost,
     })
 }
@@ -324,6 +330,7 @@ pub fn selection(selection: &wire::MassCancelSelection) -> Parsed<Selection> {
         product: product.map_err(|_| BadField::new("product_id", "must not be negative"))?,
         side,
         cancel_group: group.map_err(|_| BadField::new("cancel_group", "must not be negative"))?,
+        mmp_group: u16::try_from(selection.mmp_group).unwrap_or(u16::MAX),
         this_session_only: selection.this_session_only,
         price_at_or_better: selection.price_at_or_better_ticks.map(Ticks),
     })
@@ -361,6 +368,7 @@ fn status_out(status: OrderStatus) -> i32 {
         OrderStatus::Cancelled => wire::OrderStatus::Cancelled,
         OrderStatus::Rejected => wire::OrderStatus::Rejected,
         OrderStatus::Expired => wire::OrderStatus::Expired,
+        OrderStatus::Untriggered => wire::OrderStatus::Untriggered,
     };
     status as i32
 }
@@ -376,6 +384,7 @@ fn kind_out(kind: OrderEventKind) -> i32 {
         OrderEventKind::ReplaceRejected => W::ReplaceRejected,
         OrderEventKind::CancelRejected => W::CancelRejected,
         OrderEventKind::Restated => W::Restated,
+        OrderEventKind::Triggered => W::Triggered,
     };
     kind as i32
 }
@@ -392,6 +401,7 @@ pub fn fill_out(fill: &Fill, asset: AssetId) -> wire::Fill {
     let liquidity = match fill.liquidity {
         Liquidity::Maker => wire::Liquidity::Maker,
         Liquidity::Taker => wire::Liquidity::Taker,
+        Liquidity::Auction => wire::Liquidity::Auction,
     };
     wire::Fill {
         trade_id: id_out(fill.trade.0),
@@ -449,10 +459,12 @@ fn terms_out(terms: &OrderTerms) -> wire::NewOrder {
         TimeInForce::Fok => (wire::TimeInForce::Fok, 0),
         TimeInForce::Gtd(at) => (wire::TimeInForce::Gtd, at.0),
         TimeInForce::Day => (wire::TimeInForce::Day, 0),
+        TimeInForce::AtAuction => (wire::TimeInForce::AtAuction, 0),
     };
     let (order_type, price) = match terms.pricing {
         Pricing::Limit(price) => (wire::OrderType::Limit, Some(price.0)),
         Pricing::Market => (wire::OrderType::Market, None),
+        Pricing::Peg(peg) => (wire::OrderType::Pegged, Some(peg.cap.0)),
     };
     let post_only = match terms.post_only {
         PostOnly::No => wire::PostOnly::Unspecified,

@@ -38,6 +38,9 @@ pub fn state(state: TradingState) -> i32 {
         TradingState::CancelOnly => common::TradingState::CancelOnly,
         TradingState::Halted => common::TradingState::Halted,
         TradingState::Closed => common::TradingState::Closed,
+        TradingState::PreOpen => common::TradingState::PreOpen,
+        TradingState::NoCancel => common::TradingState::NoCancel,
+        TradingState::VolatilityAuction => common::TradingState::VolatilityAuction,
     };
     wire.into()
 }

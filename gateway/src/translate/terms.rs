@@ -218,10 +218,12 @@ pub fn terms(exchange: &Exchange, instrument: &wire::Instrument) -> Result<Terms
             band_basis_points: instrument.band_basis_points,
             max_open_orders: instrument.max_open_orders,
             position_limit: instrument.position_limit_lots,
+            min_display: 1,
         },
         maker_fee: Ppm(maker),
         taker_fee: Ppm(taker),
         reference: Ticks(reference),
+        volatility: engine::instrument::Volatility::default(),
     })
 }
 

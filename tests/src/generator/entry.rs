@@ -99,6 +99,10 @@ impl Generator {
                 false => 0,
             },
             cancel_group: u32::try_from(self.random.between(0, 3)).unwrap_or(0),
+            display: engine::units::Lots(0),
+            min_fill: engine::units::Lots(0),
+            trigger: None,
+            mmp_group: 0,
             keep_on_disconnect: self.random.percent(20),
             tag: Tag::new(if self.random.percent(10) { "hello" } else { "" }).unwrap_or_default(),
         }
@@ -260,6 +264,8 @@ impl Generator {
             lots: None,
             post_only: None,
             expire: None,
+            display: None,
+            trigger: None,
             reject_if_priority_lost: false,
         };
         let Some(order) = order else {

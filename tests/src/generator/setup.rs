@@ -276,9 +276,11 @@ fn terms(sheet: &Sheet, commodity: CommodityId, asset: AssetId, index: IndexId) 
             band_basis_points: 500,
             max_open_orders: 5,
             position_limit: 100,
+            min_display: 1,
         },
         maker_fee: Ppm(sheet.fees.0),
         taker_fee: Ppm(sheet.fees.1),
         reference: Ticks(1_000),
+        volatility: engine::instrument::Volatility::default(),
     }
 }

@@ -148,6 +148,10 @@ fn place(
         self_trade,
         self_trade_group: small(words.number("group")?)?,
         cancel_group: small(words.number("label")?)?,
+        display: engine::units::Lots(0),
+        min_fill: engine::units::Lots(0),
+        trigger: None,
+        mmp_group: 0,
         keep_on_disconnect: words.flag("keep"),
         tag: Tag::default(),
     };
@@ -190,6 +194,8 @@ fn replace(world: &mut World, account: AccountId, mut words: Words<'_>) -> Resul
         lots: words.number("lots")?.map(Lots),
         post_only: words.one_of(&POSTS),
         expire: expire.map(|span| world.now.after(1 + span)),
+        display: None,
+        trigger: None,
         reject_if_priority_lost: words.flag("keep-priority"),
         origin: origin(world, account, &mut words)?,
     };

@@ -162,10 +162,12 @@ fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<
             band_basis_points: band.0 / 100,
             max_open_orders: i32::try_from(orders).map_err(|e| e.to_string())?,
             position_limit: words.number("limit")?.unwrap_or(0),
+            min_display: 1,
         },
         maker_fee: fees.0,
         taker_fee: fees.1,
         reference: Ticks(mark),
+        volatility: engine::instrument::Volatility::default(),
     };
     words.finish()?;
     Ok(terms)

@@ -85,10 +85,12 @@ fn forward(number: i64) -> Terms {
             band_basis_points: 2_000,
             max_open_orders: 100_000,
             position_limit: 0,
+            min_display: 1,
         },
         maker_fee: Ppm(0),
         taker_fee: Ppm(0),
         reference: Ticks(1_000),
+        volatility: engine::instrument::Volatility::default(),
     }
 }
 
@@ -238,6 +240,10 @@ impl Exhibit {
             self_trade: SelfTrade::Decrement,
             self_trade_group: 0,
             cancel_group: 0,
+            display: engine::units::Lots(0),
+            min_fill: engine::units::Lots(0),
+            trigger: None,
+            mmp_group: 0,
             keep_on_disconnect: false,
             tag: Tag::default(),
         };

@@ -117,10 +117,12 @@ fn contract(symbol: &str, kind: Kind, seconds: i64) -> Terms {
             band_basis_points: 1_000,
             max_open_orders: 100,
             position_limit: 500,
+            min_display: 1,
         },
         maker_fee: Ppm(-10),
         taker_fee: Ppm(50),
         reference: Ticks(42_000),
+        volatility: engine::instrument::Volatility::default(),
     }
 }
 
