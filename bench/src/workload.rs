@@ -112,7 +112,8 @@ impl Tally {
                     OrderEventKind::Rejected
                     | OrderEventKind::ReplaceRejected
                     | OrderEventKind::CancelRejected => self.refused += 1,
-                    OrderEventKind::Fill | OrderEventKind::Restated | OrderEventKind::Triggered => {}
+                    OrderEventKind::Fill | OrderEventKind::Restated | OrderEventKind::Triggered => {
+                    }
                 },
                 Event::Refused(_) => self.refused += 1,
                 Event::Trade(_) => self.trades += 1,

@@ -1,43 +1,50 @@
 //! Two sides of one contract. Orders wait here, best price first, oldest first.
+//!
+//! ```text
+//!   Book ── bids ─ Ladder: price -> Level { head, tail, lots, orders }
+//!        └─ asks ─ Ladder                      |      |
+//!                                              v      v
+//!   Nodes (all books, by slot):  [ 32 bytes ]<->[ 32 bytes ]<->[ 32 bytes ]
+//! ```
+//!
+//! Bounds: entering, cancelling, filling, and finding the best or the next price touch a fixed number of
+//! words, whatever the depth of the book, the length of a queue, or the distance between two prices
+//! ([`ladder`]). A resting order takes 32 bytes here, plus its share of a level (24 bytes) and of a page
+//! of 64 levels. Nothing is allocated per order; pages are used again.
 
 use crate::{
     command::Side,
-    order::{Link, NIL, Orders},
+    order::Orders,
     units::{Lots, Ticks},
 };
 
 mod ladder;
+mod nodes;
 
 pub use ladder::Level;
+pub use nodes::{NIL, Node, Nodes};
 
-/// The order book of one contract. It owns the queues; the orders lie in [`Orders`].
+/// The order book of one contract. It owns the queues; the places in them lie in [`Nodes`].
 #[derive(Clone, Debug, Default)]
 pub struct Book {
-    bids: ladder::Ladder,
-    asks: ladder::Ladder,
+    sides: [ladder::Ladder; 2],
 }
 
 impl Book {
     fn side(&self, side: Side) -> &ladder::Ladder {
-        match side {
-            Side::Buy => &self.bids,
-            Side::Sell => &self.asks,
-        }
+        &self.sides[side as usize]
     }
 
     fn side_mut(&mut self, side: Side) -> &mut ladder::Ladder {
-        match side {
-            Side::Buy => &mut self.bids,
-            Side::Sell => &mut self.asks,
-        }
+        &mut self.sides[side as usize]
     }
 
     /// Best price of a side.
     #[must_use]
     pub fn best(&self, side: Side) -> Option<Ticks> {
         match side {
-            Side::Buy => self.bids.at_or_below(Ticks(i64::MAX)),
-            Side::Sell => self.asks.at_or_above(Ticks(i64::MIN)),
+            Side::Buy => self.side(side).at_or_below(Ticks(i64::MAX)),
+            Side::Sell => self.side(side).at_or_above(Ticks(i64::MIN)),
         }
     }
 
@@ -45,8 +52,8 @@ impl Book {
     #[must_use]
     pub fn worse(&self, side: Side, price: Ticks) -> Option<Ticks> {
         match side {
-            Side::Buy => self.bids.at_or_below(Ticks(price.0.checked_sub(1)?)),
-            Side::Sell => self.asks.at_or_above(Ticks(price.0.checked_add(1)?)),
+            Side::Buy => self.side(side).at_or_below(Ticks(price.0.checked_sub(1)?)),
+            Side::Sell => self.side(side).at_or_above(Ticks(price.0.checked_add(1)?)),
         }
     }
 
@@ -74,16 +81,13 @@ impl Book {
 
     /// Slots of a side in matching order.
     pub fn queue<'a>(&'a self, side: Side, orders: &'a Orders) -> impl Iterator<Item = u32> + 'a {
-        self.levels(side).flat_map(move |(_, level)| {
-            let mut slot = level.head;
-            std::iter::from_fn(move || {
-                let here = slot;
-                (here != NIL).then(|| {
-                    slot = orders.at(here).level.next;
-                    here
-                })
-            })
-        })
+        self.slots(side, orders.nodes())
+    }
+
+    /// As [`Self::queue`], for a book alone.
+    pub fn slots<'a>(&'a self, side: Side, nodes: &'a Nodes) -> impl Iterator<Item = u32> + 'a {
+        self.levels(side)
+            .flat_map(move |(_, level)| level.slots(nodes))
     }
 
     /// Whether an order at this price would trade at once.
@@ -94,47 +98,49 @@ impl Book {
     }
 
     /// Puts an order at the back of its price.
-    pub(crate) fn rest(&mut self, orders: &mut Orders, slot: u32) {
-        let (side, price, open) = {
-            let order = orders.at(slot);
-            (order.terms.side, order.price, order.open)
-        };
-        let level = self.side_mut(side).entry(price);
-        let last = level.tail;
-        level.tail = slot;
+    pub fn rest(&mut self, nodes: &mut Nodes, slot: u32, order: Node) {
+        let level = self.side_mut(order.side).entry(order.price);
+        let last = std::mem::replace(&mut level.tail, slot);
         level.orders += 1;
-        level.lots += open.0;
+        level.lots += order.lots.0;
         if last == NIL {
             level.head = slot;
         } else {
-            orders.at_mut(last).level.next = slot;
+            nodes.at_mut(last).next = slot;
         }
-        orders.at_mut(slot).level = Link {
+        *nodes.at_mut(slot) = Node {
             prev: last,
             next: NIL,
+            ..order
         };
     }
 
-    /// Takes lots off a resting order's level, after a fill or a cut.
-    pub(crate) fn shrink(&mut self, side: Side, price: Ticks, lots: Lots) {
-        if let Some(level) = self.side_mut(side).existing(price) {
+    /// Takes visible lots off a resting order and its level, after a fill or a cut. An order without
+    /// any stays in its place until it is removed.
+    pub fn shrink(&mut self, nodes: &mut Nodes, slot: u32, lots: Lots) {
+        let node = nodes.at_mut(slot);
+        node.lots -= lots;
+        if let Some(level) = self.side_mut(node.side).existing(node.price) {
             level.lots -= lots.0;
         }
     }
 
-    /// Takes an order out of its queue; its open lots must still be those the level counts.
-    pub(crate) fn remove(&mut self, orders: &mut Orders, slot: u32) {
-        let (side, price, open, Link { prev, next }) = {
-            let order = orders.at(slot);
-            (order.terms.side, order.price, order.open, order.level)
-        };
+    /// Takes an order out of its queue.
+    pub fn remove(&mut self, nodes: &mut Nodes, slot: u32) {
+        let Node {
+            prev,
+            next,
+            lots,
+            price,
+            side,
+            ..
+        } = *nodes.at(slot);
         if prev != NIL {
-            orders.at_mut(prev).level.next = next;
+            nodes.at_mut(prev).next = next;
         }
         if next != NIL {
-            orders.at_mut(next).level.prev = prev;
+            nodes.at_mut(next).prev = prev;
         }
-        orders.at_mut(slot).level = Link::LOOSE;
         let ladder = self.side_mut(side);
         let Some(level) = ladder.existing(price) else {
             return;
@@ -146,10 +152,16 @@ impl Book {
             level.tail = prev;
         }
         level.orders -= 1;
-        level.lots -= open.0;
+        level.lots -= lots.0;
         if level.orders == 0 {
             assert_eq!(level.lots, 0, "an empty level holds no lots");
             ladder.remove(price);
         }
+    }
+
+    /// Bytes of the book's own structure, places not counted.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.sides.iter().map(ladder::Ladder::bytes).sum()
     }
 }

@@ -17,12 +17,13 @@ use crate::{
     order::{Order, Orders},
     position::Positions,
     reason::{Problem, Reason},
-    units::{Nanos, Ticks},
+    units::{Lots, Nanos, Ticks},
 };
 mod admin;
 mod admission;
 mod amend;
 mod audit;
+mod client_ids;
 mod clock;
 mod digest;
 mod marks;
@@ -34,10 +35,11 @@ mod tables;
 mod timers;
 mod transfers;
 
+pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::{Digester, encoding};
 pub use preview::Preview;
+pub use remembered::RequestIds;
 use remembered::Withdrawals;
-pub use remembered::{ClientIds, FirstResult, RequestIds};
 pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
 pub use timers::Timer;
 
@@ -293,10 +295,6 @@ impl Exchange {
         &mut self.instruments[id.index().unwrap_or(usize::MAX)]
     }
 
-    fn book_mut(&mut self, id: InstrumentId) -> &mut Book {
-        &mut self.books[id.index().unwrap_or(usize::MAX)]
-    }
-
     fn account_mut(&mut self, id: AccountId) -> Option<&mut Account> {
         self.accounts.get_mut(id.index()?)
     }
@@ -333,6 +331,17 @@ impl Exchange {
         out.push(Event::Refused(Refused { to, problem }));
     }
 
+    /// What an order shows of itself, if it is an iceberg (ORDER-17).
+    fn iceberg(&self, slot: u32) -> Lots {
+        let order = self.orders.at(slot);
+        match order.terms.display {
+            _ if !order.is_open() => Lots::ZERO,
+            Lots::ZERO => Lots::ZERO,
+            _ if order.resting => self.orders.nodes().at(slot).lots,
+            _ => order.visible(order.open),
+        }
+    }
+
     /// Tells an order's session, and the commander if that is another session of the account.
     fn tell(&mut self, slot: u32, news: News, commander: &Origin, out: &mut Vec<Event>) {
         let order = self.orders.at_mut(slot);
@@ -345,7 +354,7 @@ impl Exchange {
             0
         };
         let to = self.address(account, session, client_seq);
-        let event = order_event(self.orders.at(slot), to, &news);
+        let event = order_event(self.orders.at(slot), self.iceberg(slot), to, &news);
         out.push(Event::Order(event));
         let by_other_session = commander.session.is_set()
             && commander.session != session
@@ -376,7 +385,7 @@ impl Exchange {
                 public_seq: instrument.public_seq,
                 side,
                 price,
-                lots: crate::units::Lots(level.map_or(0, |level| level.lots)),
+                lots: Lots(level.map_or(0, |level| level.lots)),
                 orders: level.map_or(0, |level| level.orders),
             }));
         }
@@ -393,7 +402,7 @@ impl Exchange {
                 public_seq: instrument.public_seq,
                 statistics: instrument.statistics,
                 mark: instrument.mark,
-                band: instrument.terms.band(instrument.mark),
+                band: instrument.at_mark.band,
             }));
         }
         self.touched_statistics = statistics;
@@ -462,7 +471,7 @@ impl News {
     }
 }
 
-fn order_event(order: &Order, to: Address, news: &News) -> OrderEvent {
+fn order_event(order: &Order, shown: Lots, to: Address, news: &News) -> OrderEvent {
     OrderEvent {
         to,
         copy: false,
@@ -480,14 +489,14 @@ fn order_event(order: &Order, to: Address, news: &News) -> OrderEvent {
         open: if order.status == OrderStatus::Open {
             order.open
         } else {
-            crate::units::Lots(0)
+            Lots(0)
         },
         priority_lost: news.priority_lost,
         priority: order.priority,
         cancel_group: order.terms.cancel_group,
-        display: order.terms.display,
+        display: shown,
         mmp_group: order.terms.mmp_group,
-        quote: None,
+        quote: order.quote,
         tag: order.terms.tag,
         fill: news.fill,
     }

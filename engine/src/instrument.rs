@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 use crate::{
     ids::{AssetId, CommodityId, IndexId, InstrumentId, ProductId},
     reason::{Field, Problem, Reason},
-    units::{DAY, Decimal, Nanos, Ppm, SECOND, TickValue, Ticks},
+    units::{DAY, Decimal, Minor, Nanos, Ppm, SECOND, TickValue, Ticks},
 };
 
 /// Money the exchange keeps accounts in.
@@ -335,13 +335,48 @@ pub struct Instrument {
     pub version: u64,
     /// Values positions and centres the price band.
     pub mark: Ticks,
+    /// What follows from the mark, computed when it moves.
+    pub at_mark: AtMark,
     /// Public changes so far.
     pub public_seq: u64,
     /// Of the day.
     pub statistics: Statistics,
 }
 
+/// What follows from terms and mark alone, so that no order has to compute it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtMark {
+    /// Lowest and highest price that may be entered.
+    pub band: (Ticks, Ticks),
+    /// Forward: initial margin of one lot long.
+    pub initial_buy: Minor,
+    /// Forward: initial margin of one lot short.
+    pub initial_sell: Minor,
+    /// Spot: bond of one lot sold.
+    pub bond: Minor,
+}
+
+impl AtMark {
+    /// Of a contract at a mark.
+    #[must_use]
+    pub fn of(terms: &Terms, tick_value: TickValue, mark: Ticks) -> Self {
+        let share = |ppm| tick_value.lot_share_up(mark, ppm);
+        Self {
+            band: terms.band(mark),
+            initial_buy: share(terms.margin.initial_buy),
+            initial_sell: share(terms.margin.initial_sell),
+            bond: share(terms.margin.delivery_bond),
+        }
+    }
+}
+
 impl Instrument {
+    /// Moves the mark and what follows from it.
+    pub(crate) fn mark_at(&mut self, mark: Ticks) {
+        self.mark = mark;
+        self.at_mark = AtMark::of(&self.terms, self.tick_value, mark);
+    }
+
     /// The next change of state that is known.
     #[must_use]
     pub fn next_change(&self) -> Option<(Nanos, TradingState)> {

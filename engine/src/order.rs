@@ -10,16 +10,16 @@ use std::collections::VecDeque;
 use bincode::Encode;
 
 use crate::{
+    book::{Node, Nodes},
     command::OrderTerms,
-    event::OrderStatus,
+    event::{OrderStatus, QuoteKey},
     ids::{AccountId, OrderId, Seq, SessionId},
     limits,
     reason::Problem,
     units::{Lots, Minor, Nanos, TickLots, Ticks},
 };
 
-/// "No slot" in a link.
-pub const NIL: u32 = u32::MAX;
+pub use crate::book::NIL;
 
 /// An order: the client's instructions and what became of them.
 #[derive(Clone, Debug, Encode)]
@@ -60,8 +60,10 @@ pub struct Order {
     pub updated_seq: Seq,
     /// Stands in the queue of its level.
     pub(crate) resting: bool,
-    /// Level queue: who comes before and after.
-    pub(crate) level: Link,
+    /// Where its owner's position in the contract lies.
+    pub(crate) position: u32,
+    /// Side of a mass quote, if it is one.
+    pub quote: Option<QuoteKey>,
     /// The account's orders: who was entered before and after.
     pub(crate) owner: Link,
 }
@@ -86,6 +88,21 @@ impl Order {
     pub fn is_open(&self) -> bool {
         self.status == OrderStatus::Open
     }
+
+    /// Whether it is not over: open, or a stop that waits.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        matches!(self.status, OrderStatus::Open | OrderStatus::Untriggered)
+    }
+
+    /// What would be seen of so many open lots (ORDER-17).
+    #[must_use]
+    pub fn visible(&self, open: Lots) -> Lots {
+        match self.terms.display {
+            Lots::ZERO => open,
+            display => display.min(open),
+        }
+    }
 }
 
 /// First and last order of an account.
@@ -105,15 +122,58 @@ impl Default for OwnerList {
 }
 
 /// All order slots.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Orders {
     slots: Vec<Order>,
+    /// What the books need of the orders that rest, by the same slots.
+    nodes: Nodes,
     /// Ended, oldest first.
     freed: VecDeque<u32>,
     live: usize,
 }
 
+impl Default for Orders {
+    /// With address space for every order there can be, so that no growth ever moves them. Memory is
+    /// taken page by page as slots come into use.
+    fn default() -> Self {
+        Self {
+            slots: Vec::with_capacity(limits::ORDERS),
+            nodes: Nodes::with_capacity(limits::ORDERS),
+            freed: VecDeque::with_capacity(limits::ENDED_ORDERS_KEPT + 1),
+            live: 0,
+        }
+    }
+}
+
+impl Clone for Orders {
+    fn clone(&self) -> Self {
+        let mut copy = Self::default();
+        copy.slots.extend_from_slice(&self.slots);
+        copy.nodes = self.nodes.clone();
+        copy.freed.extend(&self.freed);
+        copy.live = self.live;
+        copy
+    }
+}
+
 impl Orders {
+    /// Places of all books.
+    #[must_use]
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    pub(crate) fn nodes_mut(&mut self) -> &mut Nodes {
+        &mut self.nodes
+    }
+
+    /// The place an order takes when it rests.
+    pub(crate) fn node(&self, slot: u32) -> Node {
+        let order = self.at(slot);
+        let lots = order.visible(order.open);
+        Node::new(order.terms.side, order.price, lots, order.account)
+    }
+
     /// Whether one more order fits.
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -141,6 +201,7 @@ impl Orders {
         let slot = u32::try_from(self.slots.len()).unwrap_or(NIL);
         order.id = OrderId::new(slot, 0);
         self.slots.push(order);
+        self.nodes.grow();
         slot
     }
 

@@ -140,6 +140,12 @@ impl Position {
         }
     }
 
+    /// Whether any reduce-only order is open.
+    #[must_use]
+    pub fn has_reducing(&self) -> bool {
+        self.reduce_buy != Lots::ZERO || self.reduce_sell != Lots::ZERO
+    }
+
     /// Lots that orders of a side may close.
     #[must_use]
     pub fn closable(&self, side: Side) -> Lots {
@@ -180,18 +186,17 @@ impl Position {
     /// What must be held (MONEY-08).
     #[must_use]
     pub fn requirement_in(&self, instrument: &Instrument) -> Minor {
-        let margin = &instrument.terms.margin;
-        let share = |ppm: Ppm| instrument.tick_value.lot_share_up(instrument.mark, ppm);
+        let one_lot = &instrument.at_mark;
         let worst_long = Lots((self.net + self.open_buy).0.max(0));
         let worst_short = Lots((self.open_sell - self.net).0.max(0));
         match instrument.terms.kind {
             Kind::SpotBlock => {
-                let bond = share(margin.delivery_bond).for_lots(worst_short);
+                let bond = one_lot.bond.for_lots(worst_short);
                 self.owed.max(Minor::ZERO) + self.buy_holds + self.sell_holds + bond
             }
             Kind::Forward => {
-                let long = share(margin.initial_buy).for_lots(worst_long) + self.buy_holds;
-                let short = share(margin.initial_sell).for_lots(worst_short) + self.sell_holds;
+                let long = one_lot.initial_buy.for_lots(worst_long) + self.buy_holds;
+                let short = one_lot.initial_sell.for_lots(worst_short) + self.sell_holds;
                 long.max(short)
             }
         }
@@ -202,7 +207,7 @@ impl Position {
 #[must_use]
 pub fn hold_of_one_lot(instrument: &Instrument, side: Side, price: Ticks, fee: Ppm) -> Minor {
     let value = instrument.tick_value;
-    let (_, band_high) = instrument.terms.band(instrument.mark);
+    let (_, band_high) = instrument.at_mark.band;
     match (instrument.terms.kind, side) {
         (Kind::SpotBlock, Side::Buy) => {
             value.lot_up(price) + fee.of_rounded_up(value.lot_up(price))
@@ -266,9 +271,9 @@ impl Positions {
             .unwrap_or_else(|| Position::new(account, instrument))
     }
 
-    /// The position to change, made if needed and noted as changed.
-    pub(crate) fn change(&mut self, account: AccountId, instrument: InstrumentId) -> &mut Position {
-        let place = self.place(account, instrument).unwrap_or_else(|| {
+    /// Where a position lies, made if needed.
+    pub(crate) fn place_of(&mut self, account: AccountId, instrument: InstrumentId) -> u32 {
+        self.place(account, instrument).unwrap_or_else(|| {
             let place = u32::try_from(self.table.len()).unwrap_or(NONE);
             self.table.push(Position::new(account, instrument));
             self.marks.push(false);
@@ -280,7 +285,22 @@ impl Positions {
             row[column] = place;
             self.by_instrument[column].push(place);
             place
-        });
+        })
+    }
+
+    /// The position to change, made if needed and noted as changed.
+    pub(crate) fn change(&mut self, account: AccountId, instrument: InstrumentId) -> &mut Position {
+        let place = self.place_of(account, instrument);
+        self.change_at(place)
+    }
+
+    /// The position in a place.
+    pub(crate) fn at(&self, place: u32) -> &Position {
+        &self.table[place as usize]
+    }
+
+    /// The position in a place to change, noted as changed.
+    pub(crate) fn change_at(&mut self, place: u32) -> &mut Position {
         if !std::mem::replace(&mut self.marks[place as usize], true) {
             self.touched.push(place);
         }

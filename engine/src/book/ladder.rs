@@ -1,22 +1,30 @@
 //! One side of a book: price levels by tick.
 //!
 //! ```text
-//!  words of 64 words:   [ 0001 0100 ... ]            which words are not empty
-//!  words of 64 ticks:   [..][..][0010..][..]         which ticks have a level
-//!  levels:               a dense row of 2^14 ticks around the first price, plus a sorted map
-//!                        for prices far outside of it
+//!   top      1 word    [ 0001 0100 ... ]                which groups of 64 x 64 ticks hold a level
+//!   groups  64 words   [..][..][0010..][..]             which strips of 64 ticks hold a level
+//!   strips  4,096      [ bits | page ] [ bits | page ]  which ticks hold a level, and where they lie
+//!                               |
+//!   pages              [ level | level | ... 64 ]       taken when the first level of a strip comes,
+//!                                                       given back when its last one goes
 //! ```
 //!
-//! Best price, next price either way, insert and remove touch a fixed number of words however empty
-//! the row is. The far map is slower but correct; the row is laid anew around the next price whenever
-//! the side is empty.
+//! The row covers 262,144 ticks around the first price. Best price, next price either way, insert and
+//! remove touch three words and one page however empty the row is; nothing is ever walked. Prices
+//! outside the row are kept in a sorted map: slower, but correct. The row is laid anew around the next
+//! price whenever the side is empty.
 
 use std::collections::BTreeMap;
 
-use crate::{order::NIL, units::Ticks};
+use crate::{
+    book::{NIL, Nodes},
+    units::Ticks,
+};
 
-const WORDS: usize = 256;
-const ROW: usize = WORDS * 64;
+/// Ticks of a strip, strips of a group, groups of the row: the bits of a word.
+const WORD: usize = 64;
+const STRIPS: usize = WORD * WORD;
+const ROW: usize = STRIPS * WORD;
 
 /// One price: a queue of orders, first come first served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,85 +33,131 @@ pub struct Level {
     pub head: u32,
     /// Slot of the newest order.
     pub tail: u32,
+    /// Sum of their visible lots.
+    pub lots: i64,
     /// Orders.
     pub orders: u32,
-    /// Sum of their open lots.
-    pub lots: i64,
 }
 
 impl Level {
+    /// Slots of its queue, oldest first.
+    pub fn slots<'a>(&self, nodes: &'a Nodes) -> impl Iterator<Item = u32> + 'a {
+        let mut slot = self.head;
+        std::iter::from_fn(move || {
+            let here = slot;
+            (here != NIL).then(|| {
+                slot = nodes.at(here).next();
+                here
+            })
+        })
+    }
+
     pub(super) const EMPTY: Self = Self {
         head: NIL,
         tail: NIL,
-        orders: 0,
         lots: 0,
+        orders: 0,
     };
 }
 
+/// 64 neighbouring ticks.
+#[derive(Clone, Copy, Debug)]
+struct Strip {
+    /// Bit n: tick n holds a level.
+    bits: u64,
+    /// Where its levels lie, while there are any.
+    page: u32,
+}
+
 /// Price levels of one side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ladder {
     /// Price of the row's first tick.
     base: i64,
-    row: Vec<Level>,
-    ticks: Vec<u64>,
-    words: [u64; WORDS / 64],
+    /// Empty until the first level comes.
+    strips: Vec<Strip>,
+    groups: Vec<u64>,
+    top: u64,
+    pages: Vec<[Level; WORD]>,
+    free_pages: Vec<u32>,
     far: BTreeMap<i64, Level>,
 }
 
-impl Default for Ladder {
-    fn default() -> Self {
-        Self {
-            base: 0,
-            row: Vec::new(),
-            ticks: vec![0; WORDS],
-            words: [0; WORDS / 64],
-            far: BTreeMap::new(),
-        }
-    }
+/// Index of the lowest set bit at or above `from`.
+fn bit_from(word: u64, from: usize) -> Option<usize> {
+    let rest = word & (u64::MAX.checked_shl(u32::try_from(from).ok()?)?);
+    (rest != 0).then(|| rest.trailing_zeros() as usize)
+}
+
+/// Index of the highest set bit at or below `to`.
+fn bit_to(word: u64, to: usize) -> Option<usize> {
+    let rest = word & (u64::MAX >> (WORD - 1 - to));
+    (rest != 0).then(|| WORD - 1 - rest.leading_zeros() as usize)
 }
 
 impl Ladder {
+    /// Where a price lies in the row, if it does.
     fn place(&self, price: Ticks) -> Option<usize> {
         let offset = usize::try_from(price.0.checked_sub(self.base)?).ok()?;
-        (offset < self.row.len()).then_some(offset)
+        (offset < self.strips.len() * WORD).then_some(offset)
     }
 
     fn price(&self, place: usize) -> Ticks {
-        Ticks(self.base + i64::try_from(place).unwrap_or(0))
+        Ticks(self.base + place as i64)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.words.iter().all(|word| *word == 0) && self.far.is_empty()
+        self.top == 0 && self.far.is_empty()
     }
 
     pub(super) fn get(&self, price: Ticks) -> Option<&Level> {
         match self.place(price) {
-            Some(place) => Some(&self.row[place]).filter(|level| level.orders > 0),
+            Some(place) => {
+                let strip = self.strips[place / WORD];
+                let here = strip.bits >> (place % WORD) & 1 == 1;
+                here.then(|| &self.pages[strip.page as usize][place % WORD])
+            }
             None => self.far.get(&price.0),
         }
     }
 
     /// The level at a price, made if it is not there.
     pub(super) fn entry(&mut self, price: Ticks) -> &mut Level {
-        if self.is_empty() && self.place(price).is_none() {
-            self.row.resize(ROW, Level::EMPTY);
-            self.base = price.0 - i64::try_from(ROW / 2).unwrap_or(0);
+        let place = match self.place(price) {
+            Some(place) => place,
+            None if self.is_empty() => self.lay_around(price),
+            None => return self.far.entry(price.0).or_insert(Level::EMPTY),
+        };
+        let strip = &mut self.strips[place / WORD];
+        if strip.bits == 0 {
+            strip.page = self.free_pages.pop().unwrap_or_else(|| {
+                self.pages.push([Level::EMPTY; WORD]);
+                self.pages.len() as u32 - 1
+            });
+            self.groups[place / WORD / WORD] |= 1 << (place / WORD % WORD);
+            self.top |= 1 << (place / WORD / WORD);
         }
-        match self.place(price) {
-            Some(place) => {
-                self.ticks[place / 64] |= 1 << (place % 64);
-                self.words[place / 4096] |= 1 << (place / 64 % 64);
-                &mut self.row[place]
-            }
-            None => self.far.entry(price.0).or_insert(Level::EMPTY),
+        strip.bits |= 1 << (place % WORD);
+        &mut self.pages[strip.page as usize][place % WORD]
+    }
+
+    /// Lays the empty row around a price.
+    fn lay_around(&mut self, price: Ticks) -> usize {
+        if self.strips.is_empty() {
+            self.strips = vec![Strip { bits: 0, page: 0 }; STRIPS];
+            self.groups = vec![0; WORD];
         }
+        self.base = price.0 - (ROW / 2) as i64;
+        ROW / 2
     }
 
     /// A level that is known to be there.
     pub(super) fn existing(&mut self, price: Ticks) -> Option<&mut Level> {
         match self.place(price) {
-            Some(place) => Some(&mut self.row[place]),
+            Some(place) => {
+                let page = self.strips[place / WORD].page;
+                Some(&mut self.pages[page as usize][place % WORD])
+            }
             None => self.far.get_mut(&price.0),
         }
     }
@@ -113,10 +167,16 @@ impl Ladder {
             self.far.remove(&price.0);
             return;
         };
-        self.row[place] = Level::EMPTY;
-        self.ticks[place / 64] &= !(1 << (place % 64));
-        if self.ticks[place / 64] == 0 {
-            self.words[place / 4096] &= !(1 << (place / 64 % 64));
+        let strip = &mut self.strips[place / WORD];
+        self.pages[strip.page as usize][place % WORD] = Level::EMPTY;
+        strip.bits &= !(1 << (place % WORD));
+        if strip.bits == 0 {
+            self.free_pages.push(strip.page);
+            let group = &mut self.groups[place / WORD / WORD];
+            *group &= !(1 << (place / WORD % WORD));
+            if *group == 0 {
+                self.top &= !(1 << (place / WORD / WORD));
+            }
         }
     }
 
@@ -125,12 +185,12 @@ impl Ladder {
         let offset = price.0.saturating_sub(self.base).max(0);
         let near = usize::try_from(offset)
             .ok()
-            .and_then(|place| self.row_above(place));
-        let far = self
-            .far
-            .range(price.0..)
-            .next()
-            .map(|(price, _)| Ticks(*price));
+            .and_then(|place| self.row_from(place));
+        if self.far.is_empty() {
+            return near;
+        }
+        let far = self.far.range(price.0..).next();
+        let far = far.map(|(price, _)| Ticks(*price));
         [near, far].into_iter().flatten().min()
     }
 
@@ -139,58 +199,60 @@ impl Ladder {
         let offset = price.0.saturating_sub(self.base);
         let near = usize::try_from(offset)
             .ok()
-            .and_then(|place| self.row_below(place.min(ROW - 1)));
-        let far = self
-            .far
-            .range(..=price.0)
-            .next_back()
-            .map(|(price, _)| Ticks(*price));
+            .and_then(|place| self.row_to(place.min(ROW - 1)));
+        if self.far.is_empty() {
+            return near;
+        }
+        let far = self.far.range(..=price.0).next_back();
+        let far = far.map(|(price, _)| Ticks(*price));
         [near, far].into_iter().flatten().max()
     }
 
-    fn row_above(&self, place: usize) -> Option<Ticks> {
-        if place >= ROW {
+    fn row_from(&self, place: usize) -> Option<Ticks> {
+        if place >= ROW || self.top == 0 {
             return None;
         }
-        let word = place / 64;
-        let bits = self.ticks[word] & (u64::MAX << (place % 64));
-        if bits != 0 {
-            return Some(self.price(word * 64 + bits.trailing_zeros() as usize));
+        let strip = place / WORD;
+        if let Some(bit) = bit_from(self.strips[strip].bits, place % WORD) {
+            return Some(self.price(strip * WORD + bit));
         }
-        let mut group = (word + 1) / 64;
-        let mut mask = u64::MAX << ((word + 1) % 64);
-        while group < self.words.len() {
-            let bits = self.words[group] & mask;
-            if bits != 0 {
-                let word = group * 64 + bits.trailing_zeros() as usize;
-                return Some(self.price(word * 64 + self.ticks[word].trailing_zeros() as usize));
+        let next = match bit_from(self.groups[strip / WORD], strip % WORD + 1) {
+            Some(bit) => strip / WORD * WORD + bit,
+            None => {
+                let group = bit_from(self.top, strip / WORD + 1)?;
+                group * WORD + self.groups[group].trailing_zeros() as usize
             }
-            group += 1;
-            mask = u64::MAX;
-        }
-        None
+        };
+        Some(self.price(next * WORD + self.strips[next].bits.trailing_zeros() as usize))
     }
 
-    fn row_below(&self, place: usize) -> Option<Ticks> {
-        let word = place / 64;
-        let bits = self.ticks[word] & (u64::MAX >> (63 - place % 64));
-        if bits != 0 {
-            return Some(self.price(word * 64 + 63 - bits.leading_zeros() as usize));
+    fn row_to(&self, place: usize) -> Option<Ticks> {
+        if self.top == 0 {
+            return None;
         }
-        let last = word.checked_sub(1)?;
-        let mut group = last / 64;
-        let mut mask = u64::MAX >> (63 - last % 64);
-        loop {
-            let bits = self.words[group] & mask;
-            if bits != 0 {
-                let word = group * 64 + 63 - bits.leading_zeros() as usize;
-                return Some(
-                    self.price(word * 64 + 63 - self.ticks[word].leading_zeros() as usize),
-                );
+        let highest = |word: u64| WORD - 1 - word.leading_zeros() as usize;
+        let strip = place / WORD;
+        if let Some(bit) = bit_to(self.strips[strip].bits, place % WORD) {
+            return Some(self.price(strip * WORD + bit));
+        }
+        let below = |word: u64, bit: usize| bit.checked_sub(1).and_then(|bit| bit_to(word, bit));
+        let next = match below(self.groups[strip / WORD], strip % WORD) {
+            Some(bit) => strip / WORD * WORD + bit,
+            None => {
+                let group = below(self.top, strip / WORD)?;
+                group * WORD + highest(self.groups[group])
             }
-            group = group.checked_sub(1)?;
-            mask = u64::MAX;
-        }
+        };
+        Some(self.price(next * WORD + highest(self.strips[next].bits)))
+    }
+
+    /// Bytes of the structure, for the bound on memory per order.
+    pub(super) fn bytes(&self) -> usize {
+        self.strips.capacity() * size_of::<Strip>()
+            + self.groups.capacity() * size_of::<u64>()
+            + self.pages.capacity() * size_of::<[Level; WORD]>()
+            + self.free_pages.capacity() * size_of::<u32>()
+            + self.far.len() * 2 * size_of::<(i64, Level)>()
     }
 }
 
@@ -211,15 +273,15 @@ mod tests {
             seed >> 33
         };
         for step in 0..20_000 {
-            let spread = [64, 4_096, 16_384, 200_000][(next() % 4) as usize];
-            let price = 100_000 + (next() % spread) as i64 - (spread / 2) as i64;
+            let spread = [64, 4_096, 262_144, 2_000_000][(next() % 4) as usize];
+            let price = 1_000_000 + (next() % spread) as i64 - (spread / 2) as i64;
             if next() % 2 == 0 {
                 ladder.entry(Ticks(price)).orders = 1;
                 plain.insert(price);
             } else if plain.remove(&price) {
                 ladder.remove(Ticks(price));
             }
-            let probe = 100_000 + (next() % spread) as i64 - (spread / 2) as i64;
+            let probe = 1_000_000 + (next() % spread) as i64 - (spread / 2) as i64;
             let above = plain.range(probe..).next().map(|price| Ticks(*price));
             let below = plain.range(..=probe).next_back().map(|price| Ticks(*price));
             assert_eq!(

@@ -8,7 +8,9 @@ use crate::{
     },
     event::{Address, Done, Event, Refused, StatisticsChange},
     ids::{AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId, ProductId, house},
-    instrument::{Asset, Commodity, Index, Instrument, Scheduled, Statistics, Terms, TradingState},
+    instrument::{
+        Asset, AtMark, Commodity, Index, Instrument, Scheduled, Statistics, Terms, TradingState,
+    },
     limits,
     order::OwnerList,
     reason::{Field, Problem, Reason},
@@ -419,6 +421,7 @@ impl Exchange {
             reopens: Nanos::ZERO,
             version: self.reference_version,
             mark,
+            at_mark: AtMark::of(terms, tick_value, mark),
             public_seq: 1,
             statistics: Statistics::default(),
         });

@@ -106,7 +106,7 @@ impl Exchange {
             .instrument(order.instrument)
             .ok_or(Problem::about(Reason::UnknownInstrument, Field::Instrument))?;
         let market = order.pricing == Pricing::Market;
-        let (band_low, band_high) = contract.terms.band(contract.mark);
+        let (band_low, band_high) = contract.at_mark.band;
         let price = match (order.pricing, order.side) {
             (Pricing::Limit(price), _) => price,
             (Pricing::Market, Side::Buy) => band_high,
@@ -176,8 +176,17 @@ impl Exchange {
             hold_lot,
             expire,
         };
-        if order.time_in_force == TimeInForce::Fok && !self.fillable(place, &admitted) {
+        let whole = order.time_in_force == TimeInForce::Fok;
+        if whole && self.can_trade(place, price, lots) < lots {
             return Err(Problem::about(Reason::FokNotFillable, Field::Quantity));
+        }
+        if order.min_fill > Lots::ZERO {
+            let trades = self.can_trade(place, price, lots);
+            if trades < order.min_fill {
+                let reason = Reason::FokNotFillable;
+                let (limit, actual) = (order.min_fill.0, trades.0);
+                return Err(Problem::limit(reason, Field::MinFill, limit, actual));
+            }
         }
         if market && !self.crosses(order.instrument, order.side, price) {
             return Err(Problem::limit(
@@ -319,37 +328,59 @@ impl Exchange {
         }
     }
 
-    /// Whether everything can fill at once (ORDER-05).
-    fn fillable(&self, place: &Place, admitted: &Admitted) -> bool {
+    /// Lots of an order, up to `wanted`, that would trade at once (ORDER-05): level by level, first what
+    /// is seen, in the order of the queue, then what is hidden. An own order that would stop the incoming
+    /// one ends the count.
+    pub(super) fn can_trade(&self, place: &Place, price: Ticks, wanted: Lots) -> Lots {
         let order = &place.order;
         let Some(book) = self.book(order.instrument) else {
-            return false;
+            return Lots::ZERO;
         };
         let side = order.side.opposite();
-        let mut wanted = admitted.lots.0;
-        for slot in book
-            .queue(side, &self.orders)
-            .take(limits::TRADES_PER_COMMAND)
-        {
-            let resting = self.orders.at(slot);
-            if wanted <= 0 || !order.side.accepts(admitted.price, resting.price) {
+        let mut left = wanted;
+        let mut meetings = limits::TRADES_PER_COMMAND;
+        for (level_price, level) in book.levels(side) {
+            if !order.side.accepts(price, level_price) {
                 break;
             }
-            if self.same_group(place.origin.account, order.self_trade_group, resting) {
-                if order.self_trade == SelfTrade::CancelResting {
-                    continue;
+            let (mut hidden, mut parts) = (Lots::ZERO, 0);
+            for slot in level.slots(self.orders.nodes()) {
+                if left <= Lots::ZERO || meetings == 0 {
+                    return wanted - left.max(Lots::ZERO);
                 }
-                return false;
-            }
-            if resting.terms.reduce_only {
-                let position = self.positions.view(resting.account, order.instrument);
-                if position.open(side) != resting.open {
-                    continue;
+                meetings -= 1;
+                let resting = self.orders.at(slot);
+                if self.same_group(place.origin.account, order.self_trade_group, resting) {
+                    if order.self_trade == SelfTrade::CancelResting {
+                        continue;
+                    }
+                    return wanted - left;
+                }
+                if resting.terms.reduce_only {
+                    let position = self.positions.view(resting.account, order.instrument);
+                    if position.open(side) != resting.open {
+                        continue;
+                    }
+                }
+                let seen = self.orders.nodes().at(slot).lots;
+                left -= seen;
+                if resting.open > seen {
+                    let more = resting.open - seen;
+                    hidden += more;
+                    parts += usize::try_from((more.0 - 1) / resting.terms.display.0 + 1)
+                        .unwrap_or(usize::MAX);
                 }
             }
-            wanted -= resting.open.0;
+            if left > Lots::ZERO && hidden > Lots::ZERO {
+                // Every further part is one more meeting; a level that needs too many ends the count.
+                let Some(rest) = meetings.checked_sub(parts) else {
+                    break;
+                };
+                meetings = rest;
+                left -= hidden;
+            }
         }
-        wanted <= 0
+        wanted - left.max(Lots::ZERO)
     }
 
     /// Whether two orders may not trade with each other (ORDER-08).
@@ -407,7 +438,7 @@ pub(super) fn check_quantity(contract: &Instrument, lots: Lots) -> Result<(), Pr
 
 /// Rank 10.
 pub(super) fn check_band(contract: &Instrument, price: Ticks) -> Result<(), Problem> {
-    let (low, high) = contract.terms.band(contract.mark);
+    let (low, high) = contract.at_mark.band;
     if (low..=high).contains(&price) {
         return Ok(());
     }

@@ -206,7 +206,7 @@ impl Exchange {
         let moves = change.loses_priority || change.price != old_price;
         if moves {
             let index = instrument.index().unwrap_or(usize::MAX);
-            self.books[index].remove(&mut self.orders, slot);
+            self.books[index].remove(self.orders.nodes_mut(), slot);
             self.touch_level(instrument, side, old_price);
             self.count_lots(slot, -old_open);
             self.priorities += 1;
@@ -274,7 +274,13 @@ impl Exchange {
             ..News::plain(kind)
         };
         let event = match known {
-            Some(order) => super::order_event(order, to, &news),
+            Some(order) => {
+                let shown = order
+                    .id
+                    .slot()
+                    .map_or(Lots::ZERO, |slot| self.iceberg(slot));
+                super::order_event(order, shown, to, &news)
+            }
             None => OrderEvent {
                 to,
                 copy: false,

@@ -77,7 +77,15 @@ impl Exchange {
                         .map(|slot| self.orders.at(slot))
                         .filter(|order| order.price == price)
                         .collect();
-                    let lots: i64 = queue.iter().map(|order| order.open.0).sum();
+                    let seen = |order: &&crate::order::Order| {
+                        let slot = order.id.slot().unwrap_or(crate::order::NIL);
+                        self.orders.nodes().at(slot).lots
+                    };
+                    let lots: i64 = queue.iter().map(|order| seen(order).0).sum();
+                    let shown = queue.iter().all(|order| {
+                        let seen = seen(order);
+                        seen > Lots::ZERO && seen <= order.visible(order.open)
+                    });
                     let in_order = queue
                         .windows(2)
                         .all(|two| two[0].priority < two[1].priority);
@@ -89,7 +97,7 @@ impl Exchange {
                             "{symbol} {side:?} {price:?}: {level:?} holds {lots}"
                         ));
                     }
-                    if !in_order || !alive {
+                    if !in_order || !alive || !shown {
                         return Err(format!("{symbol} {side:?} {price:?}: queue is wrong"));
                     }
                     resting += queue.len();

@@ -99,7 +99,7 @@ impl Exchange {
             let contract = self.contract(id);
             if contract.terms.last_trade > self.at {
                 let mark = self.new_mark(contract, before, fixing.value);
-                self.contract_mut(id).mark = mark;
+                self.contract_mut(id).mark_at(mark);
                 self.touched_statistics.push(id);
                 self.revalue(id);
             }

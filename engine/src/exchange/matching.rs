@@ -159,6 +159,7 @@ impl Exchange {
     ) -> u32 {
         let (origin, terms) = (&place.origin, place.order);
         self.priorities += 1;
+        let position = self.positions.place_of(origin.account, terms.instrument);
         let slot = self.orders.insert(Order {
             id: OrderId::NONE,
             terms,
@@ -178,7 +179,8 @@ impl Exchange {
             updated_at: self.at,
             updated_seq: self.seq,
             resting: false,
-            level: Link::LOOSE,
+            position,
+            quote: None,
             owner: Link::LOOSE,
         });
         let id = self.orders.at(slot).id;
@@ -197,9 +199,7 @@ impl Exchange {
         let mut list = self.accounts[index].orders;
         self.orders.own(&mut list, slot);
         self.accounts[index].orders = list;
-        self.positions
-            .change(origin.account, terms.instrument)
-            .orders += 1;
+        self.positions.change_at(position).orders += 1;
         self.count_open(slot, admitted.lots);
         let mut news = News::plain(OrderEventKind::Accepted);
         if admitted.slid {
@@ -220,10 +220,9 @@ impl Exchange {
             TimeInForce::Ioc | TimeInForce::Fok => {
                 self.end(slot, Reason::IocRemainder, commander, out);
             }
-            TimeInForce::Gtc
-            | TimeInForce::Gtd(_)
-            | TimeInForce::Day
-            | TimeInForce::AtAuction => self.rest(slot),
+            TimeInForce::Gtc | TimeInForce::Gtd(_) | TimeInForce::Day | TimeInForce::AtAuction => {
+                self.rest(slot)
+            }
         }
     }
 
@@ -232,7 +231,8 @@ impl Exchange {
         order.resting = true;
         let (instrument, side, price) = (order.terms.instrument, order.terms.side, order.price);
         let index = instrument.index().unwrap_or(usize::MAX);
-        self.books[index].rest(&mut self.orders, slot);
+        let node = self.orders.node(slot);
+        self.books[index].rest(self.orders.nodes_mut(), slot, node);
         self.touch_level(instrument, side, price);
     }
 
@@ -249,11 +249,13 @@ impl Exchange {
             let Some(maker) = self.books[index].first(side.opposite()) else {
                 return;
             };
-            let resting = self.orders.at(maker);
+            let resting = self.orders.nodes().at(maker);
             if !side.accepts(limit, resting.price) {
                 return;
             }
-            if self.same_group(account, group, resting) {
+            let own = account == resting.account
+                || (group != 0 && self.same_group(account, group, self.orders.at(maker)));
+            if own {
                 self.prevent_self_trade(slot, maker, commander, out);
             } else {
                 self.trade(slot, maker, commander, out);
@@ -266,8 +268,8 @@ impl Exchange {
 
     /// One trade between an incoming and a resting order, at the resting price.
     fn trade(&mut self, taker: u32, maker: u32, commander: &Origin, out: &mut Vec<Event>) {
-        let (incoming, resting) = (self.orders.at(taker), self.orders.at(maker));
-        let lots = incoming.open.min(resting.open);
+        let (incoming, resting) = (self.orders.at(taker), self.orders.nodes().at(maker));
+        let lots = incoming.open.min(resting.lots);
         let price = resting.price;
         let (side, instrument) = (incoming.terms.side, incoming.terms.instrument);
         let (taker_account, maker_account) = (incoming.account, resting.account);
@@ -302,8 +304,8 @@ impl Exchange {
 
         let taker_after = self.book_fill(taker, price, lots, kind, value);
         let maker_after = self.book_fill(maker, price, lots, kind, value);
-        self.book_mut(instrument)
-            .shrink(side.opposite(), price, lots);
+        let index = instrument.index().unwrap_or(usize::MAX);
+        self.books[index].shrink(self.orders.nodes_mut(), maker, lots);
         self.touch_level(instrument, side.opposite(), price);
 
         let fill = |liquidity, fee, position_after| News {
@@ -344,10 +346,37 @@ impl Exchange {
         );
         self.retire_if_filled(taker);
         self.retire_if_filled(maker);
-        for account in [taker_account, maker_account] {
-            self.rehold(account, instrument);
-            self.keep_reduce_only(account, instrument, commander, out);
+        self.refresh_if_used_up(maker, out);
+        for slot in [taker, maker] {
+            let place = self.orders.at(slot).position;
+            self.rehold_at(place);
+            if self.positions.at(place).has_reducing() {
+                let account = self.orders.at(slot).account;
+                self.keep_reduce_only(account, instrument, commander, out);
+            }
         }
+    }
+
+    /// An iceberg whose visible part has traded shows the next one, behind everybody (ORDER-17).
+    fn refresh_if_used_up(&mut self, slot: u32, out: &mut Vec<Event>) {
+        let order = self.orders.at(slot);
+        if !order.resting || self.orders.nodes().at(slot).lots > Lots::ZERO {
+            return;
+        }
+        self.requeue(slot);
+        let mut news = News::because(OrderEventKind::Restated, Reason::IcebergRefresh);
+        news.priority_lost = true;
+        self.tell(slot, news, &Origin::default(), out);
+    }
+
+    /// Moves a resting order to the back of its price with a new priority.
+    fn requeue(&mut self, slot: u32) {
+        let instrument = self.orders.at(slot).terms.instrument;
+        let index = instrument.index().unwrap_or(usize::MAX);
+        self.books[index].remove(self.orders.nodes_mut(), slot);
+        self.priorities += 1;
+        self.orders.at_mut(slot).priority = self.priorities;
+        self.rest(slot);
     }
 
     /// Books a fill on an order and its owner's position; answers with the net position.
@@ -360,8 +389,8 @@ impl Exchange {
         if order.open == Lots::ZERO {
             order.status = OrderStatus::Filled;
         }
-        let (account, instrument, side) = (order.account, order.terms.instrument, order.terms.side);
-        let position = self.positions.change(account, instrument);
+        let (place, instrument, side) = (order.position, order.terms.instrument, order.terms.side);
+        let position = self.positions.change_at(place);
         let long_before = position.net.0.max(0);
         position.trade(side, price, lots);
         if kind == Kind::SpotBlock {
@@ -465,7 +494,11 @@ impl Exchange {
         order.open -= lots;
         if order.resting {
             let (instrument, side, price) = (order.terms.instrument, order.terms.side, order.price);
-            self.book_mut(instrument).shrink(side, price, lots);
+            let open = order.open;
+            // Hidden lots go first.
+            let less = (self.orders.nodes().at(slot).lots - open).max(Lots::ZERO);
+            let index = instrument.index().unwrap_or(usize::MAX);
+            self.books[index].shrink(self.orders.nodes_mut(), slot, less);
             self.touch_level(instrument, side, price);
         }
     }
@@ -474,8 +507,7 @@ impl Exchange {
     /// balance in line.
     pub(super) fn count_open(&mut self, slot: u32, lots: Lots) {
         self.count_lots(slot, lots);
-        let order = self.orders.at(slot);
-        self.rehold(order.account, order.terms.instrument);
+        self.rehold_at(self.orders.at(slot).position);
     }
 
     /// As [`Self::count_open`], where more happens to the position before its requirement is due.
@@ -484,14 +516,21 @@ impl Exchange {
         let hold = order.hold_lot.for_lots(lots);
         let (side, reduce_only) = (order.terms.side, order.terms.reduce_only);
         self.positions
-            .change(order.account, order.terms.instrument)
+            .change_at(order.position)
             .count_open(side, reduce_only, lots, hold);
     }
 
     /// Brings the account's balance in line with what its position now requires.
     pub(super) fn rehold(&mut self, account: AccountId, instrument: InstrumentId) {
-        let contract = &self.instruments[instrument.index().unwrap_or(usize::MAX)];
-        let position = self.positions.change(account, instrument);
+        let place = self.positions.place_of(account, instrument);
+        self.rehold_at(place);
+    }
+
+    /// As [`Self::rehold`], for the position in a place.
+    fn rehold_at(&mut self, place: u32) {
+        let position = self.positions.change_at(place);
+        let account = position.account;
+        let contract = &self.instruments[position.instrument.index().unwrap_or(usize::MAX)];
         let requirement = position.requirement_in(contract);
         let result = position.result_at(contract);
         let more = requirement - position.requirement;
@@ -548,7 +587,7 @@ impl Exchange {
         let (id, expire) = (order.id, order.expire);
         if was_resting {
             let index = instrument.index().unwrap_or(usize::MAX);
-            self.books[index].remove(&mut self.orders, slot);
+            self.books[index].remove(self.orders.nodes_mut(), slot);
             self.touch_level(instrument, side, price);
         }
         self.orders.at_mut(slot).open = Lots::ZERO;
@@ -559,7 +598,8 @@ impl Exchange {
         let mut list = self.accounts[index].orders;
         self.orders.disown(&mut list, slot);
         self.accounts[index].orders = list;
-        self.positions.change(account, instrument).orders -= 1;
+        let place = self.orders.at(slot).position;
+        self.positions.change_at(place).orders -= 1;
         self.orders.free(slot);
     }
 

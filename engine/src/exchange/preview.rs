@@ -43,7 +43,7 @@ impl Exchange {
             Pricing::Limit(price) => price,
             Pricing::Peg(peg) => peg.cap,
             Pricing::Market => {
-                let (low, high) = contract.terms.band(contract.mark);
+                let (low, high) = contract.at_mark.band;
                 if side == Side::Buy {
                     high
                 } else {

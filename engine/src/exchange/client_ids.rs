@@ -1,0 +1,422 @@
+//! Client order ids: what was asked under an id before, so that asking twice has one effect.
+//!
+//! ```text
+//!  index:    open addressing, a place per id; grows by moving a few places with each insertion,
+//!            so that no single command ever pays for all of them
+//!  entries:  in chunks, linked per account from the oldest to the newest
+//! ```
+//!
+//! Finding, remembering and forgetting an id touch a bounded number of places. The index is never
+//! walked, so its order cannot reach a result; its hash is seeded at random, so that clients cannot
+//! choose ids that collide.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
+use crate::{
+    ids::{AccountId, OrderId, Seq},
+    limits,
+    reason::Problem,
+    units::Nanos,
+};
+
+/// First result of a client order id.
+#[derive(Clone, Copy, Debug)]
+pub struct FirstResult {
+    /// Fingerprint of the content it came with.
+    pub content: u64,
+    /// Journal position.
+    pub seq: Seq,
+    /// The order; none if refused.
+    pub order: OrderId,
+    /// Why it was refused, if so.
+    pub refused: Option<Problem>,
+    /// Core time of its first use.
+    pub at: Nanos,
+}
+
+/// "No entry" in a link.
+const NONE: u32 = u32::MAX;
+/// Entries of one chunk.
+const CHUNK: usize = 4_096;
+/// Places of the first index.
+const FIRST_INDEX: usize = 1 << 12;
+/// Old places moved with each insertion while the index grows: more than two for each new one, so that
+/// the old index is gone before the new one is half full.
+const MOVED: usize = 8;
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    id: u64,
+    account: AccountId,
+    /// The account's next younger entry.
+    younger: u32,
+    /// When it came to the young end of its account.
+    since: Nanos,
+    /// Taken out of the index because a later use of the id replaced it.
+    replaced: bool,
+    first: FirstResult,
+}
+
+/// Oldest and newest id of an account.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    oldest: u32,
+    newest: u32,
+    count: usize,
+    /// When the oldest came; kept here so that most insertions need not look it up.
+    since: Nanos,
+}
+
+impl Row {
+    const EMPTY: Self = Self {
+        oldest: NONE,
+        newest: NONE,
+        count: 0,
+        since: Nanos::ZERO,
+    };
+}
+
+/// Open addressing with linear probing and backward-shift deletion; 0 = free, else entry + 1.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    places: Vec<u32>,
+    used: usize,
+}
+
+impl Index {
+    fn with_places(places: usize) -> Self {
+        Self {
+            places: vec![0; places],
+            used: 0,
+        }
+    }
+
+    fn mask(&self) -> usize {
+        self.places.len().wrapping_sub(1)
+    }
+
+    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<(usize, u32)> {
+        if self.used == 0 {
+            return None;
+        }
+        let mut at = place_of(hash, self.mask());
+        while self.places[at] != 0 {
+            let entry = self.places[at] - 1;
+            if is_it(entry) {
+                return Some((at, entry));
+            }
+            at = (at + 1) & self.mask();
+        }
+        None
+    }
+
+    fn insert(&mut self, hash: u64, entry: u32) {
+        let mut at = place_of(hash, self.mask());
+        while self.places[at] != 0 {
+            at = (at + 1) & self.mask();
+        }
+        self.places[at] = entry + 1;
+        self.used += 1;
+    }
+
+    /// Frees a place and closes the gap behind it.
+    fn remove(&mut self, mut gap: usize, hash_of: impl Fn(u32) -> u64) {
+        let mask = self.mask();
+        let mut at = gap;
+        loop {
+            at = (at + 1) & mask;
+            if self.places[at] == 0 {
+                break;
+            }
+            let home = place_of(hash_of(self.places[at] - 1), mask);
+            let may_move = at.wrapping_sub(home) & mask >= at.wrapping_sub(gap) & mask;
+            if may_move {
+                self.places[gap] = self.places[at];
+                gap = at;
+            }
+        }
+        self.places[gap] = 0;
+        self.used -= 1;
+    }
+}
+
+fn place_of(hash: u64, mask: usize) -> usize {
+    (hash >> 20) as usize & mask
+}
+
+/// Client order ids in use or recently used, each account's oldest forgotten first.
+#[derive(Clone, Debug)]
+pub struct ClientIds {
+    seed: RandomState,
+    index: Index,
+    /// The index before it grew, from whose `moved`-th place on entries have not moved yet.
+    old: Index,
+    moved: usize,
+    chunks: Vec<Vec<Entry>>,
+    free: Vec<u32>,
+    rows: Vec<Row>,
+    count: usize,
+}
+
+impl Default for ClientIds {
+    fn default() -> Self {
+        Self {
+            seed: RandomState::default(),
+            index: Index::with_places(FIRST_INDEX),
+            old: Index::default(),
+            moved: 0,
+            chunks: Vec::new(),
+            free: Vec::new(),
+            rows: Vec::new(),
+            count: 0,
+        }
+    }
+}
+
+impl ClientIds {
+    /// First result of an id, if remembered.
+    #[must_use]
+    pub fn get(&self, account: AccountId, id: u64) -> Option<&FirstResult> {
+        let entry = self.find(account, id)?;
+        Some(&self.entry(entry).first)
+    }
+
+    fn hash(&self, account: AccountId, id: u64) -> u64 {
+        self.seed
+            .hash_one((u64::from(account.0) << 32) ^ id.rotate_left(32) ^ id)
+    }
+
+    fn entry(&self, entry: u32) -> &Entry {
+        &self.chunks[entry as usize / CHUNK][entry as usize % CHUNK]
+    }
+
+    fn entry_mut(&mut self, entry: u32) -> &mut Entry {
+        &mut self.chunks[entry as usize / CHUNK][entry as usize % CHUNK]
+    }
+
+    fn find(&self, account: AccountId, id: u64) -> Option<u32> {
+        let hash = self.hash(account, id);
+        let is_it = |entry| {
+            let entry = self.entry(entry);
+            entry.id == id && entry.account == account
+        };
+        let found = self.index.find(hash, is_it);
+        found
+            .or_else(|| self.old.find(hash, is_it))
+            .map(|(_, entry)| entry)
+    }
+
+    /// Remembers a first result. `is_open` keeps ids of open orders from being forgotten.
+    pub(crate) fn remember(
+        &mut self,
+        at: Nanos,
+        account: AccountId,
+        id: u64,
+        first: FirstResult,
+        is_open: impl Fn(OrderId) -> bool,
+    ) {
+        let row = account.index().unwrap_or(0);
+        if self.rows.len() <= row {
+            self.rows.resize(row + 1, Row::EMPTY);
+        }
+        self.forget_oldest(at, row, is_open);
+        if let Some(entry) = self.find(account, id) {
+            self.unindex(entry);
+            self.entry_mut(entry).replaced = true;
+        }
+        let entry = self.store(Entry {
+            id,
+            account,
+            younger: NONE,
+            since: at,
+            replaced: false,
+            first,
+        });
+        self.append(row, entry);
+        self.count += 1;
+        self.make_room();
+        let hash = self.hash(account, id);
+        self.index.insert(hash, entry);
+    }
+
+    /// At most two leave for each that comes: bounded work, and a backlog still shrinks.
+    fn forget_oldest(&mut self, at: Nanos, row: usize, is_open: impl Fn(OrderId) -> bool) {
+        for _ in 0..2 {
+            let Row {
+                oldest,
+                count,
+                since,
+                ..
+            } = self.rows[row];
+            let full = count >= limits::CLIENT_IDS_PER_ACCOUNT || self.count >= limits::CLIENT_IDS;
+            if oldest == NONE || (!full && since.after(limits::CLIENT_ID_LIFE) > at) {
+                return;
+            }
+            let Entry {
+                younger,
+                replaced,
+                first,
+                ..
+            } = *self.entry(oldest);
+            self.rows[row].oldest = younger;
+            self.rows[row].count -= 1;
+            match younger {
+                NONE => self.rows[row].newest = NONE,
+                younger => self.rows[row].since = self.entry(younger).since,
+            }
+            if !replaced && is_open(first.order) {
+                let entry = self.entry_mut(oldest);
+                entry.younger = NONE;
+                entry.since = at;
+                self.append(row, oldest);
+                continue;
+            }
+            if !replaced {
+                self.unindex(oldest);
+            }
+            self.free.push(oldest);
+            self.count -= 1;
+        }
+    }
+
+    /// Puts an entry at the young end of its account.
+    fn append(&mut self, row: usize, entry: u32) {
+        let since = self.entry(entry).since;
+        let newest = std::mem::replace(&mut self.rows[row].newest, entry);
+        if newest == NONE {
+            self.rows[row].oldest = entry;
+            self.rows[row].since = since;
+        } else {
+            self.entry_mut(newest).younger = entry;
+        }
+        self.rows[row].count += 1;
+    }
+
+    fn store(&mut self, entry: Entry) -> u32 {
+        if let Some(free) = self.free.pop() {
+            *self.entry_mut(free) = entry;
+            return free;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let before = (self.chunks.len() - 1) * CHUNK;
+        let chunk = &mut self.chunks[before / CHUNK];
+        chunk.push(entry);
+        u32::try_from(before + chunk.len() - 1).unwrap_or(NONE)
+    }
+
+    fn unindex(&mut self, entry: u32) {
+        let Entry { account, id, .. } = *self.entry(entry);
+        let hash = self.hash(account, id);
+        let (seed, chunks) = (&self.seed, &self.chunks);
+        let hash_of = |entry: u32| {
+            let entry = &chunks[entry as usize / CHUNK][entry as usize % CHUNK];
+            seed.hash_one((u64::from(entry.account.0) << 32) ^ entry.id.rotate_left(32) ^ entry.id)
+        };
+        for index in [&mut self.index, &mut self.old] {
+            if let Some((place, _)) = index.find(hash, |other| other == entry) {
+                index.remove(place, hash_of);
+                return;
+            }
+        }
+    }
+
+    /// Keeps the index at most half full, and moves a few entries of the one before.
+    fn make_room(&mut self) {
+        if self.old.used == 0 && (self.index.used + 1) * 2 > self.index.places.len() {
+            let bigger = Index::with_places(self.index.places.len() * 2);
+            self.old = std::mem::replace(&mut self.index, bigger);
+            self.moved = 0;
+        }
+        for _ in 0..MOVED {
+            if self.old.used == 0 {
+                return;
+            }
+            // A removal may have closed a gap across the end, so the walk may have to begin anew.
+            let place = self.moved % self.old.places.len();
+            self.moved += 1;
+            let Some(entry) = self.old.places[place].checked_sub(1) else {
+                continue;
+            };
+            let Entry { account, id, .. } = *self.entry(entry);
+            let hash = self.hash(account, id);
+            self.unindex(entry);
+            self.index.insert(hash, entry);
+            // The gap was closed from behind: the same place once more.
+            self.moved -= 1;
+        }
+        if self.old.used == 0 {
+            self.old = Index::default();
+        }
+    }
+
+    pub(crate) fn encode_state(&self, sink: &mut super::Digester) {
+        for (row, ends) in self.rows.iter().enumerate() {
+            let mut next = ends.oldest;
+            while next != NONE {
+                let entry = self.entry(next);
+                sink.add(&(AccountId::nth(row), entry.since, entry.id, entry.first.seq));
+                sink.add(&(entry.replaced, entry.first.order, entry.first.refused));
+                next = entry.younger;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn result(seq: u64, order: u64) -> FirstResult {
+        FirstResult {
+            content: seq,
+            seq,
+            order: OrderId(order),
+            refused: None,
+            at: Nanos(0),
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_ids_are_found_while_the_index_grows() {
+        let mut ids = ClientIds::default();
+        let mut plain = HashMap::new();
+        for n in 0..100_000_u64 {
+            let (account, id) = (
+                AccountId::nth((n % 7) as usize),
+                n.wrapping_mul(0x9e37) % 60_000,
+            );
+            ids.remember(Nanos(1), account, id, result(n, n), |_| false);
+            plain.insert((account, id), n);
+            if n % 1_000 == 0 {
+                for ((account, id), seq) in &plain {
+                    assert_eq!(ids.get(*account, *id).map(|first| first.seq), Some(*seq));
+                }
+            }
+        }
+        assert_eq!(ids.get(AccountId(1), 60_001).map(|first| first.seq), None);
+    }
+
+    #[test]
+    fn after_a_day_the_oldest_leave_but_open_orders_keep_their_ids() {
+        let mut ids = ClientIds::default();
+        let account = AccountId(1);
+        let open = |order: OrderId| order.0 == 3;
+        for n in 1..=5 {
+            ids.remember(Nanos(1), account, n, result(n, n), open);
+        }
+        let later = Nanos(1 + limits::CLIENT_ID_LIFE);
+        for n in 6..=10 {
+            ids.remember(later, account, n, result(n, n), open);
+        }
+        let kept: Vec<_> = (1..=10)
+            .filter(|n| ids.get(account, *n).is_some())
+            .collect();
+        assert_eq!(kept, [3, 6, 7, 8, 9, 10]);
+    }
+}
