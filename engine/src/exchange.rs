@@ -8,8 +8,8 @@ use crate::{
     book::Book,
     command::{Command, Origin, Side, Stamped},
     event::{
-        Address, BalanceRow, Event, Fill, LevelChange, OrderEvent, OrderEventKind, OrderStatus,
-        PositionRow, Refused, StatisticsChange,
+        Address, BalanceRow, Event, Fill, LevelChange, OrderEvent, OrderEventKind, PositionRow,
+        Refused, StatisticsChange,
     },
     ids::{AccountId, FirmId, InstrumentId, Seq, SessionId},
     instrument::{Asset, Commodity, Instrument},
@@ -28,9 +28,11 @@ mod clock;
 mod digest;
 mod marks;
 mod matching;
+mod pegs;
 mod preview;
 mod remembered;
 mod sessions;
+mod stops;
 mod tables;
 mod timers;
 mod transfers;
@@ -60,6 +62,10 @@ pub struct Exchange {
     withdrawals: Withdrawals,
     instruments: Vec<Instrument>,
     books: Vec<Book>,
+    /// Stops that wait, by contract.
+    stops: Vec<stops::Stops>,
+    /// Pegged orders, by contract, in order of acceptance.
+    pegs: Vec<Vec<u32>>,
     orders: Orders,
     positions: Positions,
     ledger: Ledger,
@@ -73,6 +79,10 @@ pub struct Exchange {
     touched_levels: Vec<(InstrumentId, Side, Ticks)>,
     /// Contracts whose statistics the present command changed.
     touched_statistics: Vec<InstrumentId>,
+    /// Contracts with stops or pegged orders whose prices the present command changed.
+    stirred: Vec<InstrumentId>,
+    /// Working room for the pegged orders of one contract.
+    moving: Vec<u32>,
 }
 
 impl Exchange {
@@ -128,6 +138,10 @@ impl Exchange {
                 to: Address::default(),
                 problem: Problem::new(Reason::NotImplemented),
             })),
+        }
+        if !self.stirred.is_empty() {
+            self.release_stops(out);
+            self.move_pegs(out);
         }
         self.tell_changes(out);
         assert!(
@@ -335,8 +349,8 @@ impl Exchange {
     fn iceberg(&self, slot: u32) -> Lots {
         let order = self.orders.at(slot);
         match order.terms.display {
-            _ if !order.is_open() => Lots::ZERO,
             Lots::ZERO => Lots::ZERO,
+            _ if !order.is_open() => Lots::ZERO,
             _ if order.resting => self.orders.nodes().at(slot).lots,
             _ => order.visible(order.open),
         }
@@ -426,6 +440,14 @@ impl Exchange {
 
     fn touch_level(&mut self, instrument: InstrumentId, side: Side, price: Ticks) {
         self.touched_levels.push((instrument, side, price));
+        self.stir(instrument);
+    }
+
+    /// A price of the contract may have changed that stops or pegged orders follow.
+    fn stir(&mut self, instrument: InstrumentId) {
+        if self.contract(instrument).followers > 0 {
+            self.stirred.push(instrument);
+        }
     }
 }
 
@@ -486,11 +508,7 @@ fn order_event(order: &Order, shown: Lots, to: Address, news: &News) -> OrderEve
         price: order.price,
         total: order.total,
         filled: order.filled,
-        open: if order.status == OrderStatus::Open {
-            order.open
-        } else {
-            Lots(0)
-        },
+        open: if order.lives() { order.open } else { Lots(0) },
         priority_lost: news.priority_lost,
         priority: order.priority,
         cancel_group: order.terms.cancel_group,

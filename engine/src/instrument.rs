@@ -206,6 +206,12 @@ impl TradingState {
         }
     }
 
+    /// Whether pegged orders follow their references.
+    #[must_use]
+    pub fn moves_pegs(self) -> bool {
+        matches!(self, Self::Open | Self::PostOnly)
+    }
+
     /// Whether new orders may come in at all.
     #[must_use]
     pub fn takes_orders(self) -> bool {
@@ -341,6 +347,8 @@ pub struct Instrument {
     pub public_seq: u64,
     /// Of the day.
     pub statistics: Statistics,
+    /// Stops that wait and pegged orders.
+    pub(crate) followers: u32,
 }
 
 /// What follows from terms and mark alone, so that no order has to compute it.

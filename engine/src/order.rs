@@ -11,7 +11,7 @@ use bincode::Encode;
 
 use crate::{
     book::{Node, Nodes},
-    command::OrderTerms,
+    command::{OrderTerms, Pricing},
     event::{OrderStatus, QuoteKey},
     ids::{AccountId, OrderId, Seq, SessionId},
     limits,
@@ -60,6 +60,8 @@ pub struct Order {
     pub updated_seq: Seq,
     /// Stands in the queue of its level.
     pub(crate) resting: bool,
+    /// Lives in no book: a stop before its trigger, a pegged order that sleeps.
+    pub(crate) waiting: bool,
     /// Where its owner's position in the contract lies.
     pub(crate) position: u32,
     /// Side of a mass quote, if it is one.
@@ -93,6 +95,15 @@ impl Order {
     #[must_use]
     pub fn lives(&self) -> bool {
         matches!(self.status, OrderStatus::Open | OrderStatus::Untriggered)
+    }
+
+    /// Price its money is held at: that of a pegged order is the worst it may go to.
+    #[must_use]
+    pub fn hold_price(&self) -> Ticks {
+        match self.terms.pricing {
+            Pricing::Peg(peg) => peg.cap,
+            Pricing::Limit(_) | Pricing::Market => self.price,
+        }
     }
 
     /// What would be seen of so many open lots (ORDER-17).

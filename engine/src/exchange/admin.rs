@@ -424,7 +424,10 @@ impl Exchange {
             at_mark: AtMark::of(terms, tick_value, mark),
             public_seq: 1,
             statistics: Statistics::default(),
+            followers: 0,
         });
+        self.stops.push(super::stops::Stops::default());
+        self.pegs.push(Vec::new());
         self.books.push(crate::book::Book::default());
         self.positions.add_instrument();
         self.timers.set(terms.last_trade, Timer::LastTrade(id));

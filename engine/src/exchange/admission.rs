@@ -3,7 +3,9 @@
 
 use super::{Account, Exchange, remembered::fingerprint};
 use crate::{
-    command::{AccountStatus, Origin, Place, PostOnly, Pricing, SelfTrade, Side, TimeInForce},
+    command::{
+        AccountStatus, OrderTerms, Origin, Place, PostOnly, Pricing, SelfTrade, Side, TimeInForce,
+    },
     ids::{AccountId, InstrumentId},
     instrument::{Instrument, Kind, TradingState},
     limits,
@@ -22,6 +24,8 @@ pub(super) struct Admitted {
     pub lots: Lots,
     /// Repriced by post-only.
     pub slid: bool,
+    /// A pegged order without a place at the moment.
+    pub asleep: bool,
     /// Money per open lot.
     pub hold_lot: Minor,
     /// When its time is over; 0 = never.
@@ -115,22 +119,33 @@ impl Exchange {
         };
         let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
         let quiet = !immediate && !market;
-        self.check_state(contract, order.side, price, quiet, order.post_only)?;
+        let waits = order.trigger.is_some();
+        let pegged = matches!(order.pricing, Pricing::Peg(_));
+        let (quiet, in_post_only) = if waits || pegged {
+            (true, PostOnly::Slide) // it takes nothing on entry
+        } else {
+            (quiet, order.post_only)
+        };
+        self.check_state(contract, order.side, price, quiet, in_post_only)?;
         if market && !immediate {
             return Err(Problem::about(
                 Reason::UnsupportedCombination,
                 Field::TimeInForce,
             ));
         }
-        if order.post_only != PostOnly::No && !quiet {
+        if order.post_only != PostOnly::No && (market || immediate) {
             return Err(Problem::about(
                 Reason::UnsupportedCombination,
                 Field::PostOnly,
             ));
         }
+        check_combination(order)?;
         let expire = self.expiry(order.time_in_force)?;
         check_price_range(price)?;
         check_quantity(contract, order.lots)?;
+        if order.display != Lots::ZERO {
+            check_display(contract, order.display, order.lots)?;
+        }
         check_band(contract, price)?;
         check_notional(contract, price, order.lots)?;
         let position = self.positions.view(origin.account, order.instrument);
@@ -143,6 +158,9 @@ impl Exchange {
                 most.into(),
                 actual,
             ));
+        }
+        if pegged {
+            self.check_pegs(order.instrument)?;
         }
         let mut lots = order.lots;
         if order.reduce_only {
@@ -163,19 +181,35 @@ impl Exchange {
         let mut after = position;
         after.count_open(order.side, order.reduce_only, lots, hold_lot.for_lots(lots));
         self.check_money(contract, &position, &after)?;
-        let (price, slid) = self.settle_post_only(contract, order.side, price, order.post_only)?;
+        let (price, slid) = match waits || pegged {
+            true => (price, false),
+            false => self.settle_post_only(contract, order.side, price, order.post_only)?,
+        };
         let hold_lot = if slid {
             self.hold_lot(origin.account, contract, order.side, price)
         } else {
             hold_lot
         };
-        let admitted = Admitted {
+        let mut admitted = Admitted {
             price,
             lots,
             slid,
+            asleep: false,
             hold_lot,
             expire,
         };
+        if let Pricing::Peg(peg) = order.pricing {
+            let working = contract
+                .state
+                .moves_pegs()
+                .then(|| self.peg_price(order, peg, self.references(order.instrument)))
+                .flatten();
+            admitted.price = working.unwrap_or(peg.cap);
+            admitted.asleep = working.is_none();
+        }
+        if pegged || waits {
+            return Ok(admitted);
+        }
         let whole = order.time_in_force == TimeInForce::Fok;
         if whole && self.can_trade(place, price, lots) < lots {
             return Err(Problem::about(Reason::FokNotFillable, Field::Quantity));
@@ -402,6 +436,61 @@ fn worst_fee(account: &Account, contract: &Instrument) -> Ppm {
     let maker = account.maker_fee(contract.terms.maker_fee);
     let taker = account.taker_fee(contract.terms.taker_fee);
     maker.max(taker).max(Ppm(0))
+}
+
+/// Rank 8: what does not go together.
+fn check_combination(order: &OrderTerms) -> Result<(), Problem> {
+    let unsupported = |field| Err(Problem::about(Reason::UnsupportedCombination, field));
+    let pegged = matches!(order.pricing, Pricing::Peg(_));
+    let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
+    let at_auction = order.time_in_force == TimeInForce::AtAuction;
+    let shows_part = order.display != Lots::ZERO;
+    if let Some(trigger) = order.trigger {
+        let plain = order.post_only == PostOnly::No && !shows_part && order.min_fill == Lots::ZERO;
+        if !plain || pegged || at_auction {
+            return unsupported(Field::Trigger);
+        }
+        if !(1..=limits::PRICE_TICKS).contains(&trigger.price.0) {
+            let (limit, actual) = (limits::PRICE_TICKS, trigger.price.0);
+            let reason = Reason::InvalidField;
+            return Err(Problem::limit(reason, Field::Trigger, limit, actual));
+        }
+    }
+    if shows_part && (immediate || pegged || at_auction) {
+        return unsupported(Field::Display);
+    }
+    if order.min_fill != Lots::ZERO {
+        if order.time_in_force != TimeInForce::Ioc {
+            return unsupported(Field::MinFill);
+        }
+        if !(1..=order.lots.0).contains(&order.min_fill.0) {
+            let (limit, actual) = (order.lots.0, order.min_fill.0);
+            let reason = Reason::InvalidField;
+            return Err(Problem::limit(reason, Field::MinFill, limit, actual));
+        }
+    }
+    if let Pricing::Peg(peg) = order.pricing {
+        if order.post_only != PostOnly::No {
+            return unsupported(Field::OrderType);
+        }
+        super::pegs::check_peg(peg, order.side, order.time_in_force)?;
+    }
+    Ok(())
+}
+
+/// Rank 9, the visible part of an iceberg.
+pub(super) fn check_display(
+    contract: &Instrument,
+    display: Lots,
+    total: Lots,
+) -> Result<(), Problem> {
+    let least = contract.terms.limits.min_display;
+    if (least..=total.0).contains(&display.0) {
+        return Ok(());
+    }
+    let limit = if display.0 < least { least } else { total.0 };
+    let reason = Reason::DisplayTooSmall;
+    Err(Problem::limit(reason, Field::Display, limit, display.0))
 }
 
 /// Rank 8, the price's range.

@@ -3,14 +3,15 @@
 use super::{
     Exchange, News,
     admission::{
-        Door, check_band, check_notional, check_position_limit, check_price_range, check_quantity,
+        Door, check_band, check_display, check_notional, check_position_limit, check_price_range,
+        check_quantity,
     },
     timers::Timer,
 };
 use crate::{
     command::{
         Cancel, MassCancel, Origin, PostOnly, Pricing, Replace, Selection, SetCancelTimer,
-        SetOrderEntry, Target, TimeInForce,
+        SetOrderEntry, Target, TimeInForce, Trigger,
     },
     event::{CancelTimerSet, Event, MassCancelled, OrderEvent, OrderEventKind, OrderStatus},
     ids::{AccountId, InstrumentId, OrderId},
@@ -25,6 +26,8 @@ pub(super) struct Change {
     price: Ticks,
     total: Lots,
     post_only: PostOnly,
+    display: Lots,
+    trigger: Option<Trigger>,
     expire: Nanos,
     loses_priority: bool,
     slid: bool,
@@ -104,35 +107,54 @@ impl Exchange {
         let price = replace.price.unwrap_or(order.price);
         let total = replace.lots.unwrap_or(order.total);
         let post_only = replace.post_only.unwrap_or(order.terms.post_only);
+        let display = replace.display.unwrap_or(order.terms.display);
+        let trigger = order.terms.trigger.map(|trigger| Trigger {
+            price: replace.trigger.unwrap_or(trigger.price),
+            ..trigger
+        });
         let price_moves = price != order.price;
-        let loses_priority = price_moves || total > order.total;
+        let loses_priority = price_moves
+            || total > order.total
+            || trigger != order.terms.trigger
+            || shows_more(order.terms.display, display);
         let contract = self.contract(order.terms.instrument);
+        let waits = order.status == OrderStatus::Untriggered;
+        let takes = !waits && !matches!(order.terms.pricing, Pricing::Peg(_));
         if !pure_decrease {
-            let state_post_only = if price_moves {
+            let state_post_only = if price_moves && takes {
                 post_only
             } else {
                 PostOnly::Slide
             };
             self.check_state(contract, order.terms.side, price, true, state_post_only)?;
         }
+        check_changeable(order, replace)?;
         let expire = self.replaced_expiry(order, replace.expire)?;
         check_price_range(price)?;
         if total <= order.filled {
             return Ok((slot, None));
         }
         let open = total - order.filled;
-        let hold_lot = self.hold_lot(order.account, contract, order.terms.side, price);
+        let hold_price = if price_moves {
+            price
+        } else {
+            order.hold_price()
+        };
+        let hold_lot = self.hold_lot(order.account, contract, order.terms.side, hold_price);
         if !pure_decrease {
             check_quantity(contract, total)?;
-            check_band(contract, price)?;
-            check_notional(contract, price, total)?;
+            if display != order.terms.display && display != Lots::ZERO {
+                check_display(contract, display, total)?;
+            }
+            check_band(contract, hold_price)?;
+            check_notional(contract, hold_price, total)?;
             self.check_room(order, open, hold_lot)?;
         }
         if loses_priority && replace.reject_if_priority_lost {
             return Err(Problem::about(Reason::WouldLosePriority, Field::None));
         }
         let switched_on = order.terms.post_only == PostOnly::No && post_only != PostOnly::No;
-        let (price, slid) = if price_moves || switched_on {
+        let (price, slid) = if takes && (price_moves || switched_on) {
             self.settle_post_only(contract, order.terms.side, price, post_only)?
         } else {
             (price, false)
@@ -148,6 +170,8 @@ impl Exchange {
             price,
             total,
             post_only,
+            display,
+            trigger,
             expire,
             loses_priority,
             slid,
@@ -196,22 +220,24 @@ impl Exchange {
     fn change(&mut self, slot: u32, change: &Change, commander: &Origin, out: &mut Vec<Event>) {
         let order = self.orders.at(slot);
         let (id, old_expire) = (order.id, order.expire);
-        let (instrument, side, old_price) = (order.terms.instrument, order.terms.side, order.price);
-        let old_open = order.open;
+        let (old_price, old_open) = (order.price, order.open);
         let open = change.total - order.filled;
+        let pegged = matches!(order.terms.pricing, Pricing::Peg(_));
+        let (stop, asleep) = (order.waiting && !pegged, order.waiting && pegged);
         if change.expire != old_expire {
             self.timers.clear(old_expire, Timer::Expiry(id));
             self.timers.set(change.expire, Timer::Expiry(id));
         }
         let moves = change.loses_priority || change.price != old_price;
         if moves {
-            let index = instrument.index().unwrap_or(usize::MAX);
-            self.books[index].remove(self.orders.nodes_mut(), slot);
-            self.touch_level(instrument, side, old_price);
+            if stop {
+                self.stop_waiting_for_trigger(slot);
+            } else if !asleep {
+                self.unrest(slot);
+            }
             self.count_lots(slot, -old_open);
             self.priorities += 1;
             let order = self.orders.at_mut(slot);
-            order.resting = false;
             order.priority = self.priorities;
             order.price = change.price;
             order.open = open;
@@ -224,10 +250,22 @@ impl Exchange {
         order.total = change.total;
         order.expire = change.expire;
         order.terms.lots = change.total;
-        order.terms.pricing = Pricing::Limit(change.price);
+        if let Pricing::Limit(price) = &mut order.terms.pricing {
+            *price = change.price;
+        }
         order.terms.post_only = change.post_only;
+        order.terms.display = change.display;
+        order.terms.trigger = change.trigger;
         if let TimeInForce::Gtd(expire) = &mut order.terms.time_in_force {
             *expire = change.expire;
+        }
+        if !moves {
+            self.show_less(slot);
+        }
+        if moves && stop {
+            self.wait_for_trigger(slot);
+        } else if moves && pegged && !asleep {
+            self.rest(slot);
         }
         let mut news = News::plain(OrderEventKind::Replaced);
         news.priority_lost = moves;
@@ -235,8 +273,23 @@ impl Exchange {
             news.problem = Some(Problem::new(Reason::PostOnlySlid));
         }
         self.tell(slot, news, commander, out);
-        if moves {
+        if moves && !stop && !pegged {
             self.work(slot, commander, out);
+        }
+    }
+
+    /// A smaller visible part hides the rest, in place (ORDER-17).
+    fn show_less(&mut self, slot: u32) {
+        let order = self.orders.at(slot);
+        if !order.resting || order.terms.display == Lots::ZERO {
+            return;
+        }
+        let (instrument, side, price) = (order.terms.instrument, order.terms.side, order.price);
+        let less = self.orders.nodes().at(slot).lots - order.terms.display;
+        if less > Lots::ZERO {
+            let index = instrument.index().unwrap_or(usize::MAX);
+            self.books[index].shrink(self.orders.nodes_mut(), slot, less);
+            self.touch_level(instrument, side, price);
         }
     }
 
@@ -486,6 +539,42 @@ impl Exchange {
     }
 }
 
+/// Rank 8: what an order of this kind does not have, or may not change.
+fn check_changeable(order: &Order, replace: &Replace) -> Result<(), Problem> {
+    let unsupported = |field| Err(Problem::about(Reason::UnsupportedCombination, field));
+    let waits = order.status == OrderStatus::Untriggered;
+    let pegged = matches!(order.terms.pricing, Pricing::Peg(_));
+    let limit = matches!(order.terms.pricing, Pricing::Limit(_));
+    if !limit && replace.price.is_some() {
+        return unsupported(Field::Price);
+    }
+    if (waits || pegged) && replace.post_only.is_some_and(|wish| wish != PostOnly::No) {
+        return unsupported(Field::PostOnly);
+    }
+    let rests = matches!(
+        order.terms.time_in_force,
+        TimeInForce::Gtc | TimeInForce::Gtd(_) | TimeInForce::Day
+    );
+    let may_hide = !waits && !pegged && rests;
+    if !may_hide && replace.display.is_some_and(|wish| wish != Lots::ZERO) {
+        return unsupported(Field::Display);
+    }
+    match replace.trigger {
+        Some(_) if !waits => unsupported(Field::Trigger),
+        Some(price) if !(1..=limits::PRICE_TICKS).contains(&price.0) => {
+            let (limit, actual) = (limits::PRICE_TICKS, price.0);
+            let reason = Reason::InvalidField;
+            Err(Problem::limit(reason, Field::Trigger, limit, actual))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a change of the visible part shows more than before; 0 shows everything.
+fn shows_more(old: Lots, new: Lots) -> bool {
+    old != Lots::ZERO && (new == Lots::ZERO || new > old)
+}
+
 /// Whether a change only takes lots off: whatever else it names is as it is already.
 fn only_decreases(order: &Order, replace: &Replace) -> bool {
     replace.price.is_none_or(|price| price == order.price)
@@ -494,4 +583,11 @@ fn only_decreases(order: &Order, replace: &Replace) -> bool {
             .post_only
             .is_none_or(|post_only| post_only == order.terms.post_only)
         && replace.expire.is_none_or(|expire| expire == order.expire)
+        && replace
+            .display
+            .is_none_or(|display| display == order.terms.display)
+        && replace.trigger.is_none_or(|price| {
+            let trigger = order.terms.trigger;
+            trigger.is_some_and(|trigger| trigger.price == price)
+        })
 }

@@ -109,7 +109,12 @@ impl Exchange {
                 return Err(format!("{symbol} is crossed: {bid:?} >= {ask:?}"));
             }
         }
-        if resting != self.orders.live() {
+        let waiting: usize = self
+            .instruments
+            .iter()
+            .map(|contract| self.waiting_in(contract.id).len())
+            .sum();
+        if resting + waiting != self.orders.live() {
             return Err(format!(
                 "{resting} orders rest, {} live",
                 self.orders.live()

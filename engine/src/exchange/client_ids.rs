@@ -78,10 +78,12 @@ impl Row {
     };
 }
 
-/// Open addressing with linear probing and backward-shift deletion; 0 = free, else entry + 1.
+/// Open addressing with linear probing and backward-shift deletion. A place holds the upper half of an
+/// id's hash and its entry + 1; 0 = free. The hash says where a place belongs, so that neither probing
+/// nor moving looks at an entry unless it is very likely the one.
 #[derive(Clone, Debug, Default)]
 struct Index {
-    places: Vec<u32>,
+    places: Vec<u64>,
     used: usize,
 }
 
@@ -97,15 +99,19 @@ impl Index {
         self.places.len().wrapping_sub(1)
     }
 
+    fn home(&self, place: u64) -> usize {
+        (place >> 32) as usize & self.mask()
+    }
+
     fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<(usize, u32)> {
         if self.used == 0 {
             return None;
         }
-        let mut at = place_of(hash, self.mask());
+        let mut at = self.home(hash);
         while self.places[at] != 0 {
-            let entry = self.places[at] - 1;
-            if is_it(entry) {
-                return Some((at, entry));
+            let place = self.places[at];
+            if place >> 32 == hash >> 32 && is_it(place as u32 - 1) {
+                return Some((at, place as u32 - 1));
             }
             at = (at + 1) & self.mask();
         }
@@ -113,16 +119,20 @@ impl Index {
     }
 
     fn insert(&mut self, hash: u64, entry: u32) {
-        let mut at = place_of(hash, self.mask());
+        self.put(hash >> 32 << 32 | u64::from(entry + 1));
+    }
+
+    fn put(&mut self, place: u64) {
+        let mut at = self.home(place);
         while self.places[at] != 0 {
             at = (at + 1) & self.mask();
         }
-        self.places[at] = entry + 1;
+        self.places[at] = place;
         self.used += 1;
     }
 
     /// Frees a place and closes the gap behind it.
-    fn remove(&mut self, mut gap: usize, hash_of: impl Fn(u32) -> u64) {
+    fn remove(&mut self, mut gap: usize) {
         let mask = self.mask();
         let mut at = gap;
         loop {
@@ -130,7 +140,7 @@ impl Index {
             if self.places[at] == 0 {
                 break;
             }
-            let home = place_of(hash_of(self.places[at] - 1), mask);
+            let home = self.home(self.places[at]);
             let may_move = at.wrapping_sub(home) & mask >= at.wrapping_sub(gap) & mask;
             if may_move {
                 self.places[gap] = self.places[at];
@@ -140,10 +150,6 @@ impl Index {
         self.places[gap] = 0;
         self.used -= 1;
     }
-}
-
-fn place_of(hash: u64, mask: usize) -> usize {
-    (hash >> 20) as usize & mask
 }
 
 /// Client order ids in use or recently used, each account's oldest forgotten first.
@@ -311,20 +317,15 @@ impl ClientIds {
     fn unindex(&mut self, entry: u32) {
         let Entry { account, id, .. } = *self.entry(entry);
         let hash = self.hash(account, id);
-        let (seed, chunks) = (&self.seed, &self.chunks);
-        let hash_of = |entry: u32| {
-            let entry = &chunks[entry as usize / CHUNK][entry as usize % CHUNK];
-            seed.hash_one((u64::from(entry.account.0) << 32) ^ entry.id.rotate_left(32) ^ entry.id)
-        };
         for index in [&mut self.index, &mut self.old] {
             if let Some((place, _)) = index.find(hash, |other| other == entry) {
-                index.remove(place, hash_of);
+                index.remove(place);
                 return;
             }
         }
     }
 
-    /// Keeps the index at most half full, and moves a few entries of the one before.
+    /// Keeps the index at most half full, and moves a few places of the one before.
     fn make_room(&mut self) {
         if self.old.used == 0 && (self.index.used + 1) * 2 > self.index.places.len() {
             let bigger = Index::with_places(self.index.places.len() * 2);
@@ -336,17 +337,15 @@ impl ClientIds {
                 return;
             }
             // A removal may have closed a gap across the end, so the walk may have to begin anew.
-            let place = self.moved % self.old.places.len();
-            self.moved += 1;
-            let Some(entry) = self.old.places[place].checked_sub(1) else {
-                continue;
-            };
-            let Entry { account, id, .. } = *self.entry(entry);
-            let hash = self.hash(account, id);
-            self.unindex(entry);
-            self.index.insert(hash, entry);
-            // The gap was closed from behind: the same place once more.
-            self.moved -= 1;
+            let at = self.moved % self.old.places.len();
+            match self.old.places[at] {
+                0 => self.moved += 1,
+                place => {
+                    // The gap is closed from behind: the same place once more.
+                    self.old.remove(at);
+                    self.index.put(place);
+                }
+            }
         }
         if self.old.used == 0 {
             self.old = Index::default();

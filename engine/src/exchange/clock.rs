@@ -20,10 +20,7 @@ impl Exchange {
             };
             match timer {
                 Timer::Expiry(id) => {
-                    let open = self
-                        .orders
-                        .get(id)
-                        .is_some_and(crate::order::Order::is_open);
+                    let open = self.orders.get(id).is_some_and(crate::order::Order::lives);
                     if let Some(slot) = id.slot().filter(|_| open) {
                         self.end(slot, Reason::Expired, &Origin::default(), out);
                     }
@@ -33,6 +30,7 @@ impl Exchange {
                 Timer::State(instrument) => self.run_scheduled(instrument, due, out),
                 Timer::LastTrade(instrument) => self.end_trading(instrument, out),
                 Timer::Reopen(instrument) => self.reopen(instrument, due, out),
+                Timer::Triggers(instrument) => self.stir(instrument),
             }
         }
     }
@@ -96,8 +94,19 @@ impl Exchange {
         let slots: Vec<u32> = book
             .queue(Side::Buy, &self.orders)
             .chain(book.queue(Side::Sell, &self.orders))
+            .chain(self.waiting_in(id))
             .collect();
         self.cancel_slots(slots, reason, &Origin::default(), out)
+    }
+
+    /// Orders of a contract that live in no book, in order of priority.
+    pub(super) fn waiting_in(&self, id: InstrumentId) -> Vec<u32> {
+        let index = id.index().unwrap_or(usize::MAX);
+        let pegs = self.pegs[index].iter().copied();
+        let asleep = pegs.filter(|slot| self.orders.at(*slot).waiting);
+        let mut slots: Vec<u32> = self.stops[index].slots().chain(asleep).collect();
+        slots.sort_unstable_by_key(|slot| self.orders.at(*slot).priority);
+        slots
     }
 
     pub(super) fn unschedule(&mut self, id: InstrumentId) {
@@ -126,6 +135,7 @@ impl Exchange {
         contract.state = state;
         contract.state_reason = reason;
         contract.version = version;
+        self.stir(id);
         self.tell_status(id, out);
     }
 

@@ -100,6 +100,7 @@ impl Exchange {
             if contract.terms.last_trade > self.at {
                 let mark = self.new_mark(contract, before, fixing.value);
                 self.contract_mut(id).mark_at(mark);
+                self.stir(id);
                 self.touched_statistics.push(id);
                 self.revalue(id);
             }
@@ -159,11 +160,13 @@ impl Exchange {
         let slots: Vec<u32> = book
             .queue(Side::Buy, &self.orders)
             .chain(book.queue(Side::Sell, &self.orders))
+            .chain(self.waiting_in(id))
             .collect();
         for slot in slots {
             let order = self.orders.at(slot);
             let (account, terms, open) = (order.account, order.terms, order.open);
-            let hold_lot = self.hold_lot(account, self.contract(id), terms.side, order.price);
+            let price = order.hold_price();
+            let hold_lot = self.hold_lot(account, self.contract(id), terms.side, price);
             let more = hold_lot.for_lots(open) - order.hold_lot.for_lots(open);
             if more != Minor::ZERO {
                 self.orders.at_mut(slot).hold_lot = hold_lot;

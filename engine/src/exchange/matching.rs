@@ -34,7 +34,7 @@ impl Exchange {
         let known = self.client_ids.get(account, id).copied();
         // An id is free again a day after its first use, unless its order still lives.
         let known = known.filter(|first| {
-            let lives = self.orders.get(first.order).is_some_and(Order::is_open);
+            let lives = self.orders.get(first.order).is_some_and(Order::lives);
             lives || first.at.after(crate::limits::CLIENT_ID_LIFE) > self.at
         });
         if let Some(first) = known {
@@ -50,7 +50,7 @@ impl Exchange {
             // From here the order is in.
             Ok(admitted) => {
                 let slot = self.accept(place, &admitted, content, out);
-                self.work(slot, &place.origin, out);
+                self.begin(slot, &admitted, &place.origin, out);
             }
         }
     }
@@ -91,7 +91,7 @@ impl Exchange {
             event.price = order.price;
             event.total = order.total;
             event.filled = order.filled;
-            event.open = if order.is_open() {
+            event.open = if order.lives() {
                 order.open
             } else {
                 Lots::ZERO
@@ -144,7 +144,7 @@ impl Exchange {
 
     fn remember(&mut self, account: AccountId, id: u64, first: FirstResult) {
         let orders = &self.orders;
-        let is_open = |order| orders.get(order).is_some_and(Order::is_open);
+        let is_open = |order| orders.get(order).is_some_and(Order::lives);
         self.client_ids
             .remember(self.at, account, id, first, is_open);
     }
@@ -173,12 +173,16 @@ impl Exchange {
             priority: self.priorities,
             hold_lot: admitted.hold_lot,
             expire: admitted.expire,
-            status: OrderStatus::Open,
+            status: match terms.trigger {
+                Some(_) => OrderStatus::Untriggered,
+                None => OrderStatus::Open,
+            },
             problem: None,
             accepted_at: self.at,
             updated_at: self.at,
             updated_seq: self.seq,
             resting: false,
+            waiting: false,
             position,
             quote: None,
             owner: Link::LOOSE,
@@ -209,6 +213,27 @@ impl Exchange {
         slot
     }
 
+    /// What a new order does first: a stop waits, a pegged order takes its place, all others trade.
+    fn begin(&mut self, slot: u32, admitted: &Admitted, origin: &Origin, out: &mut Vec<Event>) {
+        let terms = &self.orders.at(slot).terms;
+        let instrument = terms.instrument;
+        let follows = terms.trigger.is_some() || matches!(terms.pricing, Pricing::Peg(_));
+        if !follows {
+            return self.work(slot, origin, out);
+        }
+        let waits = terms.trigger.is_some();
+        self.contract_mut(instrument).followers += 1;
+        if waits {
+            return self.wait_for_trigger(slot);
+        }
+        self.follow(slot);
+        if admitted.asleep {
+            self.orders.at_mut(slot).waiting = true;
+        } else {
+            self.rest(slot);
+        }
+    }
+
     /// Trades what can trade and rests or ends the rest.
     pub(super) fn work(&mut self, slot: u32, commander: &Origin, out: &mut Vec<Event>) {
         self.sweep(slot, commander, out);
@@ -226,7 +251,8 @@ impl Exchange {
         }
     }
 
-    fn rest(&mut self, slot: u32) {
+    /// Puts an order at the back of its price.
+    pub(super) fn rest(&mut self, slot: u32) {
         let order = self.orders.at_mut(slot);
         order.resting = true;
         let (instrument, side, price) = (order.terms.instrument, order.terms.side, order.price);
@@ -371,12 +397,42 @@ impl Exchange {
 
     /// Moves a resting order to the back of its price with a new priority.
     fn requeue(&mut self, slot: u32) {
-        let instrument = self.orders.at(slot).terms.instrument;
-        let index = instrument.index().unwrap_or(usize::MAX);
-        self.books[index].remove(self.orders.nodes_mut(), slot);
+        self.unrest(slot);
         self.priorities += 1;
         self.orders.at_mut(slot).priority = self.priorities;
         self.rest(slot);
+    }
+
+    /// Takes a resting order out of its queue.
+    pub(super) fn unrest(&mut self, slot: u32) {
+        let order = self.orders.at_mut(slot);
+        order.resting = false;
+        let (instrument, side, price) = (order.terms.instrument, order.terms.side, order.price);
+        let index = instrument.index().unwrap_or(usize::MAX);
+        self.books[index].remove(self.orders.nodes_mut(), slot);
+        self.touch_level(instrument, side, price);
+    }
+
+    /// Takes an order out of whatever it stands or waits in.
+    fn leave(&mut self, slot: u32) {
+        let order = self.orders.at(slot);
+        let instrument = order.terms.instrument;
+        let index = instrument.index().unwrap_or(usize::MAX);
+        let (pegged, waits) = (
+            matches!(order.terms.pricing, Pricing::Peg(_)),
+            order.waiting,
+        );
+        if order.resting {
+            self.unrest(slot);
+        }
+        if pegged {
+            self.pegs[index].retain(|peg| *peg != slot);
+            self.contract_mut(instrument).followers -= 1;
+        } else if waits {
+            self.stop_waiting_for_trigger(slot);
+            self.contract_mut(instrument).followers -= 1;
+        }
+        self.orders.at_mut(slot).waiting = false;
     }
 
     /// Books a fill on an order and its owner's position; answers with the net position.
@@ -576,21 +632,10 @@ impl Exchange {
 
     /// Takes an ended order out of book, owner's list and timers; its slot stays readable.
     fn retire(&mut self, slot: u32) {
+        self.leave(slot);
         let order = self.orders.at_mut(slot);
-        let was_resting = std::mem::replace(&mut order.resting, false);
-        let (account, instrument, side, price) = (
-            order.account,
-            order.terms.instrument,
-            order.terms.side,
-            order.price,
-        );
-        let (id, expire) = (order.id, order.expire);
-        if was_resting {
-            let index = instrument.index().unwrap_or(usize::MAX);
-            self.books[index].remove(self.orders.nodes_mut(), slot);
-            self.touch_level(instrument, side, price);
-        }
-        self.orders.at_mut(slot).open = Lots::ZERO;
+        let (account, id, expire) = (order.account, order.id, order.expire);
+        order.open = Lots::ZERO;
         if expire != Nanos::ZERO {
             self.timers.clear(expire, Timer::Expiry(id));
         }
@@ -620,7 +665,7 @@ impl Exchange {
                 }
                 let newest = self
                     .orders_of(account)
-                    .filter(|order| order.resting && order.terms.reduce_only)
+                    .filter(|order| (order.resting || order.waiting) && order.terms.reduce_only)
                     .filter(|order| order.terms.instrument == instrument)
                     .filter(|order| order.terms.side == side)
                     .max_by_key(|order| order.priority);

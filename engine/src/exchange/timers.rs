@@ -24,6 +24,8 @@ pub enum Timer {
     LastTrade(InstrumentId),
     /// A restarted contract matches again.
     Reopen(InstrumentId),
+    /// More stops are due than one command releases.
+    Triggers(InstrumentId),
 }
 
 /// Timers in order of time.

@@ -1,15 +1,16 @@
 //! Lines in which somebody does something: orders, changes and cancels.
 //!
-//! `WHO buy|sell LOTS @ PRICE|market [ioc|fok|gtc|day|gtd +S] [post|slide] [reduce] [stp
+//! `WHO buy|sell LOTS @ PRICE|market|peg best|index OFFSET cap PRICE [ioc|fok|gtc|day|auction|gtd +S]
+//! [show LOTS] [least LOTS] [stop last|mark|index PRICE] [post|slide] [reduce] [stp
 //! resting|incoming|both|decrement] [group N] [label N] [keep] [on CONTRACT] [#N]`,
-//! `WHO replace #N [price P] [lots N] [post|slide|take] [gtd +S] [keep-priority]`, `WHO cancel #N`,
+//! `WHO replace #N [price P] [lots N] [show N] [stop P] [post|slide|take] [gtd +S] [keep-priority]`, `WHO cancel #N`,
 //! `WHO mass-cancel [SELECTION] [block]`. All of them: `[via DESK [seq N] [login N]] [deadline +S]`.
 //! `#N` is the client's own id; `bob #N` means bob's order by the exchange's id.
 
 use engine::{
     command::{
-        Cancel, Command, MassCancel, OrderTerms, Origin, Place, PostOnly, Pricing, Replace,
-        Selection, SelfTrade, Side, Tag, Target, TimeInForce,
+        Cancel, Command, MassCancel, OrderTerms, Origin, Peg, PegTo, Place, PostOnly, Pricing,
+        Replace, Selection, SelfTrade, Side, Tag, Target, TimeInForce, Trigger, TriggerSource,
     },
     event::Event,
     ids::{AccountId, InstrumentId, OrderId, ProductId},
@@ -116,6 +117,7 @@ fn place(
     let lots = words.next_number("a quantity")?;
     let pricing = match words.next("'@ PRICE' or 'market'")? {
         "market" => Pricing::Market,
+        "peg" => peg(&mut words)?,
         "@" => Pricing::Limit(Ticks(words.next_number("a price")?)),
         word => return Err(format!("  unknown word {word:?}")),
     };
@@ -125,6 +127,7 @@ fn place(
         ("fok", TimeInForce::Fok),
         ("gtc", TimeInForce::Gtc),
         ("day", TimeInForce::Day),
+        ("auction", TimeInForce::AtAuction),
     ];
     let life = words.one_of(&lives).unwrap_or(TimeInForce::Gtc);
     let self_trade = match words.value("stp")? {
@@ -148,9 +151,9 @@ fn place(
         self_trade,
         self_trade_group: small(words.number("group")?)?,
         cancel_group: small(words.number("label")?)?,
-        display: engine::units::Lots(0),
-        min_fill: engine::units::Lots(0),
-        trigger: None,
+        display: Lots(words.number("show")?.unwrap_or(0)),
+        min_fill: Lots(words.number("least")?.unwrap_or(0)),
+        trigger: trigger(&mut words)?,
         mmp_group: 0,
         keep_on_disconnect: words.flag("keep"),
         tag: Tag::default(),
@@ -162,6 +165,35 @@ fn place(
         own: Some((account, order.client_order_id)),
         asked: Some(lots),
     })
+}
+
+/// `peg best|index OFFSET cap PRICE`.
+fn peg(words: &mut Words<'_>) -> Result<Pricing, String> {
+    let to = match words.next("'best' or 'index'")? {
+        "best" => PegTo::Best,
+        "index" => PegTo::Index,
+        word => return Err(format!("  unknown word {word:?}")),
+    };
+    Ok(Pricing::Peg(Peg {
+        to,
+        offset: Ticks(words.next_number("an offset")?),
+        cap: Ticks(words.number("cap")?.ok_or("  a peg needs 'cap PRICE'")?),
+    }))
+}
+
+/// `stop last|mark|index PRICE`.
+fn trigger(words: &mut Words<'_>) -> Result<Option<Trigger>, String> {
+    let Some((source, price)) = words.pair("stop")? else {
+        return Ok(None);
+    };
+    let source = match source {
+        "last" => TriggerSource::Last,
+        "mark" => TriggerSource::Mark,
+        "index" => TriggerSource::Index,
+        word => return Err(format!("  unknown word {word:?}")),
+    };
+    let price = Ticks(number(price)?);
+    Ok(Some(Trigger { source, price }))
 }
 
 /// `#N`: by the client's id. `bob #N`: by the exchange's id of bob's order.
@@ -194,8 +226,8 @@ fn replace(world: &mut World, account: AccountId, mut words: Words<'_>) -> Resul
         lots: words.number("lots")?.map(Lots),
         post_only: words.one_of(&POSTS),
         expire: expire.map(|span| world.now.after(1 + span)),
-        display: None,
-        trigger: None,
+        display: words.number("show")?.map(Lots),
+        trigger: words.number("stop")?.map(Ticks),
         reject_if_priority_lost: words.flag("keep-priority"),
         origin: origin(world, account, &mut words)?,
     };

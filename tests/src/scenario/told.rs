@@ -1,7 +1,7 @@
 //! What happened, in the words a story is written in.
 
 use engine::{
-    event::{Event, Fill, Liquidity, OrderEvent, OrderEventKind, StatusChange},
+    event::{Event, Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, StatusChange},
     reason::{Problem, Reason},
 };
 
@@ -122,7 +122,13 @@ fn tell_order(
         }
         OrderEventKind::Triggered => phrases.push(format!("{whose}triggered")),
         OrderEventKind::Restated => {
-            phrases.push(format!("{whose}cut to {} {because}", grouped(event.open.0)));
+            let what = match event.problem.map(|problem| problem.reason) {
+                Some(Reason::IcebergRefresh) => format!("shows {}", grouped(event.display.0)),
+                Some(Reason::PegRepriced) if asleep(world, event) => "sleeps".into(),
+                Some(Reason::PegRepriced) => format!("moves to {}", grouped(event.price.0)),
+                _ => format!("cut to {} {because}", grouped(event.open.0)),
+            };
+            phrases.push(format!("{whose}{what}"));
         }
         OrderEventKind::Rejected
         | OrderEventKind::ReplaceRejected
@@ -133,6 +139,19 @@ fn tell_order(
     if slid {
         phrases.push(format!("slid to {}", grouped(event.price.0)));
     }
+}
+
+/// Whether the order stands in no book now.
+fn asleep(world: &World, event: &OrderEvent) -> bool {
+    let queued = |side| {
+        let book = world.exchange.book(event.instrument)?;
+        let slot = event.order_id.slot()?;
+        Some(
+            book.queue(side, world.exchange.orders())
+                .any(|other| other == slot),
+        )
+    };
+    queued(event.side) == Some(false)
 }
 
 /// A trade is told once, from the taker's side, with its maker.
@@ -190,8 +209,11 @@ fn what_rests(world: &World, done: &Done, orders: &[&OrderEvent]) -> Option<Stri
         lives && !event.repeated && (event.to.account, event.client_order_id) == (account, id)
     });
     let order = world.exchange.orders().get(world.order_id(account, id)?)?;
-    if !changed || !order.is_open() {
+    if !changed || !order.lives() {
         return None;
+    }
+    if order.status == OrderStatus::Untriggered {
+        return Some("waits".into());
     }
     if done.asked == Some(order.open.0) {
         return Some("rests".into());

@@ -53,6 +53,18 @@ impl<'a> Words<'a> {
         self.value(name)?.map(number).transpose()
     }
 
+    /// The two words after `name`.
+    pub(super) fn pair(&mut self, name: &str) -> Result<Option<(&'a str, &'a str)>, String> {
+        let Some(at) = self.left.iter().position(|left| *left == name) else {
+            return Ok(None);
+        };
+        if at + 3 > self.left.len() {
+            return Err(format!("  {name:?} needs two words"));
+        }
+        let pair: Vec<_> = self.left.drain(at..at + 3).skip(1).collect();
+        Ok(Some((pair[0], pair[1])))
+    }
+
     /// The two shares after `name`.
     pub(super) fn shares(&mut self, name: &str) -> Result<Option<(Ppm, Ppm)>, String> {
         let Some(at) = self.left.iter().position(|left| *left == name) else {
