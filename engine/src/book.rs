@@ -94,7 +94,7 @@ impl Book {
     }
 
     /// Puts an order at the back of its price.
-    pub(crate) fn rest(&mut self, orders: &mut Orders, slot: u32) {
+    pub fn rest(&mut self, orders: &mut Orders, slot: u32) {
         let (side, price, open) = {
             let order = orders.at(slot);
             (order.terms.side, order.price, order.open)
@@ -116,14 +116,14 @@ impl Book {
     }
 
     /// Takes lots off a resting order's level, after a fill or a cut.
-    pub(crate) fn shrink(&mut self, side: Side, price: Ticks, lots: Lots) {
+    pub fn shrink(&mut self, side: Side, price: Ticks, lots: Lots) {
         if let Some(level) = self.side_mut(side).existing(price) {
             level.lots -= lots.0;
         }
     }
 
     /// Takes an order out of its queue; its open lots must still be those the level counts.
-    pub(crate) fn remove(&mut self, orders: &mut Orders, slot: u32) {
+    pub fn remove(&mut self, orders: &mut Orders, slot: u32) {
         let (side, price, open, Link { prev, next }) = {
             let order = orders.at(slot);
             (order.terms.side, order.price, order.open, order.level)

@@ -81,6 +81,53 @@ impl Link {
 }
 
 impl Order {
+    /// Temporary, for the bare book of the benchmarks: an order with nothing around it.
+    #[must_use]
+    pub fn bare(
+        client_order_id: u64,
+        side: crate::command::Side,
+        price: Ticks,
+        lots: Lots,
+    ) -> Self {
+        use crate::command::{PostOnly, Pricing, SelfTrade, Tag, TimeInForce};
+        Self {
+            id: OrderId::NONE,
+            terms: OrderTerms {
+                client_order_id,
+                instrument: crate::ids::InstrumentId(1),
+                side,
+                pricing: Pricing::Limit(price),
+                lots,
+                time_in_force: TimeInForce::Gtc,
+                post_only: PostOnly::No,
+                reduce_only: false,
+                self_trade: SelfTrade::CancelResting,
+                self_trade_group: 0,
+                cancel_group: 0,
+                keep_on_disconnect: false,
+                tag: Tag::default(),
+            },
+            account: AccountId(1),
+            session: SessionId::NONE,
+            price,
+            total: lots,
+            filled: Lots::ZERO,
+            open: lots,
+            filled_exposure: TickLots::ZERO,
+            priority: 0,
+            hold_lot: Minor::ZERO,
+            expire: Nanos::ZERO,
+            status: OrderStatus::Open,
+            problem: None,
+            accepted_at: Nanos::ZERO,
+            updated_at: Nanos::ZERO,
+            updated_seq: 0,
+            resting: true,
+            level: Link::LOOSE,
+            owner: Link::LOOSE,
+        }
+    }
+
     /// Whether it rests or may still trade.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -127,7 +174,7 @@ impl Orders {
     }
 
     /// Puts an order into a slot and names it.
-    pub(crate) fn insert(&mut self, mut order: Order) -> u32 {
+    pub fn insert(&mut self, mut order: Order) -> u32 {
         self.live += 1;
         if self.freed.len() > limits::ENDED_ORDERS_KEPT
             && let Some(slot) = self.freed.pop_front()
@@ -145,7 +192,7 @@ impl Orders {
     }
 
     /// Marks the slot's order as ended; it stays readable for a while.
-    pub(crate) fn free(&mut self, slot: u32) {
+    pub fn free(&mut self, slot: u32) {
         self.live -= 1;
         self.freed.push_back(slot);
     }
@@ -163,7 +210,8 @@ impl Orders {
         &self.slots[slot as usize]
     }
 
-    pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Order {
+    /// The same, to change it.
+    pub fn at_mut(&mut self, slot: u32) -> &mut Order {
         &mut self.slots[slot as usize]
     }
 
