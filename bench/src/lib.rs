@@ -36,5 +36,7 @@
 //! That loop overwrites one file for ever; the journal also hashes, and writes each coming segment
 //! full of zeros ahead of itself, which in the saturated figure is a second byte for every byte.
 
+pub mod books;
+pub mod flows;
 pub mod report;
 pub mod workload;
