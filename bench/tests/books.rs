@@ -3,7 +3,7 @@
 use bench::{
     books::{BareBook, Report, Room, hashpit::Hashpit},
     flows::{self, Flow, Message, Reference, Shape, Side},
-    workload::Random,
+    workload::{self, Random},
 };
 
 #[path = "../peers/mod.rs"]
@@ -144,3 +144,19 @@ const EXPECTED: &[(&str, u64)] = &[
     ("zipf", 0xaf9ac9675084aee0),
     ("sparse", 0x55165956d1965653),
 ];
+
+/// The full exchange takes every bare flow, and does again what it did.
+#[test]
+fn flows_become_commands() {
+    for shape in [flows::SWING_40, flows::CRASH, flows::SPARSE_IN_BAND] {
+        let flow = workload::Flow::mapped(shape.small(2_000, 10_000), 10_000);
+        let (mut exchange, mut out) = (flow.start.clone(), Vec::new());
+        let mut tally = workload::Tally::default();
+        for stamped in &flow.commands {
+            out.clear();
+            exchange.apply(stamped, &mut out);
+            tally.count(&out);
+        }
+        assert_eq!(tally, flow.tally, "{}", shape.name);
+    }
+}
