@@ -22,7 +22,8 @@ use peers::Entrant;
 #[path = "../peers/mod.rs"]
 mod peers;
 
-/// Messages between two looks at the reports, as an exchange that drains its inbox has them.
+/// Messages of a batch unless the table is told otherwise: what an exchange finds in its inbox under
+/// load. A book that looks ahead in a batch may do so.
 const BATCH: usize = 256;
 /// Room for the reports of a batch, so that no list grows under the clock: a crash's sweeps included.
 const REPORTS: usize = 1 << 20;
@@ -48,6 +49,9 @@ struct Options {
     /// How often each book runs each flow.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Messages of a batch; 1 takes away what a book gains by looking ahead.
+    #[arg(long, default_value_t = BATCH)]
+    batch: usize,
     /// A book that needs longer for a flow's prelude, or for the flow, is left out, in seconds.
     #[arg(long, default_value_t = 4.0)]
     patience: f64,
@@ -71,8 +75,11 @@ impl Options {
         std::iter::once(ours).chain(others).copied().collect()
     }
 
-    fn patience(&self) -> Duration {
-        Duration::from_secs_f64(self.patience)
+    fn drive(&self) -> Drive {
+        Drive {
+            batch: self.batch.max(1),
+            patience: Duration::from_secs_f64(self.patience),
+        }
     }
 }
 
@@ -105,63 +112,93 @@ struct Took {
     cpu: Duration,
 }
 
-/// Runs messages; `None` if patience ends first. Looking at the clock once a batch costs a ten-thousandth.
+/// How books are driven.
+#[derive(Clone, Copy)]
+struct Drive {
+    batch: usize,
+    patience: Duration,
+}
+
+/// Patience has ended after so many messages.
+#[derive(Clone, Copy, Debug)]
+struct TooSlow(usize);
+
+/// Runs messages. Looking at the clock once a batch of the usual size costs a thousandth.
 fn run(
     book: &mut dyn BareBook,
     messages: &[Message],
     out: &mut Vec<Report>,
-    patience: Duration,
-) -> Option<(Took, u64)> {
-    let mut reports = 0;
+    drive: Drive,
+) -> Result<(Took, u64), TooSlow> {
+    let (mut reports, mut done) = (0, 0);
     let start = (Instant::now(), ThreadTime::now());
-    for batch in messages.chunks(BATCH) {
+    for batch in messages.chunks(drive.batch) {
         out.clear();
         book.apply_batch(black_box(batch), out);
         reports += black_box(&*out).len() as u64;
-        if start.0.elapsed() > patience {
-            return None;
+        done += batch.len();
+        if done.is_multiple_of(BATCH) && start.0.elapsed() > drive.patience {
+            return Err(TooSlow(done));
         }
     }
     let took = Took {
         wall: start.0.elapsed(),
         cpu: start.1.elapsed(),
     };
-    Some((took, reports))
+    Ok((took, reports))
 }
 
-/// A book at the start of a flow; `None` if patience ends first.
+/// A book at the start of a flow.
 fn ready(
     entrant: Entrant,
     flow: &Flow,
     out: &mut Vec<Report>,
-    patience: Duration,
-) -> Option<Box<dyn BareBook>> {
+    drive: Drive,
+) -> Result<Box<dyn BareBook>, TooSlow> {
     let mut book = (entrant.make)(&flow.room);
-    run(&mut *book, &flow.prelude, out, patience)?;
-    Some(book)
+    run(&mut *book, &flow.prelude, out, drive)?;
+    Ok(book)
 }
 
-/// What a book says about a flow, without a clock.
-fn check(entrant: Entrant, flow: &Flow, out: &mut Vec<Report>, patience: Duration) -> bool {
-    let Some(mut book) = ready(entrant, flow, out, patience) else {
-        return false;
-    };
-    let mut tally = flows::Tally::default();
+/// Looks at every report once, without a clock, and whether there is time for more.
+///
+/// # Panics
+/// If the book says something else than it must.
+fn check(
+    entrant: Entrant,
+    flow: &Flow,
+    out: &mut Vec<Report>,
+    drive: Drive,
+) -> Result<(), TooSlow> {
+    let mut book = ready(entrant, flow, out, drive)?;
+    let (mut tally, mut done) = (flows::Tally::default(), 0);
     let start = Instant::now();
-    for batch in flow.messages.chunks(BATCH) {
+    for batch in flow.messages.chunks(drive.batch) {
         out.clear();
         book.apply_batch(batch, out);
         tally.count(out);
-        if start.elapsed() > patience {
-            return false;
+        done += batch.len();
+        if start.elapsed() > drive.patience {
+            return Err(TooSlow(done));
         }
     }
+    let (name, flow_name) = (entrant.name, flow.shape.name);
     assert_eq!(
         tally, flow.tally,
-        "{} says something else in {}",
-        entrant.name, flow.shape.name
+        "{name} says something else in {flow_name}"
     );
-    true
+    Ok(())
+}
+
+/// Says why a book is left out, and how slow it is at least.
+fn left_out(entrant: Entrant, flow: &Flow, drive: Drive, TooSlow(done): TooSlow) {
+    println!(
+        "{}: {} is LEFT OUT: {done} messages took {:?}, {:.0} ns each",
+        flow.shape.name,
+        entrant.name,
+        drive.patience,
+        nanos(drive.patience, done),
+    );
 }
 
 /// One flow's column of results.
@@ -195,6 +232,7 @@ fn median(sorted: &[f64]) -> f64 {
 
 fn table(options: &Options) {
     let entrants = options.entrants();
+    let drive = options.drive();
     let mut out = Vec::with_capacity(REPORTS);
     let mut rows = Vec::new();
     for shape in options.flows() {
@@ -206,16 +244,11 @@ fn table(options: &Options) {
             rounds: Vec::new(),
         };
         for entrant in &entrants {
-            let fit = check(*entrant, &flow, &mut out, options.patience());
-            if !fit {
-                println!(
-                    "{}: {} is left out, it needs more than {:?}",
-                    shape.name,
-                    entrant.name,
-                    options.patience(),
-                );
+            let fits = check(*entrant, &flow, &mut out, drive);
+            if let Err(slow) = fits {
+                left_out(*entrant, &flow, drive, slow);
             }
-            row.rounds.push(fit.then(Vec::new));
+            row.rounds.push(fits.is_ok().then(Vec::new));
         }
         for round in 0..options.rounds {
             for turn in 0..entrants.len() {
@@ -224,10 +257,14 @@ fn table(options: &Options) {
                 if row.rounds[turn].is_none() {
                     continue;
                 }
-                let patience = options.patience() * 4;
-                let took = ready(entrants[turn], &flow, &mut out, patience)
-                    .and_then(|mut book| run(&mut *book, &flow.messages, &mut out, patience));
-                if let Some((took, reports)) = took {
+                // It had time enough before; a noisy moment is no reason to stop.
+                let drive = Drive {
+                    patience: drive.patience * 4,
+                    ..drive
+                };
+                let took = ready(entrants[turn], &flow, &mut out, drive)
+                    .and_then(|mut book| run(&mut *book, &flow.messages, &mut out, drive));
+                if let Ok((took, reports)) = took {
                     assert_eq!(reports, flow.tally.reports(), "the same as before");
                     if let Some(rounds) = &mut row.rounds[turn] {
                         rounds.push(took);
@@ -243,9 +280,9 @@ fn table(options: &Options) {
 
 fn print(rows: &[Row], entrants: &[Entrant], options: &Options) {
     println!(
-        "\nns per message, median of {} interleaved rounds, this thread's CPU time, batches of {BATCH}; \
+        "\nns per message, median of {} interleaved rounds, this thread's CPU time, batches of {}; \
          in brackets how many times ours",
-        options.rounds
+        options.rounds, options.batch
     );
     head(entrants);
     for row in rows {
@@ -328,7 +365,7 @@ fn latency(options: &Options) {
             .collect();
         for _ in 0..options.rounds {
             for (entrant, histogram) in options.entrants().iter().zip(&mut histograms) {
-                let Some(mut book) = ready(*entrant, &flow, &mut out, options.patience()) else {
+                let Ok(mut book) = ready(*entrant, &flow, &mut out, options.drive()) else {
                     continue;
                 };
                 out.clear();
@@ -378,26 +415,31 @@ fn criterion() {
                     println!("{}: {}", shape.name, flow.describe());
                     flow
                 });
+                let drive = Drive {
+                    batch: BATCH,
+                    patience: CRITERION_LIMIT / CRITERION_RUNS,
+                };
                 let fits = *fits.get_or_insert_with(|| {
-                    let patience = CRITERION_LIMIT / CRITERION_RUNS;
-                    let fits = check(entrant, flow, &mut out, patience);
-                    if !fits {
-                        println!(
-                            "{} in {} would take minutes: SKIPPED, the line below means nothing",
-                            entrant.name, shape.name
-                        );
+                    let fits = check(entrant, flow, &mut out, drive);
+                    if let Err(slow) = fits {
+                        left_out(entrant, flow, drive, slow);
+                        println!("the estimate that follows is of nothing at all");
                     }
-                    fits
+                    fits.is_ok()
                 });
                 if !fits {
                     // Criterion insists on a measurement.
                     return bencher.iter(|| black_box(0));
                 }
+                let drive = Drive {
+                    patience: Duration::MAX,
+                    ..drive
+                };
                 bencher.iter_batched_ref(
-                    || ready(entrant, flow, &mut Vec::new(), Duration::MAX),
+                    || ready(entrant, flow, &mut Vec::new(), drive),
                     |book| {
                         let book = book.as_mut().expect("there was time");
-                        run(&mut **book, &flow.messages, &mut out, Duration::MAX)
+                        run(&mut **book, &flow.messages, &mut out, drive)
                     },
                     BatchSize::PerIteration,
                 );

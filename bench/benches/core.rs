@@ -27,7 +27,7 @@ const ASK: i64 = 42_100;
 /// Commands of a measured flow.
 const FLOW: usize = 100_000;
 /// Of one made of a bare flow, whose middle should not move faster than anybody can trade.
-const MAPPED: usize = 200_000;
+const MAPPED: usize = 500_000;
 
 /// A venue with a standing book of 8,000 orders at 1,000 levels.
 fn venue() -> Venue {
