@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bench::workload::{BALANCED, DEEP, Flow, HOT, Shape, Tally, Venue};
+use bench::{
+    flows,
+    workload::{ACCOUNTS, BALANCED, DEEP, Flow, HOT, Tally, Venue},
+};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group};
 use engine::{
     command::{Command, Side, Stamped, Target, TimeInForce},
@@ -23,10 +26,12 @@ const BID: i64 = 41_900;
 const ASK: i64 = 42_100;
 /// Commands of a measured flow.
 const FLOW: usize = 100_000;
+/// Of one made of a bare flow, whose middle should not move faster than anybody can trade.
+const MAPPED: usize = 500_000;
 
 /// A venue with a standing book of 8,000 orders at 1,000 levels.
 fn venue() -> Venue {
-    let mut venue = Venue::new(1_024);
+    let mut venue = Venue::new(ACCOUNTS);
     for level in 0..LEVELS {
         for place in 0..QUEUE {
             let trader = level as usize * QUEUE + place;
@@ -229,20 +234,36 @@ fn cross(criterion: &mut Criterion) {
 /// Whole flows, everything included: sessions, client ids, margin, fees, events.
 fn apply(criterion: &mut Criterion) {
     for shape in [BALANCED, HOT, DEEP] {
-        flow(criterion, shape);
+        flow(criterion, shape.name, FLOW, || Flow::new(shape, FLOW, 1));
+    }
+    // Of `ALL`, those that the three above do not stand for already.
+    let mapped = [
+        flows::STATIC,
+        flows::TRENDING,
+        flows::SWING_25,
+        flows::SWING_40,
+        flows::CRASH,
+        flows::QUEUE,
+        flows::SPARSE_IN_BAND,
+        flows::ZIPF,
+    ];
+    for shape in mapped {
+        flow(criterion, shape.name, MAPPED, || {
+            Flow::mapped(shape, MAPPED)
+        });
     }
 }
 
-fn flow(criterion: &mut Criterion, shape: Shape) {
+fn flow(criterion: &mut Criterion, name: &str, commands: usize, make: impl Fn() -> Flow) {
     // Making the deep book takes seconds: only if criterion, who knows the filter, calls.
     let mut made: Option<Flow> = None;
     let mut group = criterion.benchmark_group("core/apply");
-    group.throughput(Throughput::Elements(FLOW as u64));
     group.sample_size(10);
-    group.bench_function(BenchmarkId::from_parameter(shape.name), |bencher| {
+    group.throughput(Throughput::Elements(commands as u64));
+    group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
         let flow = made.get_or_insert_with(|| {
-            let flow = Flow::new(shape, FLOW, 1);
-            println!("{}: {}", shape.name, flow.describe());
+            let flow = make();
+            println!("{name}: {}", flow.describe());
             let (mut exchange, mut out) = (flow.start.clone(), Vec::new());
             let mut tally = Tally::default();
             for stamped in &flow.commands {

@@ -3,11 +3,16 @@
 //! | bench | run | measures |
 //! |---|---|---|
 //! | `core` | `cargo bench -p bench --bench core` | the exchange as a function, one thread, no I/O: single operations on a prepared book, and whole flows with ledger, margin, fees, sessions and events |
+//! | `books` | `cargo bench -p bench --bench books` | bare order books, ours and published ones, on the same messages |
+//! | `books`, table | `cargo bench -p bench --bench books -- --table` | the same in turns: one table of medians with ratios to ours, and latencies of single messages |
+//! | `instructions` | `cargo bench -p bench --bench instructions` | instructions per operation below valgrind, against `bench/instructions.txt` |
 //! | `journal` | `cargo bench -p bench --bench journal` | encoding; one durable append after the other; saturated group commit; core, journal, follower and publisher together |
 //! | `load` | `cargo bench -p bench --bench load -- --rate 5000` | orders and cancels over gRPC sessions, from the intended send time to the durable answer |
 //! | `load`, peak | `cargo bench -p bench --bench load -- --peak` | the highest rate that is still kept up with, then latency at half of it |
 //!
-//! `core` takes criterion's arguments: a filter such as `-- apply`, `-- --save-baseline main`.
+//! `core` and `books` take criterion's arguments: a filter such as `-- apply`, `-- --save-baseline main`.
+//! `books -- --table` takes `--flows hot,deep`, `--books lobster`, `--rounds 9`, `--batch 1`, `--patience 20`;
+//! `books -- --latency` leaves the table out. `instructions -- --bless` accepts what it counts.
 //! `load -- --help` lists its own; with `--address`, `--key` and `--account` it drives an exchange
 //! elsewhere.
 //!
@@ -16,8 +21,16 @@
 //! A [`workload`] is a list of commands made in advance from a seed by a shadow exchange, and after the
 //! clock stops the run must have done what the shadow did: so many accepted, cancelled, traded. An empty
 //! loop cannot pass. Books are made, cloned and dropped outside the clock. The flows are 60 % adds, 35 %
-//! cancels by order id, 5 % orders that take about five resting ones each, from 1,024 funded accounts with
-//! a session each: `balanced` (50,000 live orders), `hot` (1,000) and `deep` (900,000).
+//! cancels by order id, 5 % orders that take about five resting ones each, from 10,000 funded accounts with
+//! a session each: `balanced` (50,000 live orders), `hot` (1,000) and `deep` (900,000). Further ones send
+//! the messages of bare flows.
+//!
+//! A bare flow ([`flows`], described in `FLOWS.md`) is a list of 24-byte messages, made in advance from a
+//! seed by a simple book that knows every answer. Each book gets them in batches of 256 and appends its
+//! reports to one list that is read and emptied after each batch; `--batch 1` forbids looking ahead. Books
+//! are made and filled outside the clock, which is the thread's own CPU time, since machines are shared.
+//! Before a book is measured all its reports are compared with the known ones. `tests/books.rs` does the
+//! same message by message.
 //!
 //! `load` is an open loop. One thread keeps a fixed schedule and never waits for an answer; message `k`
 //! is due at `start + k / rate` whatever happened to those before it, and its latency counts from then,
@@ -36,5 +49,7 @@
 //! That loop overwrites one file for ever; the journal also hashes, and writes each coming segment
 //! full of zeros ahead of itself, which in the saturated figure is a second byte for every byte.
 
+pub mod books;
+pub mod flows;
 pub mod report;
 pub mod workload;

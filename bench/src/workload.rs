@@ -3,6 +3,7 @@
 //! A flow is made by running it once: a shadow exchange tells which orders live, so that every cancel
 //! names a living order by the exchange's own id, every add rests and every crossing trades. What is
 //! measured later is the same list of commands on the same start, and it must give the same [`Tally`].
+//! [`Flow::new`] draws its own commands; [`Flow::mapped`] sends the messages of a bare flow.
 
 use engine::{
     command::{
@@ -22,11 +23,14 @@ use engine::{
 };
 
 mod live;
+mod mapped;
 mod random;
 
 use live::Live;
 pub use random::Random;
 
+/// Funded accounts of every flow, one session each: more than a first-level cache holds.
+pub const ACCOUNTS: usize = 10_000;
 /// Of every 100 commands of a flow, this many add; 5 cross; the others cancel.
 const ADDS: u64 = 60;
 const CROSSES: u64 = 5;
@@ -56,8 +60,6 @@ pub struct Shape {
     pub live: usize,
     /// Price levels of one side that adds choose from.
     pub levels: u64,
-    /// Funded accounts, one session each.
-    pub accounts: usize,
 }
 
 /// 50,000 live orders, 1,050 price levels.
@@ -65,21 +67,18 @@ pub const BALANCED: Shape = Shape {
     name: "balanced",
     live: 50_000,
     levels: 525,
-    accounts: 1_024,
 };
 /// 1,000 live orders close to the middle.
 pub const HOT: Shape = Shape {
     name: "hot",
     live: 1_000,
     levels: 32,
-    accounts: 1_024,
 };
 /// 900,000 live orders: every touch misses the caches.
 pub const DEEP: Shape = Shape {
     name: "deep",
     live: 900_000,
     levels: 2_000,
-    accounts: 1_024,
 };
 
 /// What commands did, counted from events.
@@ -147,7 +146,7 @@ impl Flow {
     /// grows or melts.
     #[must_use]
     pub fn new(shape: Shape, commands: usize, seed: u64) -> Self {
-        let mut venue = Venue::new(shape.accounts);
+        let mut venue = Venue::new(ACCOUNTS);
         let mut random = Random::new(seed);
         let mut live = Live::default();
         while live.len() < shape.live {
@@ -162,14 +161,7 @@ impl Flow {
         }
         let prelude = std::mem::take(&mut venue.history);
         let start = venue.exchange.clone();
-        let levels = [Side::Buy, Side::Sell]
-            .map(|side| {
-                start
-                    .book(venue.contract)
-                    .map_or(0, |book| book.levels(side).count())
-            })
-            .iter()
-            .sum();
+        let levels = venue.levels();
         let mut tally = Tally::default();
         for _ in 0..commands {
             let command = venue.draw(shape, &live, &mut random);
@@ -216,13 +208,28 @@ impl Flow {
     }
 }
 
-/// An exchange with one open contract and funded accounts, and what was done to it.
+/// How far from the mark a contract lets prices go, and the margin that this asks for.
+#[derive(Clone, Copy, Debug)]
+struct Band {
+    basis_points: i32,
+    margin: Ppm,
+}
+
+/// As in the sandbox.
+const USUAL: Band = Band {
+    basis_points: 1_000,
+    margin: Ppm(180_000),
+};
+
+/// An exchange with open contracts and funded accounts, and what was done to it.
 #[derive(Debug)]
 pub struct Venue {
     /// The exchange.
     pub exchange: Exchange,
-    /// Its contract, a month forward.
+    /// Its first contract, a month forward.
     pub contract: InstrumentId,
+    /// All of them.
+    contracts: Vec<InstrumentId>,
     /// Events of the newest command.
     pub events: Vec<Event>,
     /// Commands so far; may be taken out.
@@ -246,9 +253,15 @@ impl Venue {
     /// If the exchange refuses any of it.
     #[must_use]
     pub fn new(accounts: usize) -> Self {
+        Self::with(accounts, 1, USUAL)
+    }
+
+    /// The same with so many contracts.
+    fn with(accounts: usize, contracts: u16, band: Band) -> Self {
         let mut venue = Self {
             exchange: Exchange::new(),
             contract: InstrumentId::NONE,
+            contracts: Vec::new(),
             events: Vec::new(),
             history: Vec::new(),
             traders: Vec::new(),
@@ -265,8 +278,19 @@ impl Venue {
             unit: "sat per PH/s per day".into(),
         };
         let index = IndexId(venue.create(Command::CreateIndex(request(index))));
-        let terms = month(commodity, asset, index);
-        venue.contract = InstrumentId(venue.create(Command::CreateInstrument(request(terms))));
+        for number in 0..contracts {
+            let mut terms = month(commodity, asset, index);
+            // One month in many variants is as good as many months here.
+            if number > 0 {
+                terms.symbol = format!("{}-{number}", terms.symbol);
+            }
+            terms.limits.band_basis_points = band.basis_points;
+            terms.margin.initial_buy = band.margin;
+            terms.margin.initial_sell = band.margin;
+            let made = venue.create(Command::CreateInstrument(request(terms)));
+            venue.contracts.push(InstrumentId(made));
+        }
+        venue.contract = venue.contracts[0];
         venue.create(Command::SetTradingState(request(SetTradingState {
             scope: StateScope::All,
             target: TradingState::Open,
@@ -425,6 +449,19 @@ impl Venue {
         }
     }
 
+    /// Price levels of all books, both sides.
+    fn levels(&self) -> usize {
+        let sides = [Side::Buy, Side::Sell];
+        let books = self.contracts.iter().map(|contract| {
+            let book = self.exchange.book(*contract).expect("the contract is open");
+            sides
+                .map(|side| book.levels(side).count())
+                .iter()
+                .sum::<usize>()
+        });
+        books.sum()
+    }
+
     fn best(&self, side: Side) -> Option<i64> {
         Some(self.exchange.book(self.contract)?.best(side)?.0)
     }
@@ -532,8 +569,8 @@ fn month(commodity: CommodityId, asset: AssetId, index: IndexId) -> Terms {
         index,
         last_trade: Nanos(START + 60 * DAY - 3_600 * SECOND),
         margin: MarginTerms {
-            initial_buy: Ppm(180_000),
-            initial_sell: Ppm(180_000),
+            initial_buy: USUAL.margin,
+            initial_sell: USUAL.margin,
             maintenance_of_initial: Ppm(750_000),
             delivery_bond: Ppm(0),
         },
@@ -541,7 +578,7 @@ fn month(commodity: CommodityId, asset: AssetId, index: IndexId) -> Terms {
             min_lots: 1,
             max_lots: 1_000_000,
             max_notional: 1 << 50,
-            band_basis_points: 1_000,
+            band_basis_points: USUAL.basis_points,
             max_open_orders: 1 << 24,
             position_limit: 0,
             min_display: 1,

@@ -79,6 +79,13 @@ impl Book {
         self.level(side, self.best(side)?).map(|level| level.head)
     }
 
+    /// Best price of a side, and the slot of the first order there.
+    #[must_use]
+    pub fn front(&self, side: Side) -> Option<(Ticks, u32)> {
+        let price = self.best(side)?;
+        Some((price, self.level(side, price)?.head))
+    }
+
     /// Slots of a side in matching order.
     pub fn queue<'a>(&'a self, side: Side, orders: &'a Orders) -> impl Iterator<Item = u32> + 'a {
         self.slots(side, orders.nodes())
