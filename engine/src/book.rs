@@ -166,6 +166,36 @@ impl Book {
         }
     }
 
+    /// First step of looking ahead to an order at a price: asks for where its level is found.
+    #[inline]
+    pub fn ask_price(&self, side: Side, price: Ticks) {
+        self.side(side).ask_strip(price);
+    }
+
+    /// Second step: asks for the level.
+    #[inline]
+    pub fn ask_level(&self, side: Side, price: Ticks) {
+        self.side(side).ask_level(price);
+    }
+
+    /// Third step: asks for the order behind which the next one will stand.
+    #[inline]
+    pub fn ask_last(&self, nodes: &Nodes, side: Side, price: Ticks) {
+        if let Some(level) = self.level(side, price) {
+            nodes.ask(level.tail);
+        }
+    }
+
+    /// Looking ahead to the removal of a place that was asked for before: asks for its neighbours and
+    /// its level.
+    #[inline]
+    pub fn ask_around(&self, nodes: &Nodes, slot: u32) {
+        let node = nodes.at(slot);
+        nodes.ask(node.prev);
+        nodes.ask(node.next);
+        self.side(node.side).ask_level(node.price);
+    }
+
     /// Bytes of the book's own structure, places not counted.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod limits;
 pub mod order;
 pub mod position;
+pub mod prefetch;
 pub mod reason;
 pub mod record;
 pub mod units;

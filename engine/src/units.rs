@@ -114,20 +114,31 @@ pub struct Ppm(pub i32);
 
 /// One million parts per million.
 pub const PPM: i128 = 1_000_000;
+const SMALL_PPM: i64 = 1_000_000;
 
 impl Ppm {
     /// This share of an amount, rounded half to even.
     #[must_use]
     pub fn of(self, amount: Minor) -> Minor {
-        let exact = i128::from(amount.0) * i128::from(self.0);
-        Minor(narrow(div_half_even(exact, PPM)))
+        match amount.0.checked_mul(i64::from(self.0)) {
+            Some(exact) => Minor(half_even(exact, SMALL_PPM)),
+            None => {
+                let exact = i128::from(amount.0) * i128::from(self.0);
+                Minor(narrow(div_half_even(exact, PPM)))
+            }
+        }
     }
 
     /// This share of an amount, rounded up; zero if the share is negative. For holds.
     #[must_use]
     pub fn of_rounded_up(self, amount: Minor) -> Minor {
-        let exact = i128::from(amount.0) * i128::from(self.0.max(0));
-        Minor(narrow(div_up(exact, PPM)))
+        match amount.0.checked_mul(i64::from(self.0.max(0))) {
+            Some(exact) => Minor(up(exact, SMALL_PPM)),
+            None => {
+                let exact = i128::from(amount.0) * i128::from(self.0.max(0));
+                Minor(narrow(div_up(exact, PPM)))
+            }
+        }
     }
 }
 
@@ -175,16 +186,27 @@ impl TickValue {
     /// Money for a sum of price times lots, rounded half to even: the one rounding of a posting.
     #[must_use]
     pub fn money(self, exposure: TickLots) -> Minor {
-        let exact = exposure.0 * i128::from(self.numerator);
-        Minor(narrow(div_half_even(exact, i128::from(self.denominator))))
+        let small = i64::try_from(exposure.0).ok();
+        match small.and_then(|exposure| exposure.checked_mul(self.numerator)) {
+            Some(exact) => Minor(half_even(exact, self.denominator)),
+            None => {
+                let exact = exposure.0 * i128::from(self.numerator);
+                Minor(narrow(div_half_even(exact, i128::from(self.denominator))))
+            }
+        }
     }
 
     /// Money for one lot at this price, rounded up, at least zero. For holds: adding it up lot by lot
     /// never falls short of what any split into fills can post.
     #[must_use]
     pub fn lot_up(self, price: Ticks) -> Minor {
-        let exact = i128::from(price.0.max(0)) * i128::from(self.numerator);
-        Minor(narrow(div_up(exact, i128::from(self.denominator))))
+        match price.0.max(0).checked_mul(self.numerator) {
+            Some(exact) => Minor(up(exact, self.denominator)),
+            None => {
+                let exact = i128::from(price.0.max(0)) * i128::from(self.numerator);
+                Minor(narrow(div_up(exact, i128::from(self.denominator))))
+            }
+        }
     }
 
     /// Money for one lot at this price times a share, rounded up once. For margin and bonds.
@@ -197,8 +219,12 @@ impl TickValue {
     /// Whether `price * lots` and its money fit the integers used everywhere else.
     #[must_use]
     pub fn fits(self, price: Ticks, lots: Lots) -> bool {
+        let small = price.0.checked_mul(lots.0);
+        if let Some(exact) = small.and_then(|exact| exact.checked_mul(self.numerator)) {
+            return exact.unsigned_abs() / self.denominator.unsigned_abs() < (i64::MAX / 8) as u64;
+        }
         let exact = price.times(lots).0.abs() * i128::from(self.numerator);
-        div_floor(exact, i128::from(self.denominator)).0 < i128::from(i64::MAX / 8)
+        exact / i128::from(self.denominator) < i128::from(i64::MAX / 8)
     }
 }
 
@@ -206,20 +232,24 @@ impl Minor {
     /// This amount times a count of lots; saturates far above every admitted order.
     #[must_use]
     pub fn for_lots(self, lots: Lots) -> Minor {
-        Minor(narrow(i128::from(self.0) * i128::from(lots.0)))
+        let small = self.0.checked_mul(lots.0);
+        Minor(small.unwrap_or_else(|| narrow(i128::from(self.0) * i128::from(lots.0))))
     }
 }
 
 /// Division rounded half to even; the divisor must not be zero.
 #[must_use]
 pub fn div_half_even(top: i128, bottom: i128) -> i128 {
+    if let (Ok(top), Ok(bottom @ 1..)) = (i64::try_from(top), i64::try_from(bottom)) {
+        return half_even(top, bottom).into();
+    }
     let (top, bottom) = if bottom < 0 {
         (-top, -bottom)
     } else {
         (top, bottom)
     };
-    let (floor, rest) = div_floor(top, bottom);
-    let twice = rest * 2;
+    let floor = top.div_euclid(bottom);
+    let twice = top.rem_euclid(bottom) * 2;
     match twice.cmp(&bottom) {
         std::cmp::Ordering::Less => floor,
         std::cmp::Ordering::Greater => floor + 1,
@@ -230,20 +260,29 @@ pub fn div_half_even(top: i128, bottom: i128) -> i128 {
 /// Division rounded up; the divisor must be positive.
 #[must_use]
 pub fn div_up(top: i128, bottom: i128) -> i128 {
-    let (floor, rest) = div_floor(top, bottom);
-    floor + i128::from(rest != 0)
+    -((-top).div_euclid(bottom))
 }
 
-/// Quotient rounded down, and what is left; the divisor must be positive. Nearly every amount fits half
-/// the width, where the processor divides ten times faster; most contracts count whole units.
-fn div_floor(top: i128, bottom: i128) -> (i128, i128) {
+/// As [`div_half_even`] in half the width, where the processor divides ten times faster; most contracts
+/// count whole units and need no division at all.
+fn half_even(top: i64, bottom: i64) -> i64 {
     if bottom == 1 {
-        return (top, 0);
+        return top;
     }
-    if let (Ok(top), Ok(bottom)) = (i64::try_from(top), i64::try_from(bottom)) {
-        return (top.div_euclid(bottom).into(), top.rem_euclid(bottom).into());
+    let (floor, rest) = (top.div_euclid(bottom), top.rem_euclid(bottom));
+    match (rest.unsigned_abs() * 2).cmp(&bottom.unsigned_abs()) {
+        std::cmp::Ordering::Less => floor,
+        std::cmp::Ordering::Greater => floor + 1,
+        std::cmp::Ordering::Equal => floor + (floor & 1),
     }
-    (top.div_euclid(bottom), top.rem_euclid(bottom))
+}
+
+/// As [`div_up`] in half the width.
+fn up(top: i64, bottom: i64) -> i64 {
+    if bottom == 1 {
+        return top;
+    }
+    top.div_euclid(bottom) + i64::from(top.rem_euclid(bottom) != 0)
 }
 
 /// Into the range of money. Admission keeps every amount far inside it, so the clamp is a belt that
@@ -268,6 +307,47 @@ mod tests {
         ];
         for (top, bottom, want) in cases {
             assert_eq!(div_half_even(top, bottom), want, "{top}/{bottom}");
+        }
+    }
+
+    /// The short way and the long way are one: amounts on both sides of what fits the half width.
+    #[test]
+    fn the_short_way_rounds_like_the_long_one() {
+        let amounts = [
+            0,
+            1,
+            7,
+            499_999,
+            500_000,
+            1_500_000,
+            i64::MAX / 2_000_000,
+            1 << 60,
+        ];
+        let rates = [-1_000_000, -150, -1, 0, 1, 20, 150, 999_999, 1_000_001];
+        for amount in amounts.into_iter().flat_map(|amount| [amount, -amount]) {
+            for rate in rates {
+                let exact = i128::from(amount) * i128::from(rate);
+                let want = narrow(div_half_even(exact, PPM));
+                assert_eq!(
+                    Ppm(rate).of(Minor(amount)),
+                    Minor(want),
+                    "{rate} of {amount}"
+                );
+                let exact = i128::from(amount) * i128::from(rate.max(0));
+                let want = narrow(div_up(exact, PPM));
+                assert_eq!(Ppm(rate).of_rounded_up(Minor(amount)), Minor(want));
+            }
+            for (numerator, denominator) in [(1, 1), (31, 1), (1, 240), (7, 3), (1 << 29, 6)] {
+                let value = TickValue {
+                    numerator,
+                    denominator,
+                };
+                let (wide, bottom) = (i128::from(numerator), i128::from(denominator));
+                let want = narrow(div_half_even(i128::from(amount) * wide, bottom));
+                assert_eq!(value.money(TickLots(amount.into())), Minor(want));
+                let want = narrow(div_up(i128::from(amount.max(0)) * wide, bottom));
+                assert_eq!(value.lot_up(Ticks(amount)), Minor(want));
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use engine::{
     book::{Book, NIL, Node, Nodes},
     command,
     ids::AccountId,
+    prefetch::prefetch,
     units::{Lots, Ticks},
 };
 
@@ -120,7 +121,81 @@ fn engine_side(side: Side) -> command::Side {
     }
 }
 
+/// How far ahead of its turn a message is looked at: its id, then its place or level, then the
+/// neighbours.
+const AHEAD: [usize; 3] = [18, 11, 5];
+/// Places from which on looking ahead pays: below, everything is near the processor anyway.
+const PAYS: usize = 4_096;
+
+impl Hashpit {
+    fn ask_id(&self, message: &Message) {
+        let id = match *message {
+            Message::Add {
+                book,
+                side,
+                id,
+                price,
+                ..
+            } => {
+                self.books[usize::from(book)].ask_price(engine_side(side), Ticks(price));
+                id
+            }
+            Message::Cross { id, .. } | Message::Cancel { id, .. } => id,
+        };
+        if let Some(slot) = self.slots.get(id as usize) {
+            prefetch(slot);
+        }
+    }
+
+    fn ask_place(&self, message: &Message) {
+        match *message {
+            Message::Add {
+                book, side, price, ..
+            } => self.books[usize::from(book)].ask_level(engine_side(side), Ticks(price)),
+            Message::Cancel { id, .. } => {
+                if let Some(&slot) = self.slots.get(id as usize) {
+                    self.nodes.ask(slot);
+                }
+            }
+            Message::Cross { .. } => {}
+        }
+    }
+
+    fn ask_neighbours(&self, message: &Message) {
+        match *message {
+            Message::Add {
+                book, side, price, ..
+            } => {
+                let book = &self.books[usize::from(book)];
+                book.ask_last(&self.nodes, engine_side(side), Ticks(price));
+            }
+            Message::Cancel { book, id } => {
+                if let Some(&slot) = self.slots.get(id as usize)
+                    && slot < ENDED
+                {
+                    self.books[usize::from(book)].ask_around(&self.nodes, slot);
+                }
+            }
+            Message::Cross { .. } => {}
+        }
+    }
+}
+
 impl BareBook for Hashpit {
+    /// With many orders the misses of the messages to come overlap with the work on this one.
+    fn apply_batch(&mut self, batch: &[Message], out: &mut Vec<Report>) {
+        let pays = self.nodes.len() - self.free.len() >= PAYS;
+        for (turn, message) in batch.iter().enumerate() {
+            if pays {
+                let [id, place, neighbours] = AHEAD.map(|ahead| batch.get(turn + ahead));
+                id.map(|message| self.ask_id(message));
+                place.map(|message| self.ask_place(message));
+                neighbours.map(|message| self.ask_neighbours(message));
+            }
+            self.apply(message, out);
+        }
+    }
+
     fn apply(&mut self, message: &Message, out: &mut Vec<Report>) {
         match *message {
             Message::Add {

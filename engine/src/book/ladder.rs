@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     book::{NIL, Nodes},
+    prefetch::prefetch,
     units::Ticks,
 };
 
@@ -244,6 +245,22 @@ impl Ladder {
             }
         };
         Some(self.price(next * WORD + highest(self.strips[next].bits)))
+    }
+
+    #[inline]
+    pub(super) fn ask_strip(&self, price: Ticks) {
+        if let Some(place) = self.place(price) {
+            prefetch(&self.strips[place / WORD]);
+        }
+    }
+
+    #[inline]
+    pub(super) fn ask_level(&self, price: Ticks) {
+        if let Some(place) = self.place(price)
+            && let Some(page) = self.pages.get(self.strips[place / WORD].page as usize)
+        {
+            prefetch(&page[place % WORD]);
+        }
     }
 
     /// Bytes of the structure, for the bound on memory per order.

@@ -3,6 +3,7 @@
 use crate::{
     command::Side,
     ids::AccountId,
+    prefetch::prefetch,
     units::{Lots, Ticks},
 };
 
@@ -99,6 +100,14 @@ impl Nodes {
     #[must_use]
     pub fn at(&self, slot: u32) -> &Node {
         &self.0[slot as usize]
+    }
+
+    /// Asks for a place that will be needed soon.
+    #[inline]
+    pub fn ask(&self, slot: u32) {
+        if let Some(node) = self.0.get(slot as usize) {
+            prefetch(node);
+        }
     }
 
     pub(super) fn at_mut(&mut self, slot: u32) -> &mut Node {

@@ -214,21 +214,23 @@ impl ClientIds {
             .map(|(_, entry)| entry)
     }
 
-    /// Remembers a first result. `is_open` keeps ids of open orders from being forgotten.
+    /// Remembers a first result; `again`: the id has one already. `is_open` keeps ids of open orders from
+    /// being forgotten.
     pub(crate) fn remember(
         &mut self,
-        at: Nanos,
         account: AccountId,
         id: u64,
         first: FirstResult,
+        again: bool,
         is_open: impl Fn(OrderId) -> bool,
     ) {
+        let at = first.at;
         let row = account.index().unwrap_or(0);
         if self.rows.len() <= row {
             self.rows.resize(row + 1, Row::EMPTY);
         }
         self.forget_oldest(at, row, is_open);
-        if let Some(entry) = self.find(account, id) {
+        if again && let Some(entry) = self.find(account, id) {
             self.unindex(entry);
             self.entry_mut(entry).replaced = true;
         }
@@ -377,7 +379,7 @@ mod tests {
             seq,
             order: OrderId(order),
             refused: None,
-            at: Nanos(0),
+            at: Nanos(1),
         }
     }
 
@@ -390,7 +392,8 @@ mod tests {
                 AccountId::nth((n % 7) as usize),
                 n.wrapping_mul(0x9e37) % 60_000,
             );
-            ids.remember(Nanos(1), account, id, result(n, n), |_| false);
+            let again = ids.get(account, id).is_some();
+            ids.remember(account, id, result(n, n), again, |_| false);
             plain.insert((account, id), n);
             if n % 1_000 == 0 {
                 for ((account, id), seq) in &plain {
@@ -407,11 +410,12 @@ mod tests {
         let account = AccountId(1);
         let open = |order: OrderId| order.0 == 3;
         for n in 1..=5 {
-            ids.remember(Nanos(1), account, n, result(n, n), open);
+            ids.remember(account, n, result(n, n), false, open);
         }
-        let later = Nanos(1 + limits::CLIENT_ID_LIFE);
         for n in 6..=10 {
-            ids.remember(later, account, n, result(n, n), open);
+            let mut first = result(n, n);
+            first.at = Nanos(1 + limits::CLIENT_ID_LIFE);
+            ids.remember(account, n, first, false, open);
         }
         let kept: Vec<_> = (1..=10)
             .filter(|n| ids.get(account, *n).is_some())

@@ -32,6 +32,7 @@ impl Exchange {
         }
         let content = Self::content_of(place);
         let known = self.client_ids.get(account, id).copied();
+        let again = known.is_some();
         // An id is free again a day after its first use, unless its order still lives.
         let known = known.filter(|first| {
             let lives = self.orders.get(first.order).is_some_and(Order::lives);
@@ -46,25 +47,26 @@ impl Exchange {
             return self.reject(place, problem, None, out);
         }
         match self.admit(place) {
-            Err(problem) => self.reject(place, problem, Some(content), out),
+            Err(problem) => self.reject(place, problem, Some((content, again)), out),
             // From here the order is in.
             Ok(admitted) => {
-                let slot = self.accept(place, &admitted, content, out);
+                let slot = self.accept(place, &admitted, (content, again), out);
                 self.begin(slot, &admitted, &place.origin, out);
             }
         }
     }
 
-    /// Says no to a new order; remembers the answer under its id if `content` is given.
+    /// Says no to a new order; remembers the answer under its id if its content is given,
+    /// with whether the id is used again.
     fn reject(
         &mut self,
         place: &Place,
         problem: Problem,
-        content: Option<u64>,
+        content: Option<(u64, bool)>,
         out: &mut Vec<Event>,
     ) {
         let origin = &place.origin;
-        if let Some(content) = content {
+        if let Some((content, again)) = content {
             let first = FirstResult {
                 content,
                 seq: self.seq,
@@ -72,7 +74,7 @@ impl Exchange {
                 refused: Some(problem),
                 at: self.at,
             };
-            self.remember(origin.account, place.order.client_order_id, first);
+            self.remember(origin.account, place.order.client_order_id, first, again);
         }
         let event = self.unborn(place, OrderEventKind::Rejected, Some(problem));
         out.push(Event::Order(event));
@@ -142,11 +144,10 @@ impl Exchange {
         }
     }
 
-    fn remember(&mut self, account: AccountId, id: u64, first: FirstResult) {
+    fn remember(&mut self, account: AccountId, id: u64, first: FirstResult, again: bool) {
         let orders = &self.orders;
         let is_open = |order| orders.get(order).is_some_and(Order::lives);
-        self.client_ids
-            .remember(self.at, account, id, first, is_open);
+        self.client_ids.remember(account, id, first, again, is_open);
     }
 
     /// Gives the order a slot, holds its money, and says ACCEPTED.
@@ -154,7 +155,7 @@ impl Exchange {
         &mut self,
         place: &Place,
         admitted: &Admitted,
-        content: u64,
+        (content, again): (u64, bool),
         out: &mut Vec<Event>,
     ) -> u32 {
         let (origin, terms) = (&place.origin, place.order);
@@ -198,7 +199,7 @@ impl Exchange {
             refused: None,
             at: self.at,
         };
-        self.remember(origin.account, terms.client_order_id, first);
+        self.remember(origin.account, terms.client_order_id, first, again);
         let index = origin.account.index().unwrap_or(usize::MAX);
         let mut list = self.accounts[index].orders;
         self.orders.own(&mut list, slot);
