@@ -4,6 +4,8 @@
 //! depends on the order of a hash map, or does any I/O. Each command is first decided (`admission.rs`)
 //! and then done (`matching.rs`, `amend.rs`, ...); after the decision nothing can fail.
 
+use std::collections::BTreeSet;
+
 use crate::{
     book::Book,
     command::{Command, Origin, Side, Stamped},
@@ -22,6 +24,7 @@ use crate::{
 mod admin;
 mod admission;
 mod amend;
+mod auction;
 mod audit;
 mod clock;
 mod digest;
@@ -30,10 +33,13 @@ mod matching;
 mod preview;
 mod remembered;
 mod sessions;
+pub mod states;
 mod tables;
 mod timers;
 mod transfers;
+mod volatility;
 
+pub use auction::Found;
 pub(crate) use digest::{Digester, encoding};
 pub use preview::Preview;
 use remembered::Withdrawals;
@@ -58,6 +64,10 @@ pub struct Exchange {
     withdrawals: Withdrawals,
     instruments: Vec<Instrument>,
     books: Vec<Book>,
+    auctions: Vec<auction::Auction>,
+    windows: Vec<volatility::Window>,
+    /// Contracts in a call.
+    calls: BTreeSet<InstrumentId>,
     orders: Orders,
     positions: Positions,
     ledger: Ledger,
@@ -71,6 +81,10 @@ pub struct Exchange {
     touched_levels: Vec<(InstrumentId, Side, Ticks)>,
     /// Contracts whose statistics the present command changed.
     touched_statistics: Vec<InstrumentId>,
+    /// Contracts whose call the present command began, or whose price it may tell again.
+    called: Vec<InstrumentId>,
+    /// Trades that auctions may still make in the present command.
+    uncross_left: usize,
 }
 
 impl Exchange {
@@ -92,6 +106,7 @@ impl Exchange {
         assert!(stamped.at > self.at, "time moves with every command");
         self.seq = stamped.seq;
         self.at = stamped.at;
+        self.uncross_left = crate::limits::TRADES_PER_COMMAND;
         match &stamped.command {
             Command::Tick => self.tick(out),
             Command::Restart(restart) => self.restart(restart, out),
@@ -127,6 +142,7 @@ impl Exchange {
                 problem: Problem::new(Reason::NotImplemented),
             })),
         }
+        self.tell_auctions(out);
         self.tell_changes(out);
         assert!(
             self.ledger.is_conserved(),

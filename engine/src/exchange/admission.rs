@@ -1,11 +1,15 @@
 //! Deciding. Every check of an order command, in the order RULES.md prints (RANK); nothing here
 //! changes anything, so that the same code answers previews.
 
-use super::{Account, Exchange, remembered::fingerprint};
+use super::{
+    Account, Exchange,
+    remembered::fingerprint,
+    states::{self, Action, Answer},
+};
 use crate::{
     command::{AccountStatus, Origin, Place, PostOnly, Pricing, SelfTrade, Side, TimeInForce},
     ids::{AccountId, InstrumentId},
-    instrument::{Instrument, Kind, TradingState},
+    instrument::{Instrument, Kind},
     limits,
     order::Order,
     position::hold_of_one_lot,
@@ -115,7 +119,25 @@ impl Exchange {
         };
         let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
         let quiet = !immediate && !market;
-        self.check_state(contract, order.side, price, quiet, order.post_only)?;
+        // An at-auction order waits: it matches nothing on entry.
+        let at_auction = order.time_in_force == TimeInForce::AtAuction;
+        let entry = if at_auction {
+            PostOnly::Slide
+        } else {
+            order.post_only
+        };
+        self.check_state(contract, order.side, price, quiet, entry)?;
+        let other = order.post_only != PostOnly::No
+            || order.display != Lots::ZERO
+            || order.min_fill != Lots::ZERO
+            || order.trigger.is_some()
+            || matches!(order.pricing, Pricing::Peg(_));
+        if at_auction && other {
+            return Err(Problem::about(
+                Reason::UnsupportedCombination,
+                Field::TimeInForce,
+            ));
+        }
         if market && !immediate {
             return Err(Problem::about(
                 Reason::UnsupportedCombination,
@@ -190,6 +212,14 @@ impl Exchange {
         Ok(admitted)
     }
 
+    /// Rank 7 for a cancel, or a change that only takes lots off.
+    pub(super) fn check_cancel(&self, contract: &Instrument) -> Result<(), Problem> {
+        match states::allows(contract.state, Action::Cancel) {
+            Answer::No(reason) => Err(not_now(reason, contract)),
+            _ => Ok(()),
+        }
+    }
+
     /// Rank 7.
     pub(super) fn check_state(
         &self,
@@ -199,29 +229,22 @@ impl Exchange {
         quiet: bool,
         post_only: PostOnly,
     ) -> Result<(), Problem> {
-        let allowed = match contract.state {
-            TradingState::Open => true,
-            TradingState::PostOnly => {
+        let allowed = match states::allows(contract.state, Action::Enter) {
+            Answer::Yes if states::is_call(contract.state) => {
+                // What cannot wait has nothing to do in a call; and an auction under way takes nothing.
+                quiet && !self.is_uncrossing(contract.id)
+            }
+            Answer::Yes => true,
+            Answer::IfItRests => {
                 let matches = self.crosses(contract.id, side, price);
                 quiet && (!matches || post_only == PostOnly::Slide)
             }
-            TradingState::CancelOnly
-            | TradingState::Halted
-            | TradingState::Closed
-            | TradingState::PreOpen
-            | TradingState::NoCancel
-            | TradingState::VolatilityAuction => false,
+            Answer::AtUncross | Answer::OnlyNew(_) | Answer::No(_) => false,
         };
         if allowed {
             return Ok(());
         }
-        let reason = Reason::InstrumentNotTrading;
-        Err(Problem::limit(
-            reason,
-            Field::Instrument,
-            0,
-            contract.state.number(),
-        ))
+        Err(not_now(Reason::InstrumentNotTrading, contract))
     }
 
     fn expiry(&self, time_in_force: TimeInForce) -> Result<Nanos, Problem> {
@@ -296,6 +319,9 @@ impl Exchange {
         price: Ticks,
         post_only: PostOnly,
     ) -> Result<(Ticks, bool), Problem> {
+        if states::is_call(contract.state) {
+            return Ok((price, false));
+        }
         let touch = self
             .book(contract.id)
             .and_then(|book| book.best(side.opposite()));
@@ -327,6 +353,7 @@ impl Exchange {
         };
         let side = order.side.opposite();
         let mut wanted = admitted.lots.0;
+        let mut window = self.probe_volatility(order.instrument);
         for slot in book
             .queue(side, &self.orders)
             .take(limits::TRADES_PER_COMMAND)
@@ -340,6 +367,10 @@ impl Exchange {
                     continue;
                 }
                 return false;
+            }
+            // What would call an auction instead of trading does not fill at once.
+            if !window.admits(resting.price) {
+                break;
             }
             if resting.terms.reduce_only {
                 let position = self.positions.view(resting.account, order.instrument);
@@ -364,6 +395,11 @@ impl Exchange {
     pub(super) fn content_of(place: &Place) -> u64 {
         fingerprint(&place.order)
     }
+}
+
+/// The contract's state does not allow it.
+fn not_now(reason: Reason, contract: &Instrument) -> Problem {
+    Problem::limit(reason, Field::Instrument, 0, contract.state.number())
 }
 
 /// The larger of the two rates an account may be charged, at least zero.

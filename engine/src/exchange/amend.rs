@@ -107,13 +107,21 @@ impl Exchange {
         let price_moves = price != order.price;
         let loses_priority = price_moves || total > order.total;
         let contract = self.contract(order.terms.instrument);
+        self.check_cancel(contract)?;
+        let at_auction = order.terms.time_in_force == TimeInForce::AtAuction;
         if !pure_decrease {
-            let state_post_only = if price_moves {
+            let state_post_only = if price_moves && !at_auction {
                 post_only
             } else {
                 PostOnly::Slide
             };
             self.check_state(contract, order.terms.side, price, true, state_post_only)?;
+        }
+        if at_auction && post_only != PostOnly::No {
+            return Err(Problem::about(
+                Reason::UnsupportedCombination,
+                Field::TimeInForce,
+            ));
         }
         let expire = self.replaced_expiry(order, replace.expire)?;
         check_price_range(price)?;
@@ -206,8 +214,12 @@ impl Exchange {
         let moves = change.loses_priority || change.price != old_price;
         if moves {
             let index = instrument.index().unwrap_or(usize::MAX);
-            self.books[index].remove(&mut self.orders, slot);
-            self.touch_level(instrument, side, old_price);
+            if self.orders.at(slot).resting {
+                self.books[index].remove(&mut self.orders, slot);
+                self.touch_level(instrument, side, old_price);
+            } else {
+                self.stop_waiting_for_auction(slot);
+            }
             self.count_lots(slot, -old_open);
             self.priorities += 1;
             let order = self.orders.at_mut(slot);
@@ -249,6 +261,10 @@ impl Exchange {
         let found = self
             .check_deadline(origin)
             .and_then(|()| self.find(origin.account, cancel.target, cancel.instrument));
+        let found = found.and_then(|order| {
+            self.check_cancel(self.contract(order.terms.instrument))?;
+            Ok(order)
+        });
         match found.map(|order| order.id.slot().unwrap_or(u32::MAX)) {
             Ok(slot) => self.end(slot, Reason::ClientRequest, origin, out),
             Err(problem) => {
@@ -324,6 +340,10 @@ impl Exchange {
             return self.refuse(origin, problem, out);
         }
         let slots = self.selected(origin.account, origin.session, &mass.selection);
+        let (slots, kept): (Vec<u32>, Vec<u32>) = slots.into_iter().partition(|slot| {
+            let contract = self.contract(self.orders.at(*slot).terms.instrument);
+            self.check_cancel(contract).is_ok()
+        });
         let orders = self.cancel_slots(slots, Reason::MassCancel, origin, out);
         if mass.block_new_orders
             && let Some(account) = self.account_mut(origin.account)
@@ -336,7 +356,7 @@ impl Exchange {
             to,
             orders,
             quotes: 0,
-            kept: 0,
+            kept: u32::try_from(kept.len()).unwrap_or(u32::MAX),
             blocked,
         }));
     }
@@ -377,7 +397,7 @@ impl Exchange {
         })
     }
 
-    /// Cancels listed orders; answers with their number.
+    /// Cancels listed orders, in NO_CANCEL after it; answers with the number of those cancelled now.
     pub(super) fn cancel_slots(
         &mut self,
         slots: Vec<u32>,
@@ -387,8 +407,10 @@ impl Exchange {
     ) -> u32 {
         let mut cancelled = 0;
         for slot in slots {
-            self.end(slot, reason, commander, out);
-            cancelled += 1;
+            if !self.defers(slot, reason) {
+                self.end(slot, reason, commander, out);
+                cancelled += 1;
+            }
         }
         cancelled
     }

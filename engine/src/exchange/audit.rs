@@ -62,7 +62,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Levels count their orders and lots; queues hold priority; no crossed book while it matches.
+    /// Levels count their orders and lots; queues hold priority; no crossed book outside of calls and of
+    /// states entered from one.
     fn recount_books(&self) -> Result<(), String> {
         let mut resting = 0;
         for contract in &self.instruments {
@@ -97,13 +98,16 @@ impl Exchange {
             }
             if let (Some(bid), Some(ask)) = (book.best(Side::Buy), book.best(Side::Sell))
                 && bid >= ask
+                && !self.may_be_crossed(contract.id)
             {
                 return Err(format!("{symbol} is crossed: {bid:?} >= {ask:?}"));
             }
         }
-        if resting != self.orders.live() {
+        // Those that wait for an auction live too, though in no book.
+        let waiting = self.audit_waiting()?;
+        if resting + waiting != self.orders.live() {
             return Err(format!(
-                "{resting} orders rest, {} live",
+                "{resting} orders rest, {waiting} wait, {} live",
                 self.orders.live()
             ));
         }

@@ -149,6 +149,10 @@ impl Exchange {
             (book.level(side, price)?.lots >= enough).then_some(price)
         };
         let (bid, ask) = (firm(Side::Buy)?, firm(Side::Sell)?);
+        // In a call nobody has to trade with anybody yet.
+        if bid >= ask {
+            return None;
+        }
         let mid = div_half_even(i128::from(bid.0) + i128::from(ask.0), 2);
         i64::try_from(mid).ok().map(Ticks)
     }
@@ -159,6 +163,7 @@ impl Exchange {
         let slots: Vec<u32> = book
             .queue(Side::Buy, &self.orders)
             .chain(book.queue(Side::Sell, &self.orders))
+            .chain(self.waiting_for_auction(id))
             .collect();
         for slot in slots {
             let order = self.orders.at(slot);

@@ -211,23 +211,39 @@ impl Exchange {
 
     /// Trades what can trade and rests or ends the rest.
     pub(super) fn work(&mut self, slot: u32, commander: &Origin, out: &mut Vec<Event>) {
-        self.sweep(slot, commander, out);
+        if self.waits_for_auction(self.orders.at(slot)) {
+            return self.wait_for_auction(slot);
+        }
+        if !self.is_collecting(slot) {
+            self.sweep(slot, commander, out);
+        }
         let order = self.orders.at(slot);
         if !order.is_open() {
             return;
         }
         match order.terms.time_in_force {
             TimeInForce::Ioc | TimeInForce::Fok => {
-                self.end(slot, Reason::IocRemainder, commander, out);
+                // Only a volatility auction that this order itself called takes its contract away.
+                let reason = if self.is_collecting(slot) {
+                    Reason::Volatility
+                } else {
+                    Reason::IocRemainder
+                };
+                self.end(slot, reason, commander, out);
             }
-            TimeInForce::Gtc
-            | TimeInForce::Gtd(_)
-            | TimeInForce::Day
-            | TimeInForce::AtAuction => self.rest(slot),
+            TimeInForce::Gtc | TimeInForce::Gtd(_) | TimeInForce::Day | TimeInForce::AtAuction => {
+                self.rest(slot)
+            }
         }
     }
 
-    fn rest(&mut self, slot: u32) {
+    /// The order's contract is in a call.
+    fn is_collecting(&self, slot: u32) -> bool {
+        let instrument = self.orders.at(slot).terms.instrument;
+        super::states::is_call(self.contract(instrument).state)
+    }
+
+    pub(super) fn rest(&mut self, slot: u32) {
         let order = self.orders.at_mut(slot);
         order.resting = true;
         let (instrument, side, price) = (order.terms.instrument, order.terms.side, order.price);
@@ -255,8 +271,10 @@ impl Exchange {
             }
             if self.same_group(account, group, resting) {
                 self.prevent_self_trade(slot, maker, commander, out);
-            } else {
+            } else if self.windows[index].admits(self.at, resting.price) {
                 self.trade(slot, maker, commander, out);
+            } else {
+                return self.call_volatility_auction(instrument, out);
             }
         }
         if self.orders.at(slot).is_open() {
@@ -351,7 +369,14 @@ impl Exchange {
     }
 
     /// Books a fill on an order and its owner's position; answers with the net position.
-    fn book_fill(&mut self, slot: u32, price: Ticks, lots: Lots, kind: Kind, value: Minor) -> Lots {
+    pub(super) fn book_fill(
+        &mut self,
+        slot: u32,
+        price: Ticks,
+        lots: Lots,
+        kind: Kind,
+        value: Minor,
+    ) -> Lots {
         self.count_lots(slot, -lots);
         let order = self.orders.at_mut(slot);
         order.open -= lots;
@@ -377,7 +402,7 @@ impl Exchange {
     }
 
     /// Puts a trade on the tape and into the day's statistics.
-    fn print(&mut self, mut trade: Trade, out: &mut Vec<Event>) {
+    pub(super) fn print(&mut self, mut trade: Trade, out: &mut Vec<Event>) {
         let day = Nanos(self.at.end_of_utc_day().0 - crate::units::DAY);
         let contract = self.contract_mut(trade.instrument);
         contract.public_seq += 1;
@@ -400,7 +425,7 @@ impl Exchange {
         out.push(Event::Trade(trade));
     }
 
-    fn retire_if_filled(&mut self, slot: u32) {
+    pub(super) fn retire_if_filled(&mut self, slot: u32) {
         if self.orders.at(slot).status == OrderStatus::Filled {
             self.retire(slot);
         }
@@ -546,6 +571,9 @@ impl Exchange {
             order.price,
         );
         let (id, expire) = (order.id, order.expire);
+        if !was_resting {
+            self.stop_waiting_for_auction(slot);
+        }
         if was_resting {
             let index = instrument.index().unwrap_or(usize::MAX);
             self.books[index].remove(&mut self.orders, slot);
@@ -564,7 +592,7 @@ impl Exchange {
     }
 
     /// Reduce-only orders never exceed what they may close (ORDER-07).
-    fn keep_reduce_only(
+    pub(super) fn keep_reduce_only(
         &mut self,
         account: AccountId,
         instrument: InstrumentId,
@@ -580,7 +608,10 @@ impl Exchange {
                 }
                 let newest = self
                     .orders_of(account)
-                    .filter(|order| order.resting && order.terms.reduce_only)
+                    .filter(|order| {
+                        let stands = order.resting || self.waits_for_auction(order);
+                        stands && order.terms.reduce_only
+                    })
                     .filter(|order| order.terms.instrument == instrument)
                     .filter(|order| order.terms.side == side)
                     .max_by_key(|order| order.priority);

@@ -24,6 +24,12 @@ pub enum Timer {
     LastTrade(InstrumentId),
     /// A restarted contract matches again.
     Reopen(InstrumentId),
+    /// The last part of an auction's call begins.
+    NoCancel(InstrumentId),
+    /// An auction goes on.
+    Uncross(InstrumentId),
+    /// The price of a call may be told again.
+    Indicative(InstrumentId),
 }
 
 /// Timers in order of time.
