@@ -54,8 +54,10 @@ pub(super) struct Auction {
 #[derive(Clone, Copy, Debug, Encode)]
 struct Uncross {
     found: Found,
-    /// Traded so far.
+    /// Traded so far at this price.
     lots: Lots,
+    /// Newest price that traded.
+    traded_at: Option<Ticks>,
     /// When the next step runs; 0 = it runs now.
     next: Nanos,
     then: Arrival,
@@ -386,6 +388,7 @@ impl Exchange {
         self.auction_mut(id).uncross = Some(Uncross {
             found,
             lots: Lots::ZERO,
+            traded_at: None,
             next: Nanos::ZERO,
             then,
         });
@@ -398,34 +401,49 @@ impl Exchange {
         let Some(mut uncross) = under_way.filter(|uncross| uncross.next == due) else {
             return;
         };
-        let price = uncross.found.price;
-        while let Some((price, buy, sell)) = price.and_then(|at| self.next_pair(id, at)) {
-            if self.uncross_left == 0 {
-                // After this Tick, before anything else.
-                uncross.next = self.at.after(1);
-                self.timers.set(uncross.next, Timer::Uncross(id));
-                self.auction_mut(id).uncross = Some(uncross);
-                if self.contract(id).state != TradingState::NoCancel {
-                    self.set_state(id, TradingState::NoCancel, uncross.then.reason, out);
+        loop {
+            let price = uncross.found.price;
+            while let Some((price, buy, sell)) = price.and_then(|at| self.next_pair(id, at)) {
+                if self.uncross_left == 0 {
+                    return self.pause_uncross(id, uncross, out);
                 }
-                return;
+                self.uncross_left -= 1;
+                uncross.lots += self.auction_trade(buy, sell, price, out);
             }
-            self.uncross_left -= 1;
-            uncross.lots += self.auction_trade(buy, sell, price, out);
+            if uncross.lots > Lots::ZERO {
+                uncross.traded_at = price;
+            }
+            let last = Found {
+                lots: uncross.lots,
+                ..uncross.found
+            };
+            // Only cuts of orders that may not meet leave a book crossed; the rest has a price of its own.
+            let again = self.auction_price(id);
+            if last.lots > Lots::ZERO || again.price.is_none() {
+                self.tell_auction(id, last, out);
+            }
+            if again.price.is_none() {
+                break;
+            }
+            (uncross.found, uncross.lots) = (again, Lots::ZERO);
         }
         self.auction_mut(id).uncross = None;
-        let last = Found {
-            lots: uncross.lots,
-            ..uncross.found
-        };
-        self.tell_auction(id, last, out);
         for slot in self.at_auction(id) {
             self.end(slot, Reason::AuctionRemainder, &Origin::default(), out);
         }
-        let price = price.filter(|_| uncross.lots > Lots::ZERO);
         let now = self.at;
-        self.windows[id.index().unwrap_or(usize::MAX)].restart(now, price);
+        self.windows[id.index().unwrap_or(usize::MAX)].restart(now, uncross.traded_at);
         self.open_into(id, uncross.then, out);
+    }
+
+    /// The rest comes after this Tick, before anything else.
+    fn pause_uncross(&mut self, id: InstrumentId, mut uncross: Uncross, out: &mut Vec<Event>) {
+        uncross.next = self.at.after(1);
+        self.timers.set(uncross.next, Timer::Uncross(id));
+        self.auction_mut(id).uncross = Some(uncross);
+        if self.contract(id).state != TradingState::NoCancel {
+            self.set_state(id, TradingState::NoCancel, uncross.then.reason, out);
+        }
     }
 
     /// First buy and first sell, if both accept the price.

@@ -1,6 +1,6 @@
 //! Lines in which somebody does something: orders, changes and cancels.
 //!
-//! `WHO buy|sell LOTS @ PRICE|market [ioc|fok|gtc|day|gtd +S] [post|slide] [reduce] [stp
+//! `WHO buy|sell LOTS @ PRICE|market [ioc|fok|gtc|day|at-auction|gtd +S] [post|slide] [reduce] [stp
 //! resting|incoming|both|decrement] [group N] [label N] [keep] [on CONTRACT] [#N]`,
 //! `WHO replace #N [price P] [lots N] [post|slide|take] [gtd +S] [keep-priority]`, `WHO cancel #N`,
 //! `WHO mass-cancel [SELECTION] [block]`. All of them: `[via DESK [seq N] [login N]] [deadline +S]`.
@@ -125,6 +125,7 @@ fn place(
         ("fok", TimeInForce::Fok),
         ("gtc", TimeInForce::Gtc),
         ("day", TimeInForce::Day),
+        ("at-auction", TimeInForce::AtAuction),
     ];
     let life = words.one_of(&lives).unwrap_or(TimeInForce::Gtc);
     let self_trade = match words.value("stp")? {
@@ -241,6 +242,7 @@ pub(super) fn selection(world: &World, words: &mut Words<'_>) -> Result<Selectio
         product,
         side: words.one_of(&SIDES),
         cancel_group: u32::try_from(label).map_err(|e| e.to_string())?,
+        mmp_group: 0,
         this_session_only: words.flag("session"),
         price_at_or_better: words.number("better")?.map(Ticks),
     })
