@@ -3,9 +3,10 @@
 
 use engine::{
     command::{
-        AccountKind, Cancel, Command, CreditDeposit, NewAccount, NewFirm, OrderTerms, Origin,
-        Place, PostOnly, Pricing, Rail, Request, SelfTrade, SetTradingState, Side, Stamped,
-        StateScope, Tag, Target, TimeInForce,
+        AccountKind, Cancel, Command, CreditDeposit, DisconnectAction, Login, Lost, MassCancel,
+        NewAccount, NewFirm, OrderTerms, Origin, Place, PostOnly, Pricing, Rail, Replace, Request,
+        Restart, Selection, SelfTrade, SetTradingState, Side, Stamped, StateScope, Tag, Target,
+        TimeInForce,
     },
     event::{AuctionChange, Event, OrderEventKind},
     exchange::Exchange,
@@ -270,7 +271,10 @@ fn terms(kind: Kind) -> Terms {
         maker_fee: Ppm(100),
         taker_fee: Ppm(200),
         reference: Ticks(MARK),
-        volatility: Volatility::default(),
+        volatility: Volatility {
+            window_ms: 8_000,
+            move_ppm: 20_000,
+        },
     }
 }
 
@@ -463,6 +467,7 @@ fn many_steps_fill_as_one_would() {
     let wanted = searched(&market.rows).expect("crossed");
     let mut events = market.state(TradingState::Open);
     assert_eq!(market.is(), TradingState::NoCancel);
+    interrupted(&market);
     // Between two steps nothing comes in and nothing goes out.
     let middle = market.exchange.clone();
     for (number, command) in [
@@ -505,4 +510,220 @@ fn many_steps_fill_as_one_would() {
     assert_eq!(found, wanted);
     assert_eq!(told(&events, wanted.0), paired(&market.rows, wanted.0));
     market.check();
+}
+
+/// An auction half done: a halt breaks it off, a restart leads it to post-only trading.
+fn interrupted(market: &Market) {
+    let copy = || Market {
+        exchange: market.exchange.clone(),
+        commands: market.commands.clone(),
+        rows: Vec::new(),
+        first_account: market.first_account,
+    };
+    let mut halted = copy();
+    let stamped = |market: &Market, command| Stamped {
+        seq: market.exchange.seq() + 1,
+        at: market.exchange.at().after(1),
+        command,
+    };
+    let halt = Command::SetTradingState(request(SetTradingState {
+        scope: StateScope::All,
+        target: TradingState::Halted,
+        reason: Reason::Operator,
+        effective: Nanos(0),
+        cancel_open_orders: false,
+    }));
+    let halt = stamped(&halted, halt);
+    halted.exchange.apply(&halt, &mut Vec::new());
+    halted.commands.push(halt);
+    halted.exchange.audit().expect("crossed, but after a call");
+    assert_eq!(halted.is(), TradingState::Halted);
+    assert_eq!(halted.settle().1, 0, "nothing goes on");
+    halted.state(TradingState::Open);
+    halted.settle();
+    assert_eq!(halted.is(), TradingState::Open);
+    halted.check();
+
+    let mut again = copy();
+    let until = again.exchange.at().after(60_000_000_000);
+    let restart = stamped(
+        &again,
+        Command::Restart(Restart {
+            post_only_until: until,
+            recovery_grace_ms: 0,
+        }),
+    );
+    again.exchange.apply(&restart, &mut Vec::new());
+    again.commands.push(restart);
+    again.settle();
+    assert_eq!(again.is(), TradingState::PostOnly);
+    let contract = again.exchange.instrument(CONTRACT).expect("listed");
+    assert_eq!(
+        (contract.state_reason, contract.reopens),
+        (Reason::Restart, until)
+    );
+    again.check();
+}
+
+/// One command out of everything that calls have to bear.
+fn anything(dice: &mut Dice, market: &Market, id: u64) -> Command {
+    let contract = InstrumentId(1 + u32::try_from(dice.roll(2)).expect("small"));
+    let account = AccountId(market.first_account + u32::try_from(dice.roll(4)).expect("small"));
+    let origin = Origin {
+        account,
+        ..Origin::default()
+    };
+    let lives = [
+        TimeInForce::Gtc,
+        TimeInForce::Gtc,
+        TimeInForce::AtAuction,
+        TimeInForce::Ioc,
+        TimeInForce::Fok,
+        TimeInForce::Gtd(market.exchange.at().after(1 + dice.roll(60_000_000_000))),
+    ];
+    let states = [
+        TradingState::Open,
+        TradingState::Open,
+        TradingState::PostOnly,
+        TradingState::PreOpen,
+        TradingState::NoCancel,
+        TradingState::VolatilityAuction,
+        TradingState::Halted,
+        TradingState::CancelOnly,
+    ];
+    let pick = |dice: &mut Dice, from: usize| usize::try_from(dice.roll(from as i64)).unwrap_or(0);
+    let target = Target::Client(1 + dice.roll(i64::try_from(id).expect("small")).unsigned_abs());
+    match dice.roll(100) {
+        0..=59 => Command::Place(Place {
+            origin,
+            order: OrderTerms {
+                client_order_id: id,
+                instrument: contract,
+                side: [Side::Buy, Side::Sell][pick(dice, 2)],
+                pricing: Pricing::Limit(Ticks(MARK - 25 + dice.roll(51))),
+                lots: Lots(1 + dice.roll(9)),
+                time_in_force: lives[pick(dice, lives.len())],
+                post_only: [PostOnly::No, PostOnly::No, PostOnly::Slide][pick(dice, 3)],
+                reduce_only: dice.roll(4) == 0,
+                self_trade: [SelfTrade::CancelResting, SelfTrade::Decrement][pick(dice, 2)],
+                self_trade_group: 0,
+                cancel_group: 0,
+                display: Lots(0),
+                min_fill: Lots(0),
+                trigger: None,
+                mmp_group: 0,
+                keep_on_disconnect: false,
+                tag: Tag::default(),
+            },
+        }),
+        60..=67 => Command::Cancel(Cancel {
+            origin,
+            target,
+            instrument: InstrumentId::NONE,
+        }),
+        68..=77 => Command::Replace(Replace {
+            origin,
+            target,
+            instrument: InstrumentId::NONE,
+            price: (dice.roll(2) == 0).then(|| Ticks(MARK - 25 + dice.roll(51))),
+            lots: (dice.roll(2) == 0).then(|| Lots(1 + dice.roll(9))),
+            post_only: None,
+            expire: None,
+            display: None,
+            trigger: None,
+            reject_if_priority_lost: false,
+        }),
+        78..=79 => Command::MassCancel(MassCancel {
+            origin,
+            selection: Selection::default(),
+            block_new_orders: false,
+        }),
+        80..=83 => Command::Login(Login {
+            account,
+            name: "desk".into(),
+            heartbeat_ms: 1_000,
+            action: DisconnectAction::CancelAccount,
+            grace_ms: 0,
+            key_id: "key".into(),
+        }),
+        84..=87 => {
+            let known = market.exchange.sessions();
+            let session = known.get(pick(dice, known.len().max(1)));
+            Command::Lost(Lost {
+                session: session.map_or(SessionId::NONE, |session| session.id),
+                login: session.map_or(0, |session| session.login),
+                cause: Reason::Disconnect,
+            })
+        }
+        88 => Command::Restart(Restart {
+            post_only_until: market.exchange.at().after(dice.roll(60_000_000_000)),
+            recovery_grace_ms: 0,
+        }),
+        _ => Command::SetTradingState(request(SetTradingState {
+            scope: StateScope::Instrument(contract),
+            target: states[pick(dice, states.len())],
+            reason: Reason::Operator,
+            effective: if dice.roll(2) == 0 {
+                Nanos(0)
+            } else {
+                market.exchange.at().after(dice.roll(40_000_000_000))
+            },
+            cancel_open_orders: dice.roll(12) == 0,
+        })),
+    }
+}
+
+#[test]
+fn whatever_happens_in_calls_the_books_add_up() {
+    let mut met = std::collections::BTreeSet::new();
+    for seed in 0..60_u64 {
+        let mut dice = Dice(seed ^ 0xca11);
+        let mut market = Market::open(Kind::Forward, 4);
+        let mut far = terms(Kind::Forward);
+        far.symbol = "FAR".into();
+        far.last_trade = far.window.end;
+        market.run(Command::CreateInstrument(request(far)));
+        for id in 1..=400_u64 {
+            let span = [1_000, 1_000, 1_000, 60_000_000, 7_000_000_000];
+            let wait = span[usize::try_from(dice.roll(5)).expect("small")];
+            let mut command = anything(&mut dice, &market, id);
+            let mut at = market.exchange.at().after(wait);
+            if let Some(due) = market.exchange.next_deadline().filter(|due| *due <= at) {
+                (command, at) = (Command::Tick, due.max(market.exchange.at().after(1)));
+            }
+            let stamped = Stamped {
+                seq: market.exchange.seq() + 1,
+                at,
+                command,
+            };
+            let mut events = Vec::new();
+            market.exchange.apply(&stamped, &mut events);
+            market.commands.push(stamped);
+            let audit = market.exchange.audit();
+            assert!(audit.is_ok(), "seed {seed}, command {id}: {audit:?}");
+            for event in events {
+                if let Event::Order(order) = event
+                    && let Some(problem) = order.problem
+                {
+                    met.insert(problem.reason);
+                }
+            }
+        }
+        let mut again = Exchange::new();
+        for stamped in &market.commands {
+            again.apply(stamped, &mut Vec::new());
+        }
+        assert_eq!(again.digest(), market.exchange.digest(), "replay");
+    }
+    for reason in [
+        Reason::NoCancelPeriod,
+        Reason::AuctionRemainder,
+        Reason::Volatility,
+        Reason::SelfTradePrevented,
+        Reason::ReduceOnlyWouldIncrease,
+        Reason::Expired,
+        Reason::Disconnect,
+    ] {
+        assert!(met.contains(&reason), "{reason:?} was never met");
+    }
 }

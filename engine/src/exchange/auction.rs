@@ -417,7 +417,7 @@ impl Exchange {
                 lots: uncross.lots,
                 ..uncross.found
             };
-            // Only cuts of orders that may not meet leave a book crossed; the rest has a price of its own.
+            // Only cuts (self-trade, reduce-only) leave a book crossed; the rest has a price of its own.
             let again = self.auction_price(id);
             if last.lots > Lots::ZERO || again.price.is_none() {
                 self.tell_auction(id, last, out);
