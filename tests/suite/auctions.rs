@@ -15,7 +15,7 @@ use engine::{
         Algorithm, Asset, Commodity, EntryLimits, Index, IndexKind, Kind, MarginTerms, Terms,
         TradingState, Volatility, Window,
     },
-    reason::Reason,
+    reason::{Field, Reason},
     units::{DAY, Decimal, Lots, Nanos, Ppm, Ticks},
 };
 
@@ -62,6 +62,10 @@ struct Market {
 
 impl Market {
     fn open(kind: Kind, accounts: usize) -> Self {
+        Self::open_with(kind, accounts, 1 << 40)
+    }
+
+    fn open_with(kind: Kind, accounts: usize, money: i64) -> Self {
         let mut market = Self {
             exchange: Exchange::new(),
             commands: Vec::new(),
@@ -113,7 +117,7 @@ impl Market {
             market.run(Command::CreditDeposit(request(CreditDeposit {
                 account: AccountId(account),
                 asset: AssetId(1),
-                amount: 1 << 40,
+                amount: money,
                 rail: Rail::Sandbox,
             })));
         }
@@ -678,8 +682,10 @@ fn whatever_happens_in_calls_the_books_add_up() {
     let mut met = std::collections::BTreeSet::new();
     for seed in 0..60_u64 {
         let mut dice = Dice(seed ^ 0xca11);
-        let mut market = Market::open(Kind::Forward, 4);
-        let mut far = terms(Kind::Forward);
+        let kind = [Kind::Forward, Kind::SpotBlock][usize::from(seed % 2 == 0)];
+        let money = [4_000, 20_000][usize::from(seed % 2 == 0)];
+        let mut market = Market::open_with(kind, 4, money);
+        let mut far = terms(kind);
         far.symbol = "FAR".into();
         far.last_trade = far.window.end;
         market.run(Command::CreateInstrument(request(far)));
@@ -701,6 +707,15 @@ fn whatever_happens_in_calls_the_books_add_up() {
             market.commands.push(stamped);
             let audit = market.exchange.audit();
             assert!(audit.is_ok(), "seed {seed}, command {id}: {audit:?}");
+            // The marks do not move: no fill may cost more than was held for it (MONEY-09).
+            for account in 0..4 {
+                let account = AccountId(market.first_account + account);
+                let balance = market.exchange.ledger().balance(account, AssetId(1));
+                assert!(
+                    balance.available().0 >= 0,
+                    "seed {seed}, command {id}: {balance:?}"
+                );
+            }
             for event in events {
                 if let Event::Order(order) = event
                     && let Some(problem) = order.problem
@@ -723,7 +738,40 @@ fn whatever_happens_in_calls_the_books_add_up() {
         Reason::ReduceOnlyWouldIncrease,
         Reason::Expired,
         Reason::Disconnect,
+        Reason::InsufficientMargin,
+        Reason::InsufficientBalance,
     ] {
         assert!(met.contains(&reason), "{reason:?} was never met");
+    }
+}
+
+#[test]
+fn half_a_volatility_check_is_not_listed() {
+    let mut market = Market::open(Kind::SpotBlock, 1);
+    let cases = [
+        ((0, 0), true),
+        ((100, 1), true),
+        ((86_400_000, 999_999), true),
+        ((0, 1), false),
+        ((1_000, 0), false),
+        ((99, 1), false),
+        ((86_400_001, 1), false),
+        ((1_000, 1_000_000), false),
+        ((1_000, -1), false),
+    ];
+    for (number, ((window_ms, move_ppm), wanted)) in cases.into_iter().enumerate() {
+        let mut odd = terms(Kind::SpotBlock);
+        odd.symbol = format!("ODD-{number}");
+        odd.volatility = Volatility {
+            window_ms,
+            move_ppm,
+        };
+        let events = market.run(Command::CreateInstrument(request(odd)));
+        let refused = events.iter().find_map(|event| match event {
+            Event::Refused(refused) => Some((refused.problem.reason, refused.problem.field)),
+            _ => None,
+        });
+        let want = (!wanted).then_some((Reason::InvalidField, Field::Volatility));
+        assert_eq!(refused, want, "window {window_ms}, move {move_ppm}");
     }
 }

@@ -454,7 +454,8 @@ impl Exchange {
         accept.then_some((price, buy, sell))
     }
 
-    /// Two orders meet in an auction (AUCTION-04); answers with the lots traded.
+    /// Two orders meet in an auction (AUCTION-04); answers with the lots traded. The one place where
+    /// auctions trade: whatever follows every trade is called from here and from `matching.rs`.
     fn auction_trade(&mut self, buy: u32, sell: u32, price: Ticks, out: &mut Vec<Event>) -> Lots {
         let (buyer, seller) = (self.orders.at(buy), self.orders.at(sell));
         let lots = buyer.open.min(seller.open);
