@@ -594,16 +594,24 @@ impl Exchange {
     /// What an auction of the contract would do now; a book that is not crossed has no price.
     #[must_use]
     pub fn auction_price(&self, id: InstrumentId) -> Found {
+        // By orders, not by levels: what an iceberg hides counts too.
         let crossed = |side: Side| {
-            let book = self.book(id);
-            let limit = book.and_then(|book| book.best(side.opposite()));
-            let levels = book.into_iter().flat_map(move |book| book.levels(side));
+            let mut levels: Vec<(Ticks, i64)> = Vec::new();
+            let Some(book) = self.book(id) else {
+                return levels;
+            };
+            let limit = book.best(side.opposite());
+            let orders = book
+                .queue(side, &self.orders)
+                .map(|slot| self.orders.at(slot))
+                .take_while(|order| limit.is_some_and(|at| side.accepts(order.price, at)));
+            for order in orders {
+                match levels.last_mut().filter(|(price, _)| *price == order.price) {
+                    Some((_, lots)) => *lots += order.open.0,
+                    None => levels.push((order.price, order.open.0)),
+                }
+            }
             levels
-                .take_while(move |(price, _)| {
-                    limit.is_some_and(|at| side.opposite().accepts(at, *price))
-                })
-                .map(|(price, level)| (price, level.lots))
-                .collect::<Vec<_>>()
         };
         let mark = self.instrument(id).map_or(Ticks::ZERO, |row| row.mark);
         price::find(&crossed(Side::Buy), &crossed(Side::Sell), mark)
