@@ -132,6 +132,12 @@ impl Book {
         }
     }
 
+    /// Shows so many lots of a resting order.
+    pub fn show(&mut self, nodes: &mut Nodes, slot: u32, lots: Lots) {
+        let less = nodes.at(slot).lots - lots;
+        self.shrink(nodes, slot, less);
+    }
+
     /// Takes an order out of its queue.
     pub fn remove(&mut self, nodes: &mut Nodes, slot: u32) {
         let Node {

@@ -4,6 +4,8 @@
 //! depends on the order of a hash map, or does any I/O. Each command is first decided (`admission.rs`)
 //! and then done (`matching.rs`, `amend.rs`, ...); after the decision nothing can fail.
 
+use std::collections::BTreeSet;
+
 use crate::{
     book::Book,
     command::{Command, Origin, Side, Stamped},
@@ -22,6 +24,7 @@ use crate::{
 mod admin;
 mod admission;
 mod amend;
+mod auction;
 mod audit;
 mod client_ids;
 mod clock;
@@ -32,11 +35,14 @@ mod pegs;
 mod preview;
 mod remembered;
 mod sessions;
+pub mod states;
 mod stops;
 mod tables;
 mod timers;
 mod transfers;
+mod volatility;
 
+pub use auction::Found;
 pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::{Digester, encoding};
 pub use preview::Preview;
@@ -66,6 +72,10 @@ pub struct Exchange {
     stops: Vec<stops::Stops>,
     /// Pegged orders, by contract, in order of acceptance.
     pegs: Vec<Vec<u32>>,
+    auctions: Vec<auction::Auction>,
+    windows: Vec<volatility::Window>,
+    /// Contracts in a call.
+    calls: BTreeSet<InstrumentId>,
     orders: Orders,
     positions: Positions,
     ledger: Ledger,
@@ -83,6 +93,10 @@ pub struct Exchange {
     stirred: Vec<InstrumentId>,
     /// Working room for the pegged orders of one contract.
     moving: Vec<u32>,
+    /// Contracts whose call the present command began, or whose price it may tell again.
+    called: Vec<InstrumentId>,
+    /// Trades that auctions may still make in the present command.
+    uncross_left: usize,
 }
 
 impl Exchange {
@@ -104,6 +118,7 @@ impl Exchange {
         assert!(stamped.at > self.at, "time moves with every command");
         self.seq = stamped.seq;
         self.at = stamped.at;
+        self.uncross_left = crate::limits::TRADES_PER_COMMAND;
         match &stamped.command {
             Command::Tick => self.tick(out),
             Command::Restart(restart) => self.restart(restart, out),
@@ -143,6 +158,7 @@ impl Exchange {
             self.release_stops(out);
             self.move_pegs(out);
         }
+        self.tell_auctions(out);
         self.tell_changes(out);
         assert!(
             self.ledger.is_conserved(),

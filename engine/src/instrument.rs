@@ -215,7 +215,8 @@ impl TradingState {
     /// Whether new orders may come in at all.
     #[must_use]
     pub fn takes_orders(self) -> bool {
-        matches!(self, Self::Open | Self::PostOnly)
+        use crate::exchange::states::{Action, Answer, allows};
+        !matches!(allows(self, Action::Enter), Answer::No(_))
     }
 }
 
@@ -335,7 +336,8 @@ pub struct Instrument {
     pub state_reason: Reason,
     /// Next scheduled change, if any.
     pub scheduled: Option<Scheduled>,
-    /// After a restart: when it matches again; 0 otherwise.
+    /// After a restart or a volatility auction: when it matches again; in a volatility call: when its
+    /// auction is. 0 otherwise.
     pub reopens: Nanos,
     /// Reference-data version of its last change.
     pub version: u64,
@@ -388,7 +390,12 @@ impl Instrument {
     /// The next change of state that is known.
     #[must_use]
     pub fn next_change(&self) -> Option<(Nanos, TradingState)> {
-        let reopens = (self.reopens != Nanos::ZERO).then_some((self.reopens, TradingState::Open));
+        let next = if crate::exchange::states::is_call(self.state) {
+            TradingState::PostOnly
+        } else {
+            TradingState::Open
+        };
+        let reopens = (self.reopens != Nanos::ZERO).then_some((self.reopens, next));
         let scheduled = self.scheduled.map(|change| (change.at, change.state));
         [reopens, scheduled]
             .into_iter()

@@ -21,6 +21,7 @@
 //! its commands run a second time and must give the same events.
 
 mod actions;
+mod auctions;
 mod checks;
 mod desks;
 mod given;

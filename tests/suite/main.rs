@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one file per question.
 
+mod auctions;
 mod journal;
 mod kill;
 mod overload;

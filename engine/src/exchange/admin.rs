@@ -429,6 +429,9 @@ impl Exchange {
         self.stops.push(super::stops::Stops::default());
         self.pegs.push(Vec::new());
         self.books.push(crate::book::Book::default());
+        self.auctions.push(super::auction::Auction::default());
+        let window = super::volatility::Window::new(&terms.volatility);
+        self.windows.push(window);
         self.positions.add_instrument();
         self.timers.set(terms.last_trade, Timer::LastTrade(id));
         out.push(Event::Listed(id));
@@ -524,6 +527,12 @@ impl Exchange {
         if mark.is_some_and(|mark| mark.is_none_or(|mark| mark > limits::MARK_TICKS)) {
             return invalid(Field::TickSize);
         }
+        let volatility = &terms.volatility;
+        let checked = limits::VOLATILITY_WINDOW_MS.contains(&volatility.window_ms)
+            && (1..1_000_000).contains(&volatility.move_ppm);
+        if !checked && *volatility != crate::instrument::Volatility::default() {
+            return invalid(Field::Volatility);
+        }
         check_text(&terms.price_unit, Field::TickSize)?;
         Ok(tick_value)
     }
@@ -565,9 +574,10 @@ impl Exchange {
             }
             self.unschedule(id);
             self.forget_reopening(id);
-            self.set_state(id, set.target, set.reason, out);
             if set.cancel_open_orders {
-                cancelled += self.cancel_book(id, Reason::Operator, out);
+                cancelled += self.clear_into(id, set.target, set.reason, out);
+            } else {
+                self.change_state(id, set.target, set.reason, out);
             }
         }
         Ok(Done {

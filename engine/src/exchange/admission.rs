@@ -1,13 +1,17 @@
 //! Deciding. Every check of an order command, in the order RULES.md prints (RANK); nothing here
 //! changes anything, so that the same code answers previews.
 
-use super::{Account, Exchange, remembered::fingerprint};
+use super::{
+    Account, Exchange,
+    remembered::fingerprint,
+    states::{self, Action, Answer},
+};
 use crate::{
     command::{
         AccountStatus, OrderTerms, Origin, Place, PostOnly, Pricing, SelfTrade, Side, TimeInForce,
     },
     ids::{AccountId, InstrumentId},
-    instrument::{Instrument, Kind, TradingState},
+    instrument::{Instrument, Kind},
     limits,
     order::Order,
     position::hold_of_one_lot,
@@ -121,12 +125,24 @@ impl Exchange {
         let quiet = !immediate && !market;
         let waits = order.trigger.is_some();
         let pegged = matches!(order.pricing, Pricing::Peg(_));
-        let (quiet, in_post_only) = if waits || pegged {
+        let at_auction = order.time_in_force == TimeInForce::AtAuction;
+        let (quiet, entry) = if waits || pegged || at_auction {
             (true, PostOnly::Slide) // it takes nothing on entry
         } else {
             (quiet, order.post_only)
         };
-        self.check_state(contract, order.side, price, quiet, in_post_only)?;
+        self.check_state(contract, order.side, price, quiet, entry)?;
+        let other = order.post_only != PostOnly::No
+            || order.display != Lots::ZERO
+            || order.min_fill != Lots::ZERO
+            || waits
+            || pegged;
+        if at_auction && other {
+            return Err(Problem::about(
+                Reason::UnsupportedCombination,
+                Field::TimeInForce,
+            ));
+        }
         if market && !immediate {
             return Err(Problem::about(
                 Reason::UnsupportedCombination,
@@ -233,6 +249,14 @@ impl Exchange {
         Ok(admitted)
     }
 
+    /// Rank 7 for a cancel, or a change that only takes lots off.
+    pub(super) fn check_cancel(&self, contract: &Instrument) -> Result<(), Problem> {
+        match states::allows(contract.state, Action::Cancel) {
+            Answer::No(reason) => Err(not_now(reason, contract)),
+            _ => Ok(()),
+        }
+    }
+
     /// Rank 7.
     pub(super) fn check_state(
         &self,
@@ -242,29 +266,22 @@ impl Exchange {
         quiet: bool,
         post_only: PostOnly,
     ) -> Result<(), Problem> {
-        let allowed = match contract.state {
-            TradingState::Open => true,
-            TradingState::PostOnly => {
+        let allowed = match states::allows(contract.state, Action::Enter) {
+            Answer::Yes if states::is_call(contract.state) => {
+                // What cannot wait has nothing to do in a call; and an auction under way takes nothing.
+                quiet && !self.is_uncrossing(contract.id)
+            }
+            Answer::Yes => true,
+            Answer::IfItRests => {
                 let matches = self.crosses(contract.id, side, price);
                 quiet && (!matches || post_only == PostOnly::Slide)
             }
-            TradingState::CancelOnly
-            | TradingState::Halted
-            | TradingState::Closed
-            | TradingState::PreOpen
-            | TradingState::NoCancel
-            | TradingState::VolatilityAuction => false,
+            Answer::AtUncross | Answer::OnlyNew(_) | Answer::No(_) => false,
         };
         if allowed {
             return Ok(());
         }
-        let reason = Reason::InstrumentNotTrading;
-        Err(Problem::limit(
-            reason,
-            Field::Instrument,
-            0,
-            contract.state.number(),
-        ))
+        Err(not_now(Reason::InstrumentNotTrading, contract))
     }
 
     fn expiry(&self, time_in_force: TimeInForce) -> Result<Nanos, Problem> {
@@ -339,6 +356,9 @@ impl Exchange {
         price: Ticks,
         post_only: PostOnly,
     ) -> Result<(Ticks, bool), Problem> {
+        if states::is_call(contract.state) {
+            return Ok((price, false));
+        }
         let touch = self
             .book(contract.id)
             .and_then(|book| book.best(side.opposite()));
@@ -373,6 +393,7 @@ impl Exchange {
         let side = order.side.opposite();
         let mut left = wanted;
         let mut meetings = limits::TRADES_PER_COMMAND;
+        let mut window = self.probe_volatility(order.instrument);
         for (level_price, level) in book.levels(side) {
             if !order.side.accepts(price, level_price) {
                 break;
@@ -388,6 +409,10 @@ impl Exchange {
                     if order.self_trade == SelfTrade::CancelResting {
                         continue;
                     }
+                    return wanted - left;
+                }
+                // What would call an auction instead of trading does not fill at once.
+                if !window.admits(level_price) {
                     return wanted - left;
                 }
                 if resting.terms.reduce_only {
@@ -429,6 +454,11 @@ impl Exchange {
     pub(super) fn content_of(place: &Place) -> u64 {
         fingerprint(&place.order)
     }
+}
+
+/// The contract's state does not allow it.
+fn not_now(reason: Reason, contract: &Instrument) -> Problem {
+    Problem::limit(reason, Field::Instrument, 0, contract.state.number())
 }
 
 /// The larger of the two rates an account may be charged, at least zero.

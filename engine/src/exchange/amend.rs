@@ -118,8 +118,10 @@ impl Exchange {
             || trigger != order.terms.trigger
             || shows_more(order.terms.display, display);
         let contract = self.contract(order.terms.instrument);
+        self.check_cancel(contract)?;
         let waits = order.status == OrderStatus::Untriggered;
-        let takes = !waits && !matches!(order.terms.pricing, Pricing::Peg(_));
+        let at_auction = order.terms.time_in_force == TimeInForce::AtAuction;
+        let takes = !waits && !at_auction && !matches!(order.terms.pricing, Pricing::Peg(_));
         if !pure_decrease {
             let state_post_only = if price_moves && takes {
                 post_only
@@ -127,6 +129,12 @@ impl Exchange {
                 PostOnly::Slide
             };
             self.check_state(contract, order.terms.side, price, true, state_post_only)?;
+        }
+        if at_auction && post_only != PostOnly::No {
+            return Err(Problem::about(
+                Reason::UnsupportedCombination,
+                Field::TimeInForce,
+            ));
         }
         check_changeable(order, replace)?;
         let expire = self.replaced_expiry(order, replace.expire)?;
@@ -223,7 +231,8 @@ impl Exchange {
         let (old_price, old_open) = (order.price, order.open);
         let open = change.total - order.filled;
         let pegged = matches!(order.terms.pricing, Pricing::Peg(_));
-        let (stop, asleep) = (order.waiting && !pegged, order.waiting && pegged);
+        let asleep = order.waiting && pegged;
+        let stop = order.status == OrderStatus::Untriggered;
         if change.expire != old_expire {
             self.timers.clear(old_expire, Timer::Expiry(id));
             self.timers.set(change.expire, Timer::Expiry(id));
@@ -232,8 +241,10 @@ impl Exchange {
         if moves {
             if stop {
                 self.stop_waiting_for_trigger(slot);
-            } else if !asleep {
+            } else if self.orders.at(slot).resting {
                 self.unrest(slot);
+            } else {
+                self.stop_waiting_for_auction(slot);
             }
             self.count_lots(slot, -old_open);
             self.priorities += 1;
@@ -302,6 +313,10 @@ impl Exchange {
         let found = self
             .check_deadline(origin)
             .and_then(|()| self.find(origin.account, cancel.target, cancel.instrument));
+        let found = found.and_then(|order| {
+            self.check_cancel(self.contract(order.terms.instrument))?;
+            Ok(order)
+        });
         match found.map(|order| order.id.slot().unwrap_or(u32::MAX)) {
             Ok(slot) => self.end(slot, Reason::ClientRequest, origin, out),
             Err(problem) => {
@@ -383,6 +398,10 @@ impl Exchange {
             return self.refuse(origin, problem, out);
         }
         let slots = self.selected(origin.account, origin.session, &mass.selection);
+        let (slots, kept): (Vec<u32>, Vec<u32>) = slots.into_iter().partition(|slot| {
+            let contract = self.contract(self.orders.at(*slot).terms.instrument);
+            self.check_cancel(contract).is_ok()
+        });
         let orders = self.cancel_slots(slots, Reason::MassCancel, origin, out);
         if mass.block_new_orders
             && let Some(account) = self.account_mut(origin.account)
@@ -395,7 +414,7 @@ impl Exchange {
             to,
             orders,
             quotes: 0,
-            kept: 0,
+            kept: u32::try_from(kept.len()).unwrap_or(u32::MAX),
             blocked,
         }));
     }
@@ -436,7 +455,7 @@ impl Exchange {
         })
     }
 
-    /// Cancels listed orders; answers with their number.
+    /// Cancels listed orders, in NO_CANCEL after it; answers with the number of those cancelled now.
     pub(super) fn cancel_slots(
         &mut self,
         slots: Vec<u32>,
@@ -446,8 +465,10 @@ impl Exchange {
     ) -> u32 {
         let mut cancelled = 0;
         for slot in slots {
-            self.end(slot, reason, commander, out);
-            cancelled += 1;
+            if !self.defers(slot, reason) {
+                self.end(slot, reason, commander, out);
+                cancelled += 1;
+            }
         }
         cancelled
     }

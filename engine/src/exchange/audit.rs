@@ -62,7 +62,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Levels count their orders and lots; queues hold priority; no crossed book while it matches.
+    /// Levels count their orders and lots; queues hold priority; no crossed book outside of calls and of
+    /// states entered from one.
     fn recount_books(&self) -> Result<(), String> {
         let mut resting = 0;
         for contract in &self.instruments {
@@ -105,10 +106,13 @@ impl Exchange {
             }
             if let (Some(bid), Some(ask)) = (book.best(Side::Buy), book.best(Side::Sell))
                 && bid >= ask
+                && !self.may_be_crossed(contract.id)
             {
                 return Err(format!("{symbol} is crossed: {bid:?} >= {ask:?}"));
             }
         }
+        // What waits lives too, though in no book.
+        self.audit_waiting()?;
         let waiting: usize = self
             .instruments
             .iter()
@@ -116,7 +120,7 @@ impl Exchange {
             .sum();
         if resting + waiting != self.orders.live() {
             return Err(format!(
-                "{resting} orders rest, {} live",
+                "{resting} orders rest, {waiting} wait, {} live",
                 self.orders.live()
             ));
         }

@@ -20,8 +20,10 @@ impl Exchange {
             };
             match timer {
                 Timer::Expiry(id) => {
-                    let open = self.orders.get(id).is_some_and(crate::order::Order::lives);
-                    if let Some(slot) = id.slot().filter(|_| open) {
+                    let lives = self.orders.get(id).is_some_and(crate::order::Order::lives);
+                    if let Some(slot) = id.slot().filter(|_| lives)
+                        && !self.defers(slot, Reason::Expired)
+                    {
                         self.end(slot, Reason::Expired, &Origin::default(), out);
                     }
                 }
@@ -31,6 +33,9 @@ impl Exchange {
                 Timer::LastTrade(instrument) => self.end_trading(instrument, out),
                 Timer::Reopen(instrument) => self.reopen(instrument, due, out),
                 Timer::Triggers(instrument) => self.stir(instrument),
+                Timer::NoCancel(instrument) => self.begin_no_cancel(instrument, due, out),
+                Timer::Uncross(instrument) => self.step_uncross(instrument, due, out),
+                Timer::Indicative(instrument) => self.look_again(instrument, due),
             }
         }
     }
@@ -47,15 +52,6 @@ impl Exchange {
         }
     }
 
-    /// A restarted contract matches again, unless its state was set meanwhile.
-    fn reopen(&mut self, id: InstrumentId, due: Nanos, out: &mut Vec<Event>) {
-        let contract = self.contract_mut(id);
-        if contract.reopens == due {
-            contract.reopens = Nanos::ZERO;
-            self.set_state(id, TradingState::Open, Reason::Restart, out);
-        }
-    }
-
     /// Somebody decided on the state: a restart's reopening is off.
     pub(super) fn forget_reopening(&mut self, id: InstrumentId) {
         let reopens = std::mem::replace(&mut self.contract_mut(id).reopens, Nanos::ZERO);
@@ -68,9 +64,10 @@ impl Exchange {
         let contract = self.contract_mut(id);
         if let Some(change) = contract.scheduled.take_if(|change| change.at == due) {
             self.forget_reopening(id);
-            self.set_state(id, change.state, change.reason, out);
             if change.cancel_open_orders {
-                self.cancel_book(id, Reason::Operator, out);
+                self.clear_into(id, change.state, change.reason, out);
+            } else {
+                self.change_state(id, change.state, change.reason, out);
             }
         }
     }
@@ -79,11 +76,12 @@ impl Exchange {
     fn end_trading(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
         self.unschedule(id);
         self.forget_reopening(id);
-        self.set_state(id, TradingState::Closed, Reason::Schedule, out);
+        self.change_state(id, TradingState::Closed, Reason::Schedule, out);
         self.cancel_book(id, Reason::InstrumentExpired, out);
     }
 
-    /// Cancels everything in a book, buys first, in matching order; answers with the number.
+    /// Cancels everything in a book, buys first, in matching order, then what waits for an auction;
+    /// answers with the number.
     pub(super) fn cancel_book(
         &mut self,
         id: InstrumentId,
@@ -96,7 +94,12 @@ impl Exchange {
             .chain(book.queue(Side::Sell, &self.orders))
             .chain(self.waiting_in(id))
             .collect();
-        self.cancel_slots(slots, reason, &Origin::default(), out)
+        let mut cancelled = 0;
+        for slot in slots {
+            self.end(slot, reason, &Origin::default(), out);
+            cancelled += 1;
+        }
+        cancelled
     }
 
     /// Orders of a contract that live in no book, in order of priority.
@@ -104,7 +107,11 @@ impl Exchange {
         let index = id.index().unwrap_or(usize::MAX);
         let pegs = self.pegs[index].iter().copied();
         let asleep = pegs.filter(|slot| self.orders.at(*slot).waiting);
-        let mut slots: Vec<u32> = self.stops[index].slots().chain(asleep).collect();
+        let mut slots: Vec<u32> = self.stops[index]
+            .slots()
+            .chain(asleep)
+            .chain(self.waiting_for_auction(id))
+            .collect();
         slots.sort_unstable_by_key(|slot| self.orders.at(*slot).priority);
         slots
     }
@@ -119,6 +126,7 @@ impl Exchange {
         self.unschedule(id);
         self.contract_mut(id).scheduled = Some(change);
         self.timers.set(change.at, Timer::State(id));
+        self.plan_no_cancel(id);
         self.tell_status(id, out);
     }
 
@@ -166,7 +174,9 @@ impl Exchange {
             .instruments
             .iter()
             .filter(|contract| {
-                contract.state == TradingState::Open || contract.reopens != Nanos::ZERO
+                let waits = contract.reopens != Nanos::ZERO;
+                contract.state == TradingState::Open
+                    || (waits && contract.state == TradingState::PostOnly)
             })
             .map(|contract| contract.id)
             .collect();
@@ -178,6 +188,12 @@ impl Exchange {
                 self.contract_mut(id).reopens = restart.post_only_until;
                 self.timers.set(restart.post_only_until, Timer::Reopen(id));
                 self.set_state(id, TradingState::PostOnly, Reason::Restart, out);
+            }
+        }
+        let calls: Vec<_> = self.calls.iter().copied().collect();
+        for id in calls {
+            if restart.post_only_until > self.at {
+                self.restart_auction(id, restart.post_only_until, out);
             }
         }
     }

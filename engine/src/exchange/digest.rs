@@ -105,6 +105,14 @@ impl Exchange {
                 }
             }
         }
+        for (auction, window) in self.auctions.iter().zip(&self.windows) {
+            sink.add(&(auction, window));
+        }
+        for contract in &self.instruments {
+            for slot in self.waiting_for_auction(contract.id) {
+                sink.add(self.orders.at(slot));
+            }
+        }
         self.ledger.encode_state(&mut sink);
         self.positions.encode_state(&mut sink);
         self.client_ids.encode_state(&mut sink);

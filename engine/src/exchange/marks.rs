@@ -150,6 +150,10 @@ impl Exchange {
             (book.level(side, price)?.lots >= enough).then_some(price)
         };
         let (bid, ask) = (firm(Side::Buy)?, firm(Side::Sell)?);
+        // In a call nobody has to trade with anybody yet.
+        if bid >= ask {
+            return None;
+        }
         let mid = div_half_even(i128::from(bid.0) + i128::from(ask.0), 2);
         i64::try_from(mid).ok().map(Ticks)
     }

@@ -237,19 +237,36 @@ impl Exchange {
 
     /// Trades what can trade and rests or ends the rest.
     pub(super) fn work(&mut self, slot: u32, commander: &Origin, out: &mut Vec<Event>) {
-        self.sweep(slot, commander, out);
+        if self.waits_for_auction(self.orders.at(slot)) {
+            return self.wait_for_auction(slot);
+        }
+        if !self.is_collecting(slot) {
+            self.sweep(slot, commander, out);
+        }
         let order = self.orders.at(slot);
         if !order.is_open() {
             return;
         }
         match order.terms.time_in_force {
             TimeInForce::Ioc | TimeInForce::Fok => {
-                self.end(slot, Reason::IocRemainder, commander, out);
+                // Only a volatility auction that this order itself called takes its contract away.
+                let reason = if self.is_collecting(slot) {
+                    Reason::Volatility
+                } else {
+                    Reason::IocRemainder
+                };
+                self.end(slot, reason, commander, out);
             }
             TimeInForce::Gtc | TimeInForce::Gtd(_) | TimeInForce::Day | TimeInForce::AtAuction => {
                 self.rest(slot)
             }
         }
+    }
+
+    /// The order's contract is in a call.
+    fn is_collecting(&self, slot: u32) -> bool {
+        let instrument = self.orders.at(slot).terms.instrument;
+        super::states::is_call(self.contract(instrument).state)
     }
 
     /// Puts an order at the back of its price.
@@ -284,8 +301,10 @@ impl Exchange {
                 || (group != 0 && self.same_group(account, group, self.orders.at(maker)));
             if own {
                 self.prevent_self_trade(slot, maker, commander, out);
-            } else {
+            } else if self.windows[index].admits(self.at, resting.price) {
                 self.trade(slot, maker, commander, out);
+            } else {
+                return self.call_volatility_auction(instrument, out);
             }
         }
         if self.orders.at(slot).is_open() {
@@ -419,25 +438,32 @@ impl Exchange {
         let order = self.orders.at(slot);
         let instrument = order.terms.instrument;
         let index = instrument.index().unwrap_or(usize::MAX);
-        let (pegged, waits) = (
-            matches!(order.terms.pricing, Pricing::Peg(_)),
-            order.waiting,
-        );
+        let pegged = matches!(order.terms.pricing, Pricing::Peg(_));
+        let (waits, trigger) = (order.waiting, order.terms.trigger.is_some());
         if order.resting {
             self.unrest(slot);
         }
         if pegged {
             self.pegs[index].retain(|peg| *peg != slot);
             self.contract_mut(instrument).followers -= 1;
-        } else if waits {
+        } else if waits && trigger {
             self.stop_waiting_for_trigger(slot);
             self.contract_mut(instrument).followers -= 1;
+        } else if waits {
+            self.stop_waiting_for_auction(slot);
         }
         self.orders.at_mut(slot).waiting = false;
     }
 
     /// Books a fill on an order and its owner's position; answers with the net position.
-    fn book_fill(&mut self, slot: u32, price: Ticks, lots: Lots, kind: Kind, value: Minor) -> Lots {
+    pub(super) fn book_fill(
+        &mut self,
+        slot: u32,
+        price: Ticks,
+        lots: Lots,
+        kind: Kind,
+        value: Minor,
+    ) -> Lots {
         self.count_lots(slot, -lots);
         let order = self.orders.at_mut(slot);
         order.open -= lots;
@@ -463,7 +489,7 @@ impl Exchange {
     }
 
     /// Puts a trade on the tape and into the day's statistics.
-    fn print(&mut self, mut trade: Trade, out: &mut Vec<Event>) {
+    pub(super) fn print(&mut self, mut trade: Trade, out: &mut Vec<Event>) {
         let day = Nanos(self.at.end_of_utc_day().0 - crate::units::DAY);
         let contract = self.contract_mut(trade.instrument);
         contract.public_seq += 1;
@@ -486,7 +512,7 @@ impl Exchange {
         out.push(Event::Trade(trade));
     }
 
-    fn retire_if_filled(&mut self, slot: u32) {
+    pub(super) fn retire_if_filled(&mut self, slot: u32) {
         if self.orders.at(slot).status == OrderStatus::Filled {
             self.retire(slot);
         }
@@ -650,7 +676,7 @@ impl Exchange {
     }
 
     /// Reduce-only orders never exceed what they may close (ORDER-07).
-    fn keep_reduce_only(
+    pub(super) fn keep_reduce_only(
         &mut self,
         account: AccountId,
         instrument: InstrumentId,

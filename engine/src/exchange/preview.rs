@@ -2,7 +2,7 @@
 
 use super::Exchange;
 use crate::{
-    command::{Place, Pricing, Replace, Side},
+    command::{Place, Pricing, Replace, Side, TimeInForce},
     ids::{AccountId, InstrumentId},
     limits,
     reason::Problem,
@@ -72,7 +72,10 @@ impl Exchange {
             }) = middle;
         }
         preview.max_lots = Lots(enough);
-        if let Some(book) = self.book(contract.id) {
+        // In a call nothing fills at once.
+        let calls = super::states::is_call(contract.state);
+        let waits = calls || place.order.time_in_force == TimeInForce::AtAuction;
+        if let Some(book) = self.book(contract.id).filter(|_| !waits) {
             for (level_price, level) in book.levels(side.opposite()) {
                 if !side.accepts(price, level_price) || preview.fill_lots >= place.order.lots {
                     break;

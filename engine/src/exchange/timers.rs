@@ -26,6 +26,12 @@ pub enum Timer {
     Reopen(InstrumentId),
     /// More stops are due than one command releases.
     Triggers(InstrumentId),
+    /// The last part of an auction's call begins.
+    NoCancel(InstrumentId),
+    /// An auction goes on.
+    Uncross(InstrumentId),
+    /// The price of a call may be told again.
+    Indicative(InstrumentId),
 }
 
 /// Timers in order of time.

@@ -1,7 +1,8 @@
 //! Lines in which somebody does something: orders, changes and cancels.
 //!
-//! `WHO buy|sell LOTS @ PRICE|market|peg best|index OFFSET cap PRICE [ioc|fok|gtc|day|auction|gtd +S]
-//! [show LOTS] [least LOTS] [stop last|mark|index PRICE] [post|slide] [reduce] [stp
+//! `WHO buy|sell LOTS @ PRICE|market|peg best|index OFFSET cap PRICE
+//! [ioc|fok|gtc|day|at-auction|gtd +S] [show LOTS] [least LOTS] [stop last|mark|index PRICE]
+//! [post|slide] [reduce] [stp
 //! resting|incoming|both|decrement] [group N] [label N] [keep] [on CONTRACT] [#N]`,
 //! `WHO replace #N [price P] [lots N] [show N] [stop P] [post|slide|take] [gtd +S] [keep-priority]`, `WHO cancel #N`,
 //! `WHO mass-cancel [SELECTION] [block]`. All of them: `[via DESK [seq N] [login N]] [deadline +S]`.
@@ -127,7 +128,7 @@ fn place(
         ("fok", TimeInForce::Fok),
         ("gtc", TimeInForce::Gtc),
         ("day", TimeInForce::Day),
-        ("auction", TimeInForce::AtAuction),
+        ("at-auction", TimeInForce::AtAuction),
     ];
     let life = words.one_of(&lives).unwrap_or(TimeInForce::Gtc);
     let self_trade = match words.value("stp")? {

@@ -2,7 +2,7 @@
 //!
 //! `given spot|forward NAME mark P [days N|hours N] [lot PH/s] [margin BUY% SELL%] [bond B%] [band B%]
 //! [fees MAKER% TAKER%] [min N] [max N] [notional N] [orders N] [limit N] [product P] [last +SECONDS]
-//! [closed]` and `given NAME MONEY [firm F] [fees MAKER% TAKER%]`. Money is in sat; a price is in sat
+//! [volatility +SECONDS SHARE%] [closed]` and `given NAME MONEY [firm F] [fees MAKER% TAKER%]`. Money is in sat; a price is in sat
 //! per PH/s and day. Without words: one day of 1 PH/s, so that one lot at price 100 is worth 100 sat.
 
 use engine::{
@@ -21,6 +21,7 @@ use engine::{
 };
 
 use super::{
+    auctions,
     words::{Words, scaled, seconds, share},
     world::{HASHES, INDEX, MONEY, World},
 };
@@ -167,7 +168,7 @@ fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<
         maker_fee: fees.0,
         taker_fee: fees.1,
         reference: Ticks(mark),
-        volatility: engine::instrument::Volatility::default(),
+        volatility: auctions::volatility(&mut words)?,
     };
     words.finish()?;
     Ok(terms)

@@ -1,6 +1,6 @@
 //! Lines of the operator and of time.
 //!
-//! `state open|post-only|cancel-only|halted|closed [on CONTRACT|product P|all] [in +S] [cancel]`,
+//! `state open|post-only|cancel-only|halted|closed|pre-open|no-cancel|volatility [on CONTRACT|product P|all] [in +S] [cancel]`,
 //! `fixing daily|indicative ROUND VALUE`, `clock +S`, `restart post-only +S recovery +S`,
 //! `status WHO active|reduce-only|suspended|closed [cancel]`, `deposit WHO MONEY`,
 //! `resolve WHO #N approve|complete|reject`. Without `->` nothing may be refused and no order touched.
@@ -24,12 +24,15 @@ use super::{
 };
 
 /// Names of trading states.
-pub(super) const STATES: [(&str, TradingState); 5] = [
+pub(super) const STATES: [(&str, TradingState); 8] = [
     ("open", TradingState::Open),
     ("post-only", TradingState::PostOnly),
     ("cancel-only", TradingState::CancelOnly),
     ("halted", TradingState::Halted),
     ("closed", TradingState::Closed),
+    ("pre-open", TradingState::PreOpen),
+    ("no-cancel", TradingState::NoCancel),
+    ("volatility", TradingState::VolatilityAuction),
 ];
 
 /// Runs one line, if it is the operator's.

@@ -1,12 +1,14 @@
 //! What happened, in the words a story is written in.
 
 use engine::{
+    command::Side,
     event::{Event, Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, StatusChange},
     reason::{Problem, Reason},
 };
 
 use super::{
     actions::Done,
+    auctions,
     operator::STATES,
     words::{grouped, reason},
     world::World,
@@ -27,7 +29,11 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
             }
             Event::MassCancelled(mass) => {
                 let blocked = if mass.blocked { ", blocked" } else { "" };
-                phrases.push(format!("{} cancelled{blocked}", mass.orders));
+                let kept = match mass.kept {
+                    0 => String::new(),
+                    kept => format!(", {kept} kept"),
+                };
+                phrases.push(format!("{} cancelled{kept}{blocked}", mass.orders));
             }
             Event::OrderEntry(entry) => {
                 let state = if entry.blocked { "blocked" } else { "open" };
@@ -48,6 +54,9 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
             Event::SessionClosed(closed) => {
                 let (cause, count) = (reason(closed.cause), closed.cancelled);
                 phrases.push(format!("session closed {cause}, {count} cancelled"));
+            }
+            Event::Auction(change) if wish.contains("auction ") => {
+                phrases.push(auctions::tell_change(world, change));
             }
             Event::Status(status) => phrases.push(tell_status(world, status)),
             Event::Done(answer) if answer.first_seq != 0 => phrases.push("done before".into()),
@@ -121,6 +130,9 @@ fn tell_order(
             phrases.push(format!("{whose}cancelled {because}"));
         }
         OrderEventKind::Triggered => phrases.push(format!("{whose}triggered")),
+        OrderEventKind::Restated if event.problem.is_none() => {
+            phrases.push(format!("{whose}joins the call"));
+        }
         OrderEventKind::Restated => {
             let what = match event.problem.map(|problem| problem.reason) {
                 Some(Reason::IcebergRefresh) => format!("shows {}", grouped(event.display.0)),
@@ -146,15 +158,13 @@ fn asleep(world: &World, event: &OrderEvent) -> bool {
     let queued = |side| {
         let book = world.exchange.book(event.instrument)?;
         let slot = event.order_id.slot()?;
-        Some(
-            book.queue(side, world.exchange.orders())
-                .any(|other| other == slot),
-        )
+        let orders = world.exchange.orders();
+        Some(book.queue(side, orders).any(|other| other == slot))
     };
     queued(event.side) == Some(false)
 }
 
-/// A trade is told once, from the taker's side, with its maker.
+/// A trade is told once, from the taker's side, with its maker; in an auction from the buyer's.
 fn tell_fill(
     world: &World,
     event: &OrderEvent,
@@ -163,12 +173,17 @@ fn tell_fill(
     whose: &str,
     phrases: &mut Vec<String>,
 ) {
-    let Some(fill) = event.fill.filter(|fill| fill.liquidity == Liquidity::Taker) else {
+    let told = |fill: &Fill| match fill.liquidity {
+        Liquidity::Taker => true,
+        Liquidity::Auction => event.side == Side::Buy,
+        Liquidity::Maker => false,
+    };
+    let Some(fill) = event.fill.filter(told) else {
         return;
     };
     let other = |order: &&&OrderEvent| {
-        let same = |other: Fill| other.trade == fill.trade && other.liquidity != fill.liquidity;
-        order.fill.is_some_and(same)
+        let same = |other: Fill| other.trade == fill.trade;
+        order.side != event.side && order.fill.is_some_and(same)
     };
     let maker = orders.iter().find(other);
     let from = maker.map_or("nobody".into(), |maker| {

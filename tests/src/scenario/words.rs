@@ -53,18 +53,6 @@ impl<'a> Words<'a> {
         self.value(name)?.map(number).transpose()
     }
 
-    /// The two words after `name`.
-    pub(super) fn pair(&mut self, name: &str) -> Result<Option<(&'a str, &'a str)>, String> {
-        let Some(at) = self.left.iter().position(|left| *left == name) else {
-            return Ok(None);
-        };
-        if at + 3 > self.left.len() {
-            return Err(format!("  {name:?} needs two words"));
-        }
-        let pair: Vec<_> = self.left.drain(at..at + 3).skip(1).collect();
-        Ok(Some((pair[0], pair[1])))
-    }
-
     /// The two shares after `name`.
     pub(super) fn shares(&mut self, name: &str) -> Result<Option<(Ppm, Ppm)>, String> {
         let Some(at) = self.left.iter().position(|left| *left == name) else {
@@ -75,6 +63,18 @@ impl<'a> Words<'a> {
         }
         let pair: Vec<_> = self.left.drain(at..at + 3).skip(1).collect();
         Ok(Some((share(pair[0])?, share(pair[1])?)))
+    }
+
+    /// The two words after `name`.
+    pub(super) fn pair(&mut self, name: &str) -> Result<Option<(&'a str, &'a str)>, String> {
+        let Some(at) = self.left.iter().position(|left| *left == name) else {
+            return Ok(None);
+        };
+        if at + 3 > self.left.len() {
+            return Err(format!("  {name:?} needs two words"));
+        }
+        let pair: Vec<_> = self.left.drain(at..at + 3).skip(1).collect();
+        Ok(Some((pair[0], pair[1])))
     }
 
     /// The meaning of whichever of these words stands first in the table; takes it.

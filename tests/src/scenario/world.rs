@@ -7,6 +7,7 @@ use engine::{
     event::{Event, Liquidity, OrderEventKind},
     exchange::Exchange,
     ids::{AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId, OrderId, SessionId},
+    instrument::TradingState,
     order::Order,
     units::{Nanos, SECOND},
 };
@@ -109,7 +110,10 @@ impl World {
             let paired = taker
                 .is_some_and(|t| (t.trade, t.price, t.lots) == (fill.trade, fill.price, fill.lots));
             match fill.liquidity {
-                Liquidity::Taker if taker.is_none() => {
+                Liquidity::Taker | Liquidity::Auction if taker.is_none() => {
+                    if fill.liquidity == Liquidity::Auction && order.side != Side::Buy {
+                        return Err("  AUCTION-04: the buyer's fill comes first".into());
+                    }
                     self.trades += 1;
                     if fill.trade.0 != self.trades {
                         let (id, want) = (fill.trade.0, self.trades);
@@ -117,7 +121,7 @@ impl World {
                     }
                     taker = Some(fill);
                 }
-                Liquidity::Maker if paired => taker = None,
+                Liquidity::Maker | Liquidity::Auction if paired => taker = None,
                 _ => return Err("  ORDER-02: taker's and maker's fills do not alternate".into()),
             }
             if fill.lots.0 <= 0 {
@@ -150,14 +154,16 @@ impl World {
         ))
     }
 
-    /// The books add up, no book is crossed.
+    /// The books add up, no book that matches is crossed.
     pub(super) fn audit(&self) -> Result<(), String> {
         let audited = self.exchange.audit();
         audited.map_err(|problem| format!("  the books do not add up: {problem}"))?;
         for (name, id) in &self.contracts {
             let best = |side| self.exchange.book(*id).and_then(|book| book.best(side));
+            let state = self.exchange.instrument(*id).map(|contract| contract.state);
             if let (Some(bid), Some(ask)) = (best(Side::Buy), best(Side::Sell))
                 && bid >= ask
+                && matches!(state, Some(TradingState::Open | TradingState::PostOnly))
             {
                 return Err(format!("  {name}: crossed, bid {} ask {}", bid.0, ask.0));
             }
