@@ -248,8 +248,9 @@ fn apply(criterion: &mut Criterion) {
         flows::ZIPF,
     ];
     for shape in mapped {
-        flow(criterion, shape.name, MAPPED, || {
-            Flow::mapped(shape, MAPPED)
+        let commands = shape.messages.min(MAPPED);
+        flow(criterion, shape.name, commands, || {
+            Flow::mapped(shape, commands)
         });
     }
 }
@@ -263,6 +264,7 @@ fn flow(criterion: &mut Criterion, name: &str, commands: usize, make: impl Fn() 
     group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
         let flow = made.get_or_insert_with(|| {
             let flow = make();
+            assert_eq!(flow.commands.len(), commands);
             println!("{name}: {}", flow.describe());
             let (mut exchange, mut out) = (flow.start.clone(), Vec::new());
             let mut tally = Tally::default();

@@ -93,7 +93,7 @@ pub enum Message {
     },
 }
 
-const _: () = assert!(size_of::<Message>() <= 40, "a message is a few words");
+const _: () = assert!(size_of::<Message>() <= 24, "a message is three words");
 
 /// What messages brought about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,7 +237,7 @@ impl Flow {
         let share = |count: usize| count as f64 * 100.0 / self.messages.len().max(1) as f64;
         format!(
             "{} messages on {} live orders at {} levels: {:.0} % add, {:.0} % cancel, \
-             {:.0} % cross; {} fills",
+             {:.0} % cross; {} fills; digest {:016x}",
             self.messages.len(),
             self.live,
             self.levels,
@@ -245,6 +245,7 @@ impl Flow {
             share(cancels),
             100.0 - share(adds) - share(cancels),
             self.tally.fills,
+            self.tally.digest,
         )
     }
 }

@@ -184,7 +184,7 @@ pub const BALANCED: Shape = Shape {
     middle: 42_000,
     path: Path::Still,
     place: Place::Near { levels: 525 },
-    warm_up: 100_000,
+    warm_up: 150_000,
     messages: 500_000,
 };
 

@@ -1,0 +1,76 @@
+//! Once it is warm, the book asks the system for no memory.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use bench::{
+    books::{BareBook, hashpit::Hashpit},
+    flows::{self, Flow, Shape},
+};
+
+/// The system's allocator, and how often this thread called it.
+struct Counting;
+
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn counted() {
+    CALLS.set(CALLS.get() + 1);
+}
+
+#[allow(unsafe_code, reason = "an allocator cannot be written without")]
+// SAFETY: every call goes to the system's allocator as it came; counting touches no memory of others and
+// allocates nothing, since the counter is a constant without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        counted();
+        // SAFETY: the caller promises what the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        counted();
+        // SAFETY: as above, and the pointer came from it.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        counted();
+        // SAFETY: as above, and the pointer came from it.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_warm_book_allocates_nothing() {
+    for shape in [flows::HOT, flows::STATIC, flows::QUEUE, flows::ZIPF] {
+        let flow = Flow::new(Shape {
+            messages: 200_000,
+            ..shape
+        });
+        let mut book = Hashpit::new(&flow.room);
+        let mut out = Vec::with_capacity(1 << 16);
+        for batch in flow.prelude.chunks(256) {
+            out.clear();
+            book.apply_batch(batch, &mut out);
+        }
+        let before = CALLS.get();
+        for batch in flow.messages.chunks(256) {
+            out.clear();
+            book.apply_batch(batch, &mut out);
+        }
+        let calls = CALLS.get() - before;
+        println!(
+            "{}: {calls} calls in {} messages",
+            shape.name,
+            flow.messages.len()
+        );
+        assert_eq!(calls, 0, "{}", shape.name);
+    }
+}
