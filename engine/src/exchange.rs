@@ -23,19 +23,24 @@ mod admin;
 mod admission;
 mod amend;
 mod audit;
+mod batch;
 mod clock;
 mod digest;
 mod marks;
 mod matching;
 mod preview;
+mod protection;
+mod quotes;
 mod remembered;
 mod sessions;
+mod switches;
 mod tables;
 mod timers;
 mod transfers;
 
 pub(crate) use digest::{Digester, encoding};
 pub use preview::Preview;
+pub use protection::{Group, GroupFill};
 use remembered::Withdrawals;
 pub use remembered::{ClientIds, FirstResult, RequestIds};
 pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
@@ -67,6 +72,14 @@ pub struct Exchange {
     reference_version: u64,
     priorities: u64,
     trades: u64,
+    /// Nobody may enter orders.
+    killed: bool,
+    /// Trades that the present command may still make (ORDER-16).
+    trades_left: usize,
+    /// Item of the present batch, with the batch's account and session.
+    step: Option<(u16, AccountId, SessionId)>,
+    /// Room for a mass quote's answers, empty between commands.
+    quoting: quotes::Scratch,
     /// Levels that the present command changed.
     touched_levels: Vec<(InstrumentId, Side, Ticks)>,
     /// Contracts whose statistics the present command changed.
@@ -79,6 +92,7 @@ impl Exchange {
     pub fn new() -> Self {
         let mut exchange = Self::default();
         exchange.open_house();
+        exchange.trades_left = crate::limits::TRADES_PER_COMMAND;
         exchange
     }
 
@@ -92,6 +106,7 @@ impl Exchange {
         assert!(stamped.at > self.at, "time moves with every command");
         self.seq = stamped.seq;
         self.at = stamped.at;
+        self.trades_left = crate::limits::TRADES_PER_COMMAND;
         match &stamped.command {
             Command::Tick => self.tick(out),
             Command::Restart(restart) => self.restart(restart, out),
@@ -115,18 +130,17 @@ impl Exchange {
             | Command::CreateInstrument(_)
             | Command::SetTradingState(_)
             | Command::CreditDeposit(_)
-            | Command::ResolveWithdrawal(_) => self.administer(&stamped.command, out),
+            | Command::ResolveWithdrawal(_)
+            | Command::SetMmpGroup(_)
+            | Command::SetKillSwitch(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
-            Command::Batch(_)
-            | Command::MassQuote(_)
-            | Command::ResetMmp(_)
-            | Command::SetMmpGroup(_)
-            | Command::SetKillSwitch(_) => out.push(Event::Refused(Refused {
-                to: Address::default(),
-                problem: Problem::new(Reason::NotImplemented),
-            })),
+            Command::Batch(batch) => self.batch(batch, out),
+            Command::MassQuote(quote) => self.mass_quote(quote, out),
+            Command::ResetMmp(reset) => self.reset_mmp(reset, out),
         }
+        // Previews between commands look at a whole command's room.
+        self.trades_left = crate::limits::TRADES_PER_COMMAND;
         self.tell_changes(out);
         assert!(
             self.ledger.is_conserved(),
@@ -323,7 +337,7 @@ impl Exchange {
             session,
             event_seq,
             client_seq,
-            item: 0,
+            item: self.item_for(account, session, client_seq),
         }
     }
 
@@ -487,7 +501,7 @@ fn order_event(order: &Order, to: Address, news: &News) -> OrderEvent {
         cancel_group: order.terms.cancel_group,
         display: order.terms.display,
         mmp_group: order.terms.mmp_group,
-        quote: None,
+        quote: order.quote,
         tag: order.terms.tag,
         fill: news.fill,
     }

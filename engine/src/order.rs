@@ -11,7 +11,7 @@ use bincode::Encode;
 
 use crate::{
     command::OrderTerms,
-    event::OrderStatus,
+    event::{OrderStatus, QuoteKey},
     ids::{AccountId, OrderId, Seq, SessionId},
     limits,
     reason::Problem,
@@ -32,6 +32,8 @@ pub struct Order {
     pub account: AccountId,
     /// Entered by this session; none for a unary call.
     pub session: SessionId,
+    /// Which quote it is a side of, if any; then without a client order id.
+    pub quote: Option<QuoteKey>,
     /// Working price.
     pub price: Ticks,
     /// Total quantity, after cuts.

@@ -93,7 +93,7 @@ impl Observed {
                     trade.instrument,
                     trade.price.0,
                     trade.lots.0,
-                    trade.aggressor,
+                    trade.aggressor.unwrap_or(engine::command::Side::Buy),
                     trade.trade.0,
                 )),
                 Event::Refused(refused) => {

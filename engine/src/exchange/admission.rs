@@ -82,15 +82,7 @@ impl Exchange {
     /// Ranks 4 and 5: switches and the account's status.
     pub(super) fn check_trader(&self, origin: &Origin, reducing: bool) -> Result<(), Problem> {
         let account = self.account(origin.account);
-        if account.is_some_and(|account| account.blocked) {
-            return Err(Problem::new(Reason::KillSwitchAccount));
-        }
-        if self
-            .session(origin.session)
-            .is_some_and(|session| session.blocked)
-        {
-            return Err(Problem::new(Reason::KillSwitchSession));
-        }
+        self.check_switches(origin)?;
         match account.map(|account| account.status) {
             Some(AccountStatus::Active) => Ok(()),
             Some(AccountStatus::ReduceOnly) if reducing => Ok(()),
@@ -144,6 +136,7 @@ impl Exchange {
                 actual,
             ));
         }
+        self.check_group(origin.account, order.mmp_group, contract)?;
         let mut lots = order.lots;
         if order.reduce_only {
             let allowed = position.closable(order.side) - position.reducing(order.side);
@@ -329,7 +322,7 @@ impl Exchange {
         let mut wanted = admitted.lots.0;
         for slot in book
             .queue(side, &self.orders)
-            .take(limits::TRADES_PER_COMMAND)
+            .take(self.trades_left)
         {
             let resting = self.orders.at(slot);
             if wanted <= 0 || !order.side.accepts(admitted.price, resting.price) {

@@ -33,6 +33,7 @@ impl Exchange {
                 Timer::State(instrument) => self.run_scheduled(instrument, due, out),
                 Timer::LastTrade(instrument) => self.end_trading(instrument, out),
                 Timer::Reopen(instrument) => self.reopen(instrument, due, out),
+                Timer::Thaw(account, group) => self.thaw(account, group, due, out),
             }
         }
     }
@@ -127,6 +128,9 @@ impl Exchange {
         contract.state_reason = reason;
         contract.version = version;
         self.tell_status(id, out);
+        if state == TradingState::Halted {
+            self.pull_quotes(id, out);
+        }
     }
 
     pub(super) fn tell_status(&mut self, id: InstrumentId, out: &mut Vec<Event>) {

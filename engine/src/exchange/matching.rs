@@ -6,8 +6,8 @@ use super::{
     timers::Timer,
 };
 use crate::{
-    command::{Origin, Place, Pricing, SelfTrade, Side, TimeInForce},
-    event::{Event, Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, Trade},
+    command::{OrderTerms, Origin, Place, Pricing, SelfTrade, Side, TimeInForce},
+    event::{Event, Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, QuoteKey, Trade},
     ids::{AccountId, InstrumentId, OrderId, TradeId},
     instrument::Kind,
     ledger::About,
@@ -25,38 +25,53 @@ impl Exchange {
         if let Err(problem) = self.check_deadline(&place.origin) {
             return self.reject(place, problem, None, out);
         }
+        self.place_inside(place, out);
+    }
+
+    /// Enters an order whose command is through the door; answers whether it was accepted.
+    pub(super) fn place_inside(&mut self, place: &Place, out: &mut Vec<Event>) -> bool {
         let (account, id) = (place.origin.account, place.order.client_order_id);
         if id == 0 {
             let problem = Problem::about(Reason::InvalidField, Field::ClientOrderId);
-            return self.reject(place, problem, None, out);
+            self.reject(place, problem, None, out);
+            return false;
         }
         let content = Self::content_of(place);
-        let known = self.client_ids.get(account, id).copied();
-        // An id is free again a day after its first use, unless its order still lives.
-        let known = known.filter(|first| {
-            let lives = self.orders.get(first.order).is_some_and(Order::is_open);
-            lives || first.at.after(crate::limits::CLIENT_ID_LIFE) > self.at
-        });
-        if let Some(first) = known {
+        if let Some(first) = self.first_use(account, id) {
             if first.content == content {
-                return self.repeat(place, &first, out);
+                self.repeat(place, &first, out);
+                return first.refused.is_none();
             }
             let reason = Reason::DuplicateClientOrderId;
             let problem = Problem::about(reason, Field::ClientOrderId);
-            return self.reject(place, problem, None, out);
+            self.reject(place, problem, None, out);
+            return false;
         }
         match self.admit(place) {
-            Err(problem) => self.reject(place, problem, Some(content), out),
+            Err(problem) => {
+                self.reject(place, problem, Some(content), out);
+                false
+            }
             // From here the order is in.
             Ok(admitted) => {
                 let slot = self.accept(place, &admitted, content, out);
                 self.work(slot, &place.origin, out);
+                true
             }
         }
     }
 
+    /// What came of the id's first use. It is free again a day later, unless its order still lives.
+    pub(super) fn first_use(&self, account: AccountId, id: u64) -> Option<FirstResult> {
+        let first = self.client_ids.get(account, id).copied();
+        first.filter(|first| {
+            let lives = self.orders.get(first.order).is_some_and(Order::is_open);
+            lives || first.at.after(crate::limits::CLIENT_ID_LIFE) > self.at
+        })
+    }
+
     /// Says no to a new order; remembers the answer under its id if `content` is given.
-    fn reject(
+    pub(super) fn reject(
         &mut self,
         place: &Place,
         problem: Problem,
@@ -79,7 +94,7 @@ impl Exchange {
     }
 
     /// Gives a repeated id its first result again.
-    fn repeat(&mut self, place: &Place, first: &FirstResult, out: &mut Vec<Event>) {
+    pub(super) fn repeat(&mut self, place: &Place, first: &FirstResult, out: &mut Vec<Event>) {
         let kind = match first.refused {
             Some(_) => OrderEventKind::Rejected,
             None => OrderEventKind::Accepted,
@@ -158,12 +173,38 @@ impl Exchange {
         out: &mut Vec<Event>,
     ) -> u32 {
         let (origin, terms) = (&place.origin, place.order);
+        let slot = self.enroll(origin, terms, admitted, None);
+        let first = FirstResult {
+            content,
+            seq: self.seq,
+            order: self.orders.at(slot).id,
+            refused: None,
+            at: self.at,
+        };
+        self.remember(origin.account, terms.client_order_id, first);
+        let mut news = News::plain(OrderEventKind::Accepted);
+        if admitted.slid {
+            news.problem = Some(Problem::new(Reason::PostOnlySlid));
+        }
+        self.tell(slot, news, origin, out);
+        slot
+    }
+
+    /// Gives an admitted order or quote a slot and its owner's list, and holds its money.
+    pub(super) fn enroll(
+        &mut self,
+        origin: &Origin,
+        terms: OrderTerms,
+        admitted: &Admitted,
+        quote: Option<QuoteKey>,
+    ) -> u32 {
         self.priorities += 1;
         let slot = self.orders.insert(Order {
             id: OrderId::NONE,
             terms,
             account: origin.account,
             session: origin.session,
+            quote,
             price: admitted.price,
             total: admitted.lots,
             filled: Lots::ZERO,
@@ -185,14 +226,6 @@ impl Exchange {
         if admitted.expire != Nanos::ZERO {
             self.timers.set(admitted.expire, Timer::Expiry(id));
         }
-        let first = FirstResult {
-            content,
-            seq: self.seq,
-            order: id,
-            refused: None,
-            at: self.at,
-        };
-        self.remember(origin.account, terms.client_order_id, first);
         let index = origin.account.index().unwrap_or(usize::MAX);
         let mut list = self.accounts[index].orders;
         self.orders.own(&mut list, slot);
@@ -201,11 +234,6 @@ impl Exchange {
             .change(origin.account, terms.instrument)
             .orders += 1;
         self.count_open(slot, admitted.lots);
-        let mut news = News::plain(OrderEventKind::Accepted);
-        if admitted.slid {
-            news.problem = Some(Problem::new(Reason::PostOnlySlid));
-        }
-        self.tell(slot, news, origin, out);
         slot
     }
 
@@ -238,7 +266,7 @@ impl Exchange {
 
     /// Meets the other side until nothing is left or nothing fits.
     fn sweep(&mut self, slot: u32, commander: &Origin, out: &mut Vec<Event>) {
-        for _ in 0..crate::limits::TRADES_PER_COMMAND {
+        loop {
             let order = self.orders.at(slot);
             if !order.is_open() {
                 return;
@@ -253,14 +281,15 @@ impl Exchange {
             if !side.accepts(limit, resting.price) {
                 return;
             }
+            if self.trades_left == 0 {
+                return self.end(slot, Reason::TooManyItems, commander, out);
+            }
+            self.trades_left -= 1;
             if self.same_group(account, group, resting) {
                 self.prevent_self_trade(slot, maker, commander, out);
             } else {
                 self.trade(slot, maker, commander, out);
             }
-        }
-        if self.orders.at(slot).is_open() {
-            self.end(slot, Reason::TooManyItems, commander, out);
         }
     }
 
@@ -348,6 +377,7 @@ impl Exchange {
             self.rehold(account, instrument);
             self.keep_reduce_only(account, instrument, commander, out);
         }
+        self.protect([maker, taker], lots, value, commander, out);
     }
 
     /// Books a fill on an order and its owner's position; answers with the net position.
@@ -536,7 +566,7 @@ impl Exchange {
     }
 
     /// Takes an ended order out of book, owner's list and timers; its slot stays readable.
-    fn retire(&mut self, slot: u32) {
+    pub(super) fn retire(&mut self, slot: u32) {
         let order = self.orders.at_mut(slot);
         let was_resting = std::mem::replace(&mut order.resting, false);
         let (account, instrument, side, price) = (
@@ -600,7 +630,7 @@ impl Exchange {
 
 /// A commander as seen by orders its command did not name: it still numbers its own session's events,
 /// but gets no copies of another session's.
-fn bystander(commander: &Origin) -> Origin {
+pub(super) fn bystander(commander: &Origin) -> Origin {
     Origin {
         account: AccountId::NONE,
         ..*commander

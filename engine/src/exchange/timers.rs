@@ -24,6 +24,8 @@ pub enum Timer {
     LastTrade(InstrumentId),
     /// A restarted contract matches again.
     Reopen(InstrumentId),
+    /// A protection group's freeze ends.
+    Thaw(AccountId, u16),
 }
 
 /// Timers in order of time.

@@ -96,14 +96,14 @@ impl World {
             };
             let to = order.to;
             let key = (to.account, order.client_order_id);
-            if order.kind == OrderEventKind::Accepted {
+            if order.quote.is_none() && order.kind == OrderEventKind::Accepted {
                 self.orders.insert(key, order.order_id);
             }
             if order.copy {
                 continue;
             }
             let Some(fill) = order.fill else { continue };
-            if !self.orders.values().any(|id| *id == order.order_id) {
+            if order.quote.is_none() && !self.orders.values().any(|id| *id == order.order_id) {
                 return Err("  ORDER-02: a fill of an order that was not accepted".into());
             }
             let paired = taker
@@ -134,6 +134,8 @@ impl World {
             Event::Refused(refused) => refused.to,
             Event::MassCancelled(mass) => mass.to,
             Event::OrderEntry(entry) => entry.to,
+            Event::BatchDone(done) => done.to,
+            Event::Quoted(quoted) => quoted.to,
             _ => return Ok(()),
         };
         if !to.session.is_set() {
@@ -218,7 +220,9 @@ impl World {
     pub(super) fn order_name(&self, account: AccountId, id: u64) -> String {
         let row = self.accounts.iter().find(|(_, known)| *known == account);
         let name = row.map_or("?", |(name, _)| name);
-        if id >= UNNAMED {
+        if id == 0 {
+            format!("{name} quote")
+        } else if id >= UNNAMED {
             name.into()
         } else {
             format!("{name} #{id}")
