@@ -28,8 +28,6 @@ pub(super) struct Done {
     pub(super) events: Vec<Event>,
     /// The order that the line was about.
     pub(super) own: Option<(AccountId, u64)>,
-    /// Orders of a batch.
-    pub(super) also: Vec<(AccountId, u64)>,
     /// Lots of a new order, as asked.
     pub(super) asked: Option<i64>,
 }

@@ -216,6 +216,11 @@ impl World {
         self.orders.get(&(account, id)).copied()
     }
 
+    pub(super) fn account_name(&self, account: AccountId) -> &str {
+        let row = self.accounts.iter().find(|(_, known)| *known == account);
+        row.map_or("?", |(name, _)| name)
+    }
+
     /// `bob #7`, or `bob` if the order has no name.
     pub(super) fn order_name(&self, account: AccountId, id: u64) -> String {
         let row = self.accounts.iter().find(|(_, known)| *known == account);
