@@ -320,10 +320,7 @@ impl Exchange {
         };
         let side = order.side.opposite();
         let mut wanted = admitted.lots.0;
-        for slot in book
-            .queue(side, &self.orders)
-            .take(self.trades_left)
-        {
+        for slot in book.queue(side, &self.orders).take(self.trades_left) {
             let resting = self.orders.at(slot);
             if wanted <= 0 || !order.side.accepts(admitted.price, resting.price) {
                 break;

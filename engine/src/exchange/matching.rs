@@ -248,10 +248,9 @@ impl Exchange {
             TimeInForce::Ioc | TimeInForce::Fok => {
                 self.end(slot, Reason::IocRemainder, commander, out);
             }
-            TimeInForce::Gtc
-            | TimeInForce::Gtd(_)
-            | TimeInForce::Day
-            | TimeInForce::AtAuction => self.rest(slot),
+            TimeInForce::Gtc | TimeInForce::Gtd(_) | TimeInForce::Day | TimeInForce::AtAuction => {
+                self.rest(slot)
+            }
         }
     }
 

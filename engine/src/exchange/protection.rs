@@ -223,7 +223,11 @@ impl Exchange {
     pub(super) fn set_mmp_group(&mut self, set: &MmpGroup, out: &mut Vec<Event>) -> Outcome {
         let not_found = |field| Problem::about(Reason::NotFound, field);
         let account = self.account(set.account).ok_or(not_found(Field::Account))?;
-        if set.product.index().is_none_or(|at| at >= self.products.len()) {
+        if set
+            .product
+            .index()
+            .is_none_or(|at| at >= self.products.len())
+        {
             return Err(not_found(Field::Product));
         }
         check_terms(set)?;
@@ -402,7 +406,10 @@ impl Exchange {
                     group.map(|group| group.quote_at(contract, key.slot, side))
                 };
                 if order.quote.is_some_and(|key| place(key) != Some(order.id)) {
-                    return Err(format!("{:?} does not stand at its quote's place", order.id));
+                    return Err(format!(
+                        "{:?} does not stand at its quote's place",
+                        order.id
+                    ));
                 }
             }
             for group in &account.groups {

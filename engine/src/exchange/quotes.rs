@@ -163,7 +163,11 @@ impl Exchange {
             (wish.price > self.orders.at(slot).price).then_some(())
         };
         let sane = usize::from(entry.slot) < limits::QUOTE_SLOTS;
-        if sane && up(Side::Buy, entry.bid).and(up(Side::Sell, entry.ask)).is_some() {
+        if sane
+            && up(Side::Buy, entry.bid)
+                .and(up(Side::Sell, entry.ask))
+                .is_some()
+        {
             Side::Sell
         } else {
             Side::Buy

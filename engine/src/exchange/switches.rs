@@ -19,10 +19,7 @@ impl Exchange {
         let session = self.session(origin.session);
         let switches = [
             (self.killed, Reason::KillSwitchExchange),
-            (
-                firm.is_some_and(|firm| firm.killed),
-                Reason::KillSwitchFirm,
-            ),
+            (firm.is_some_and(|firm| firm.killed), Reason::KillSwitchFirm),
             (
                 account.is_some_and(|account| account.killed || account.blocked),
                 Reason::KillSwitchAccount,
@@ -79,12 +76,7 @@ impl Exchange {
     }
 
     /// Cancels what a switch covers: accounts by number, each one's orders by entry.
-    fn cancel_covered(
-        &mut self,
-        scope: SwitchScope,
-        reason: Reason,
-        out: &mut Vec<Event>,
-    ) -> u32 {
+    fn cancel_covered(&mut self, scope: SwitchScope, reason: Reason, out: &mut Vec<Event>) -> u32 {
         let mut cancelled = 0;
         for index in 0..self.accounts.len() {
             let (account, firm): (AccountId, FirmId) =

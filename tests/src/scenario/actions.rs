@@ -119,7 +119,6 @@ fn place(
         events: world.apply(Command::Place(place))?,
         own: Some((account, id)),
         asked: Some(place.order.lots.0),
-        ..Done::default()
     })
 }
 

@@ -64,7 +64,11 @@ fn batch(
     let origin = origin(world, account, &mut words)?;
     words.finish()?;
     let mut items = Vec::new();
-    for item in list.split(';').map(str::trim).filter(|item| !item.is_empty()) {
+    for item in list
+        .split(';')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+    {
         let mut words = Words::new(item);
         items.push(match words.next("what is done")? {
             "buy" => BatchItem::Place(read_place(world, account, Side::Buy, words)?.0),
@@ -94,7 +98,11 @@ fn quote(
     let origin = origin(world, account, &mut words)?;
     words.finish()?;
     let mut entries = Vec::new();
-    for rung in list.split(';').map(str::trim).filter(|rung| !rung.is_empty()) {
+    for rung in list
+        .split(';')
+        .map(str::trim)
+        .filter(|rung| !rung.is_empty())
+    {
         entries.push(entry(world, Words::new(rung))?);
     }
     let quote = MassQuote {
@@ -218,7 +226,10 @@ pub(super) fn told(world: &World, event: &Event, wish: &str) -> Option<String> {
             let limit = change.limit.map_or(String::new(), |l| format!("{l:?}"));
             let count = change.cancelled;
             let whose = world.account_name(change.account);
-            format!("{whose} group {} frozen {limit}, {count} cancelled", change.mmp_group)
+            format!(
+                "{whose} group {} frozen {limit}, {count} cancelled",
+                change.mmp_group
+            )
         }
         Event::Mmp(change) => {
             let whose = world.account_name(change.account);
