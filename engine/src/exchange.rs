@@ -26,6 +26,7 @@ mod admission;
 mod amend;
 mod auction;
 mod audit;
+mod batch;
 mod client_ids;
 mod clock;
 mod digest;
@@ -33,10 +34,13 @@ mod marks;
 mod matching;
 mod pegs;
 mod preview;
+mod protection;
+mod quotes;
 mod remembered;
 mod sessions;
 pub mod states;
 mod stops;
+mod switches;
 mod tables;
 mod timers;
 mod transfers;
@@ -46,6 +50,7 @@ pub use auction::Found;
 pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::{Digester, encoding};
 pub use preview::Preview;
+pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;
 use remembered::Withdrawals;
 pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
@@ -85,6 +90,14 @@ pub struct Exchange {
     reference_version: u64,
     priorities: u64,
     trades: u64,
+    /// Nobody may enter orders.
+    killed: bool,
+    /// Trades that the present command may still make (ORDER-16).
+    trades_left: usize,
+    /// Item of the present batch, with the batch's account and session.
+    step: Option<(u16, AccountId, SessionId)>,
+    /// Room for a mass quote's answers, empty between commands.
+    quoting: quotes::Scratch,
     /// Levels that the present command changed.
     touched_levels: Vec<(InstrumentId, Side, Ticks)>,
     /// Contracts whose statistics the present command changed.
@@ -105,6 +118,7 @@ impl Exchange {
     pub fn new() -> Self {
         let mut exchange = Self::default();
         exchange.open_house();
+        exchange.trades_left = crate::limits::TRADES_PER_COMMAND;
         exchange
     }
 
@@ -119,6 +133,7 @@ impl Exchange {
         self.seq = stamped.seq;
         self.at = stamped.at;
         self.uncross_left = crate::limits::TRADES_PER_COMMAND;
+        self.trades_left = crate::limits::TRADES_PER_COMMAND;
         match &stamped.command {
             Command::Tick => self.tick(out),
             Command::Restart(restart) => self.restart(restart, out),
@@ -142,23 +157,22 @@ impl Exchange {
             | Command::CreateInstrument(_)
             | Command::SetTradingState(_)
             | Command::CreditDeposit(_)
-            | Command::ResolveWithdrawal(_) => self.administer(&stamped.command, out),
+            | Command::ResolveWithdrawal(_)
+            | Command::SetMmpGroup(_)
+            | Command::SetKillSwitch(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
-            Command::Batch(_)
-            | Command::MassQuote(_)
-            | Command::ResetMmp(_)
-            | Command::SetMmpGroup(_)
-            | Command::SetKillSwitch(_) => out.push(Event::Refused(Refused {
-                to: Address::default(),
-                problem: Problem::new(Reason::NotImplemented),
-            })),
+            Command::Batch(batch) => self.batch(batch, out),
+            Command::MassQuote(quote) => self.mass_quote(quote, out),
+            Command::ResetMmp(reset) => self.reset_mmp(reset, out),
         }
         if !self.stirred.is_empty() {
             self.release_stops(out);
             self.move_pegs(out);
         }
         self.tell_auctions(out);
+        // Previews between commands look at a whole command's room.
+        self.trades_left = crate::limits::TRADES_PER_COMMAND;
         self.tell_changes(out);
         assert!(
             self.ledger.is_conserved(),
@@ -351,7 +365,7 @@ impl Exchange {
             session,
             event_seq,
             client_seq,
-            item: 0,
+            item: self.item_for(account, session, client_seq),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Order {
     pub account: AccountId,
     /// Entered by this session; none for a unary call.
     pub session: SessionId,
+    /// Which quote it is a side of, if any; then without a client order id.
+    pub quote: Option<QuoteKey>,
     /// Working price.
     pub price: Ticks,
     /// Total quantity, after cuts.
@@ -64,8 +66,6 @@ pub struct Order {
     pub(crate) waiting: bool,
     /// Where its owner's position in the contract lies.
     pub(crate) position: u32,
-    /// Side of a mass quote, if it is one.
-    pub quote: Option<QuoteKey>,
     /// The account's orders: who was entered before and after.
     pub(crate) owner: Link,
 }

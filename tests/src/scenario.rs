@@ -26,6 +26,7 @@ mod checks;
 mod desks;
 mod given;
 mod operator;
+mod quoting;
 mod told;
 mod words;
 mod world;

@@ -50,7 +50,7 @@ const fn case(
     }
 }
 
-const PLACES: [Case; 25] = [
+const PLACES: [Case; 28] = [
     case(
         (1, 1),
         TWO_LOGINS,
@@ -202,6 +202,24 @@ const PLACES: [Case; 25] = [
          alice mass-cancel block -> 0 cancelled, blocked",
         "alice buy 5 @ 100 via algo -> rejected KILL_SWITCH_ACCOUNT",
         "bob buy 5 @ 100 via bot -> rejected KILL_SWITCH_SESSION",
+    ),
+    case(
+        (4, 4),
+        "kill venue -> killed\nkill firm alice -> killed\nkill firm bob -> killed",
+        "alice buy 5 @ 100 -> rejected KILL_SWITCH_EXCHANGE",
+        "release venue -> released\nalice buy 5 @ 100 -> rejected KILL_SWITCH_FIRM",
+    ),
+    case(
+        (4, 4),
+        "kill firm alice -> killed\nkill account alice -> killed\nkill account bob -> killed",
+        "alice buy 5 @ 100 -> rejected KILL_SWITCH_FIRM",
+        "bob buy 5 @ 100 -> rejected KILL_SWITCH_ACCOUNT",
+    ),
+    case(
+        (12, 12),
+        TWO_ORDERS,
+        "alice buy 5 @ 100 mmp 1 -> rejected OPEN_ORDER_LIMIT",
+        "bob buy 5 @ 100 reduce mmp 1 -> rejected NOT_FOUND",
     ),
     case(
         (4, 6),

@@ -23,9 +23,9 @@ const FEE_PPM: std::ops::RangeInclusive<i32> = -10_000..=10_000;
 /// Offsets of an account, in parts per million; the margin check of a listing allows for the largest.
 const OFFSET_PPM: std::ops::RangeInclusive<i32> = -1_000..=1_000;
 
-type Outcome = Result<Done, Problem>;
+pub(super) type Outcome = Result<Done, Problem>;
 
-fn made(object: u32) -> Done {
+pub(super) fn made(object: u32) -> Done {
     Done {
         object: u64::from(object),
         count: 1,
@@ -75,6 +75,7 @@ impl Exchange {
     pub(super) fn open_house(&mut self) {
         self.firms.push(Firm {
             id: FirmId(1),
+            killed: false,
             details: NewFirm {
                 code: "HOUSE".into(),
                 legal_name: "The exchange itself".into(),
@@ -108,6 +109,8 @@ impl Exchange {
             maker_fee_offset: new.maker_fee_offset,
             taker_fee_offset: new.taker_fee_offset,
             blocked: false,
+            killed: false,
+            groups: Vec::new(),
             orders: OwnerList::default(),
             cancel_timer: None,
             sessions: Vec::new(),
@@ -133,6 +136,8 @@ impl Exchange {
             Command::SetTradingState(r) => self.once(r, out, Self::set_trading_state),
             Command::CreditDeposit(r) => self.once(r, out, Self::credit_deposit),
             Command::ResolveWithdrawal(r) => self.once(r, out, Self::resolve_withdrawal),
+            Command::SetMmpGroup(r) => self.once(r, out, Self::set_mmp_group),
+            Command::SetKillSwitch(r) => self.once(r, out, Self::set_kill_switch),
             Command::Tick
             | Command::Restart(_)
             | Command::Place(_)
@@ -148,9 +153,7 @@ impl Exchange {
             | Command::SubmitFixing(_)
             | Command::Batch(_)
             | Command::MassQuote(_)
-            | Command::ResetMmp(_)
-            | Command::SetMmpGroup(_)
-            | Command::SetKillSwitch(_) => {
+            | Command::ResetMmp(_) => {
                 unreachable!("apply sends only administrative commands here")
             }
         }
@@ -290,6 +293,7 @@ impl Exchange {
         let id = FirmId::nth(self.firms.len());
         self.firms.push(Firm {
             id,
+            killed: false,
             details: firm.clone(),
         });
         Ok(made(id.0))

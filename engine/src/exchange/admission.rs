@@ -90,15 +90,7 @@ impl Exchange {
     /// Ranks 4 and 5: switches and the account's status.
     pub(super) fn check_trader(&self, origin: &Origin, reducing: bool) -> Result<(), Problem> {
         let account = self.account(origin.account);
-        if account.is_some_and(|account| account.blocked) {
-            return Err(Problem::new(Reason::KillSwitchAccount));
-        }
-        if self
-            .session(origin.session)
-            .is_some_and(|session| session.blocked)
-        {
-            return Err(Problem::new(Reason::KillSwitchSession));
-        }
+        self.check_switches(origin)?;
         match account.map(|account| account.status) {
             Some(AccountStatus::Active) => Ok(()),
             Some(AccountStatus::ReduceOnly) if reducing => Ok(()),
@@ -175,6 +167,7 @@ impl Exchange {
                 actual,
             ));
         }
+        self.check_group(origin.account, order.mmp_group, contract)?;
         if pegged {
             self.check_pegs(order.instrument)?;
         }
@@ -392,7 +385,7 @@ impl Exchange {
         };
         let side = order.side.opposite();
         let mut left = wanted;
-        let mut meetings = limits::TRADES_PER_COMMAND;
+        let mut meetings = self.trades_left;
         let mut window = self.probe_volatility(order.instrument);
         for (level_price, level) in book.levels(side) {
             if !order.side.accepts(price, level_price) {

@@ -70,18 +70,26 @@ impl Exchange {
         if matches!(self.enter(&replace.origin, out), Door::Shut) {
             return;
         }
+        if let Err(problem) = self.check_deadline(&replace.origin) {
+            let kind = OrderEventKind::ReplaceRejected;
+            return self.refuse_target(&replace.origin, replace.target, kind, problem, out);
+        }
+        self.replace_inside(replace, out);
+    }
+
+    /// Changes an order whose command is through the door; answers whether it was accepted.
+    pub(super) fn replace_inside(&mut self, replace: &Replace, out: &mut Vec<Event>) -> bool {
         let origin = &replace.origin;
-        let decided = self
-            .check_deadline(origin)
-            .and_then(|()| self.decide_replace(replace));
-        match decided {
+        match self.decide_replace(replace) {
             Err(problem) => {
                 let kind = OrderEventKind::ReplaceRejected;
                 self.refuse_target(origin, replace.target, kind, problem, out);
+                return false;
             }
             Ok((slot, None)) => self.end(slot, Reason::ClientRequest, origin, out),
             Ok((slot, Some(change))) => self.change(slot, &change, origin, out),
         }
+        true
     }
 
     /// Ranks 4 to 16 for a change; `None` = the total is already filled, so the rest goes.
@@ -309,25 +317,36 @@ impl Exchange {
         if matches!(self.enter(&cancel.origin, out), Door::Shut) {
             return;
         }
+        if let Err(problem) = self.check_deadline(&cancel.origin) {
+            let kind = OrderEventKind::CancelRejected;
+            return self.refuse_target(&cancel.origin, cancel.target, kind, problem, out);
+        }
+        self.cancel_inside(cancel, out);
+    }
+
+    /// Cancels an order whose command is through the door; answers whether it was accepted.
+    pub(super) fn cancel_inside(&mut self, cancel: &Cancel, out: &mut Vec<Event>) -> bool {
         let origin = &cancel.origin;
-        let found = self
-            .check_deadline(origin)
-            .and_then(|()| self.find(origin.account, cancel.target, cancel.instrument));
+        let found = self.find(origin.account, cancel.target, cancel.instrument);
         let found = found.and_then(|order| {
             self.check_cancel(self.contract(order.terms.instrument))?;
             Ok(order)
         });
         match found.map(|order| order.id.slot().unwrap_or(u32::MAX)) {
-            Ok(slot) => self.end(slot, Reason::ClientRequest, origin, out),
+            Ok(slot) => {
+                self.end(slot, Reason::ClientRequest, origin, out);
+                true
+            }
             Err(problem) => {
                 let kind = OrderEventKind::CancelRejected;
                 self.refuse_target(origin, cancel.target, kind, problem, out);
+                false
             }
         }
     }
 
     /// Says no to a change or cancel, with what is known of the order.
-    fn refuse_target(
+    pub(super) fn refuse_target(
         &mut self,
         origin: &Origin,
         target: Target,
@@ -402,7 +421,9 @@ impl Exchange {
             let contract = self.contract(self.orders.at(*slot).terms.instrument);
             self.check_cancel(contract).is_ok()
         });
-        let orders = self.cancel_slots(slots, Reason::MassCancel, origin, out);
+        let is_quote = |slot: &&u32| self.orders.at(**slot).quote.is_some();
+        let quotes = u32::try_from(slots.iter().filter(is_quote).count()).unwrap_or(u32::MAX);
+        let orders = self.cancel_slots(slots, Reason::MassCancel, origin, out) - quotes;
         if mass.block_new_orders
             && let Some(account) = self.account_mut(origin.account)
         {
@@ -413,7 +434,7 @@ impl Exchange {
         out.push(Event::MassCancelled(MassCancelled {
             to,
             orders,
-            quotes: 0,
+            quotes,
             kept: u32::try_from(kept.len()).unwrap_or(u32::MAX),
             blocked,
         }));
@@ -566,6 +587,9 @@ fn check_changeable(order: &Order, replace: &Replace) -> Result<(), Problem> {
     let waits = order.status == OrderStatus::Untriggered;
     let pegged = matches!(order.terms.pricing, Pricing::Peg(_));
     let limit = matches!(order.terms.pricing, Pricing::Limit(_));
+    if order.quote.is_some() {
+        return unsupported(Field::Target);
+    }
     if !limit && replace.price.is_some() {
         return unsupported(Field::Price);
     }

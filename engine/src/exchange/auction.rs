@@ -537,6 +537,7 @@ impl Exchange {
             self.rehold(account, instrument);
             self.keep_reduce_only(account, instrument, &nobody, out);
         }
+        self.protect([buy, sell], lots, value, &nobody, out);
         lots
     }
 

@@ -21,6 +21,7 @@ impl Exchange {
         self.ledger.recount()?;
         self.recount_positions()?;
         self.recount_books()?;
+        self.recount_groups()?;
         self.recount_holds()
     }
 

@@ -36,6 +36,7 @@ impl Exchange {
                 Timer::NoCancel(instrument) => self.begin_no_cancel(instrument, due, out),
                 Timer::Uncross(instrument) => self.step_uncross(instrument, due, out),
                 Timer::Indicative(instrument) => self.look_again(instrument, due),
+                Timer::Thaw(account, group) => self.thaw(account, group, due, out),
             }
         }
     }
@@ -145,6 +146,9 @@ impl Exchange {
         contract.version = version;
         self.stir(id);
         self.tell_status(id, out);
+        if state == TradingState::Halted {
+            self.pull_quotes(id, out);
+        }
     }
 
     pub(super) fn tell_status(&mut self, id: InstrumentId, out: &mut Vec<Event>) {

@@ -56,6 +56,7 @@ impl Exchange {
             self.reference_version,
             self.priorities,
             self.trades,
+            self.killed,
         ));
         sink.add(&(
             &self.assets,
@@ -76,7 +77,11 @@ impl Exchange {
                 account.maker_fee_offset,
                 account.taker_fee_offset,
                 account.blocked,
+                account.killed,
             ));
+            for group in &account.groups {
+                group.encode_state(&mut sink);
+            }
             sink.add(&(account.cancel_timer, &account.sessions, account.created_at));
             for order in self.orders_of(account.id) {
                 sink.add(&order.id);

@@ -6,8 +6,8 @@ use super::{
     timers::Timer,
 };
 use crate::{
-    command::{Origin, Place, Pricing, SelfTrade, Side, TimeInForce},
-    event::{Event, Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, Trade},
+    command::{OrderTerms, Origin, Place, Pricing, SelfTrade, Side, TimeInForce},
+    event::{Event, Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, QuoteKey, Trade},
     ids::{AccountId, InstrumentId, OrderId, TradeId},
     instrument::Kind,
     ledger::About,
@@ -25,40 +25,57 @@ impl Exchange {
         if let Err(problem) = self.check_deadline(&place.origin) {
             return self.reject(place, problem, None, out);
         }
+        self.place_inside(place, out);
+    }
+
+    /// Enters an order whose command is through the door; answers whether it was accepted.
+    pub(super) fn place_inside(&mut self, place: &Place, out: &mut Vec<Event>) -> bool {
         let (account, id) = (place.origin.account, place.order.client_order_id);
         if id == 0 {
             let problem = Problem::about(Reason::InvalidField, Field::ClientOrderId);
-            return self.reject(place, problem, None, out);
+            self.reject(place, problem, None, out);
+            return false;
         }
         let content = Self::content_of(place);
-        let known = self.client_ids.get(account, id).copied();
-        let again = known.is_some();
-        // An id is free again a day after its first use, unless its order still lives.
-        let known = known.filter(|first| {
-            let lives = self.orders.get(first.order).is_some_and(Order::lives);
-            lives || first.at.after(crate::limits::CLIENT_ID_LIFE) > self.at
-        });
-        if let Some(first) = known {
+        let (first, again) = self.first_use(account, id);
+        if let Some(first) = first {
             if first.content == content {
-                return self.repeat(place, &first, out);
+                self.repeat(place, &first, out);
+                return first.refused.is_none();
             }
             let reason = Reason::DuplicateClientOrderId;
             let problem = Problem::about(reason, Field::ClientOrderId);
-            return self.reject(place, problem, None, out);
+            self.reject(place, problem, None, out);
+            return false;
         }
         match self.admit(place) {
-            Err(problem) => self.reject(place, problem, Some((content, again)), out),
+            Err(problem) => {
+                self.reject(place, problem, Some((content, again)), out);
+                false
+            }
             // From here the order is in.
             Ok(admitted) => {
                 let slot = self.accept(place, &admitted, (content, again), out);
                 self.begin(slot, &admitted, &place.origin, out);
+                true
             }
         }
     }
 
+    /// What came of the id's first use, and whether it was ever used. It is free again a day later,
+    /// unless its order still lives.
+    pub(super) fn first_use(&self, account: AccountId, id: u64) -> (Option<FirstResult>, bool) {
+        let first = self.client_ids.get(account, id).copied();
+        let counts = first.filter(|first| {
+            let lives = self.orders.get(first.order).is_some_and(Order::lives);
+            lives || first.at.after(crate::limits::CLIENT_ID_LIFE) > self.at
+        });
+        (counts, first.is_some())
+    }
+
     /// Says no to a new order; remembers the answer under its id if its content is given,
     /// with whether the id is used again.
-    fn reject(
+    pub(super) fn reject(
         &mut self,
         place: &Place,
         problem: Problem,
@@ -81,7 +98,7 @@ impl Exchange {
     }
 
     /// Gives a repeated id its first result again.
-    fn repeat(&mut self, place: &Place, first: &FirstResult, out: &mut Vec<Event>) {
+    pub(super) fn repeat(&mut self, place: &Place, first: &FirstResult, out: &mut Vec<Event>) {
         let kind = match first.refused {
             Some(_) => OrderEventKind::Rejected,
             None => OrderEventKind::Accepted,
@@ -159,6 +176,31 @@ impl Exchange {
         out: &mut Vec<Event>,
     ) -> u32 {
         let (origin, terms) = (&place.origin, place.order);
+        let slot = self.enroll(origin, terms, admitted, None);
+        let first = FirstResult {
+            content,
+            seq: self.seq,
+            order: self.orders.at(slot).id,
+            refused: None,
+            at: self.at,
+        };
+        self.remember(origin.account, terms.client_order_id, first, again);
+        let mut news = News::plain(OrderEventKind::Accepted);
+        if admitted.slid {
+            news.problem = Some(Problem::new(Reason::PostOnlySlid));
+        }
+        self.tell(slot, news, origin, out);
+        slot
+    }
+
+    /// Gives an admitted order or quote a slot and its owner's list, and holds its money.
+    pub(super) fn enroll(
+        &mut self,
+        origin: &Origin,
+        terms: OrderTerms,
+        admitted: &Admitted,
+        quote: Option<QuoteKey>,
+    ) -> u32 {
         self.priorities += 1;
         let position = self.positions.place_of(origin.account, terms.instrument);
         let slot = self.orders.insert(Order {
@@ -166,6 +208,7 @@ impl Exchange {
             terms,
             account: origin.account,
             session: origin.session,
+            quote,
             price: admitted.price,
             total: admitted.lots,
             filled: Lots::ZERO,
@@ -185,32 +228,18 @@ impl Exchange {
             resting: false,
             waiting: false,
             position,
-            quote: None,
             owner: Link::LOOSE,
         });
         let id = self.orders.at(slot).id;
         if admitted.expire != Nanos::ZERO {
             self.timers.set(admitted.expire, Timer::Expiry(id));
         }
-        let first = FirstResult {
-            content,
-            seq: self.seq,
-            order: id,
-            refused: None,
-            at: self.at,
-        };
-        self.remember(origin.account, terms.client_order_id, first, again);
         let index = origin.account.index().unwrap_or(usize::MAX);
         let mut list = self.accounts[index].orders;
         self.orders.own(&mut list, slot);
         self.accounts[index].orders = list;
         self.positions.change_at(position).orders += 1;
         self.count_open(slot, admitted.lots);
-        let mut news = News::plain(OrderEventKind::Accepted);
-        if admitted.slid {
-            news.problem = Some(Problem::new(Reason::PostOnlySlid));
-        }
-        self.tell(slot, news, origin, out);
         slot
     }
 
@@ -282,7 +311,7 @@ impl Exchange {
 
     /// Meets the other side until nothing is left or nothing fits.
     fn sweep(&mut self, slot: u32, commander: &Origin, out: &mut Vec<Event>) {
-        for _ in 0..crate::limits::TRADES_PER_COMMAND {
+        loop {
             let order = self.orders.at(slot);
             if !order.is_open() {
                 return;
@@ -299,6 +328,10 @@ impl Exchange {
             }
             let own = account == resting.account
                 || (group != 0 && self.same_group(account, group, self.orders.at(maker)));
+            if self.trades_left == 0 {
+                return self.end(slot, Reason::TooManyItems, commander, out);
+            }
+            self.trades_left -= 1;
             if own {
                 self.prevent_self_trade(slot, maker, commander, out);
             } else if self.windows[index].admits(self.at, resting.price) {
@@ -306,9 +339,6 @@ impl Exchange {
             } else {
                 return self.call_volatility_auction(instrument, out);
             }
-        }
-        if self.orders.at(slot).is_open() {
-            self.end(slot, Reason::TooManyItems, commander, out);
         }
     }
 
@@ -401,6 +431,7 @@ impl Exchange {
                 self.keep_reduce_only(account, instrument, commander, out);
             }
         }
+        self.protect([maker, taker], lots, value, commander, out);
     }
 
     /// An iceberg whose visible part has traded shows the next one, behind everybody (ORDER-17).
@@ -658,7 +689,7 @@ impl Exchange {
     }
 
     /// Takes an ended order out of book, owner's list and timers; its slot stays readable.
-    fn retire(&mut self, slot: u32) {
+    pub(super) fn retire(&mut self, slot: u32) {
         self.leave(slot);
         let order = self.orders.at_mut(slot);
         let (account, id, expire) = (order.account, order.id, order.expire);
@@ -712,7 +743,7 @@ impl Exchange {
 
 /// A commander as seen by orders its command did not name: it still numbers its own session's events,
 /// but gets no copies of another session's.
-fn bystander(commander: &Origin) -> Origin {
+pub(super) fn bystander(commander: &Origin) -> Origin {
     Origin {
         account: AccountId::NONE,
         ..*commander

@@ -88,6 +88,7 @@ impl Exchange {
             presence: Presence::Away,
             action_ran: false,
             blocked: false,
+            killed: false,
             key_id: String::new(),
         });
         if let Some(account) = self.account_mut(login.account) {
@@ -162,10 +163,11 @@ impl Exchange {
         let falls = |order: &Order| match action {
             DisconnectAction::CancelSession => order.session == id,
             DisconnectAction::CancelAccount => true,
-            DisconnectAction::Keep => false,
+            // Only possible if a later login of the session chose to keep its orders.
+            DisconnectAction::Keep => order.session == id && order.quote.is_some(),
         };
         let slots = self.slots_where(account, |order| {
-            falls(order) && !order.terms.keep_on_disconnect
+            falls(order) && (order.quote.is_some() || !order.terms.keep_on_disconnect)
         });
         let cancelled = self.cancel_slots(slots, cause, &Origin::default(), out);
         out.push(Event::SessionClosed(SessionClosed {

@@ -30,6 +30,10 @@ pub struct Account {
     pub taker_fee_offset: i32,
     /// New orders are refused until a session releases them.
     pub blocked: bool,
+    /// New orders are refused until the operator releases them.
+    pub killed: bool,
+    /// Market maker protection groups, by number.
+    pub groups: Vec<super::Group>,
     /// Open orders, in order of entry.
     pub orders: OwnerList,
     /// When its dead man's switch fires, which session armed it, and what it cancels.
@@ -61,6 +65,8 @@ pub struct Firm {
     pub id: FirmId,
     /// As created.
     pub details: NewFirm,
+    /// New orders of its accounts are refused until the operator releases them.
+    pub killed: bool,
 }
 
 /// A registered public key.
@@ -121,6 +127,8 @@ pub struct Session {
     pub action_ran: bool,
     /// New orders of this session are refused.
     pub blocked: bool,
+    /// New orders are refused until the operator releases them.
+    pub killed: bool,
     /// Key of the present login.
     pub key_id: String,
 }

@@ -32,6 +32,8 @@ pub enum Timer {
     Uncross(InstrumentId),
     /// The price of a call may be told again.
     Indicative(InstrumentId),
+    /// A protection group's freeze ends.
+    Thaw(AccountId, u16),
 }
 
 /// Timers in order of time.

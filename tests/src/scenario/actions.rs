@@ -19,7 +19,7 @@ use engine::{
 };
 
 use super::{
-    desks, operator,
+    desks, operator, quoting,
     words::{Words, number, seconds},
     world::{UNNAMED, World},
 };
@@ -75,6 +75,7 @@ pub(super) fn act(world: &mut World, line: &str) -> Result<Done, String> {
         "sell" => place(world, account, Side::Sell, words),
         "replace" => replace(world, account, words),
         "cancel" => cancel(world, account, words),
+        "quote" | "batch" | "group" | "reset" => quoting::act(world, account, line),
         "mass-cancel" => mass_cancel(world, account, words),
         verb => desks::act(world, account, verb, words),
     }
@@ -113,8 +114,23 @@ fn place(
     world: &mut World,
     account: AccountId,
     side: Side,
-    mut words: Words<'_>,
+    words: Words<'_>,
 ) -> Result<Done, String> {
+    let (place, id) = read_place(world, account, side, words)?;
+    Ok(Done {
+        events: world.apply(Command::Place(place))?,
+        own: Some((account, id)),
+        asked: Some(place.order.lots.0),
+    })
+}
+
+/// A new order and the client's name for it.
+pub(super) fn read_place(
+    world: &mut World,
+    account: AccountId,
+    side: Side,
+    mut words: Words<'_>,
+) -> Result<(Place, u64), String> {
     let lots = words.next_number("a quantity")?;
     let pricing = match words.next("'@ PRICE' or 'market'")? {
         "market" => Pricing::Market,
@@ -155,17 +171,13 @@ fn place(
         display: Lots(words.number("show")?.unwrap_or(0)),
         min_fill: Lots(words.number("least")?.unwrap_or(0)),
         trigger: trigger(&mut words)?,
-        mmp_group: 0,
+        mmp_group: quoting::group(&mut words)?,
         keep_on_disconnect: words.flag("keep"),
         tag: Tag::default(),
     };
     let origin = origin(world, account, &mut words)?;
     words.finish()?;
-    Ok(Done {
-        events: world.apply(Command::Place(Place { origin, order }))?,
-        own: Some((account, order.client_order_id)),
-        asked: Some(lots),
-    })
+    Ok((Place { origin, order }, order.client_order_id))
 }
 
 /// `peg best|index OFFSET cap PRICE`.
@@ -217,7 +229,21 @@ fn optional_contract(world: &World, words: &mut Words<'_>) -> Result<InstrumentI
     }
 }
 
-fn replace(world: &mut World, account: AccountId, mut words: Words<'_>) -> Result<Done, String> {
+fn replace(world: &mut World, account: AccountId, words: Words<'_>) -> Result<Done, String> {
+    let (replace, id) = read_replace(world, account, words)?;
+    Ok(Done {
+        events: world.apply(Command::Replace(replace))?,
+        own: Some((account, id)),
+        ..Done::default()
+    })
+}
+
+/// A change and the client's name of its order.
+pub(super) fn read_replace(
+    world: &mut World,
+    account: AccountId,
+    mut words: Words<'_>,
+) -> Result<(Replace, u64), String> {
     let (target, id) = target(world, &mut words)?;
     let expire = words.value("gtd")?.map(seconds).transpose()?;
     let replace = Replace {
@@ -233,14 +259,24 @@ fn replace(world: &mut World, account: AccountId, mut words: Words<'_>) -> Resul
         origin: origin(world, account, &mut words)?,
     };
     words.finish()?;
+    Ok((replace, id))
+}
+
+fn cancel(world: &mut World, account: AccountId, words: Words<'_>) -> Result<Done, String> {
+    let (cancel, id) = read_cancel(world, account, words)?;
     Ok(Done {
-        events: world.apply(Command::Replace(replace))?,
+        events: world.apply(Command::Cancel(cancel))?,
         own: Some((account, id)),
-        asked: None,
+        ..Done::default()
     })
 }
 
-fn cancel(world: &mut World, account: AccountId, mut words: Words<'_>) -> Result<Done, String> {
+/// A cancel and the client's name of its order.
+pub(super) fn read_cancel(
+    world: &mut World,
+    account: AccountId,
+    mut words: Words<'_>,
+) -> Result<(Cancel, u64), String> {
     let (target, id) = target(world, &mut words)?;
     let cancel = Cancel {
         target,
@@ -248,11 +284,7 @@ fn cancel(world: &mut World, account: AccountId, mut words: Words<'_>) -> Result
         origin: origin(world, account, &mut words)?,
     };
     words.finish()?;
-    Ok(Done {
-        events: world.apply(Command::Cancel(cancel))?,
-        own: Some((account, id)),
-        asked: None,
-    })
+    Ok((cancel, id))
 }
 
 /// `[on CONTRACT] [product P] [buy|sell] [label N] [session] [better PRICE]`.
@@ -274,7 +306,7 @@ pub(super) fn selection(world: &World, words: &mut Words<'_>) -> Result<Selectio
         product,
         side: words.one_of(&SIDES),
         cancel_group: u32::try_from(label).map_err(|e| e.to_string())?,
-        mmp_group: 0,
+        mmp_group: quoting::group(words)?,
         this_session_only: words.flag("session"),
         price_at_or_better: words.number("better")?.map(Ticks),
     })

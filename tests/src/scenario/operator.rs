@@ -86,6 +86,7 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
                 decision: words.one_of(&decisions).ok_or("  which decision?")?,
             }))
         }
+        "kill" | "release" => super::quoting::switch(world, verb, &mut words)?,
         _ => return Ok(None),
     };
     words.finish()?;

@@ -60,7 +60,7 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
             }
             Event::Status(status) => phrases.push(tell_status(world, status)),
             Event::Done(answer) if answer.first_seq != 0 => phrases.push("done before".into()),
-            _ => {}
+            other => phrases.extend(super::quoting::told(world, other, wish)),
         }
     }
     phrases.extend(what_rests(world, done, &orders));
@@ -100,11 +100,16 @@ fn tell_order(
 ) {
     let own = done.own == Some((event.to.account, event.client_order_id));
     let name = world.order_name(event.to.account, event.client_order_id);
+    let item = if wish.contains("item ") {
+        format!("item {} ", event.to.item)
+    } else {
+        String::new()
+    };
     let copy = if event.copy { "copy of " } else { "" };
     let whose = if own && !event.copy {
         String::new()
     } else {
-        format!("{copy}{name} ")
+        format!("{item}{copy}{name} ")
     };
     let because = event
         .problem
@@ -145,7 +150,7 @@ fn tell_order(
         OrderEventKind::Rejected
         | OrderEventKind::ReplaceRejected
         | OrderEventKind::CancelRejected => {
-            phrases.push(format!("{repeated}rejected {because}"));
+            phrases.push(format!("{item}{repeated}rejected {because}"));
         }
     }
     if slid {

@@ -97,14 +97,14 @@ impl World {
             };
             let to = order.to;
             let key = (to.account, order.client_order_id);
-            if order.kind == OrderEventKind::Accepted {
+            if order.quote.is_none() && order.kind == OrderEventKind::Accepted {
                 self.orders.insert(key, order.order_id);
             }
             if order.copy {
                 continue;
             }
             let Some(fill) = order.fill else { continue };
-            if !self.orders.values().any(|id| *id == order.order_id) {
+            if order.quote.is_none() && !self.orders.values().any(|id| *id == order.order_id) {
                 return Err("  ORDER-02: a fill of an order that was not accepted".into());
             }
             let paired = taker
@@ -138,6 +138,8 @@ impl World {
             Event::Refused(refused) => refused.to,
             Event::MassCancelled(mass) => mass.to,
             Event::OrderEntry(entry) => entry.to,
+            Event::BatchDone(done) => done.to,
+            Event::Quoted(quoted) => quoted.to,
             _ => return Ok(()),
         };
         if !to.session.is_set() {
@@ -220,11 +222,18 @@ impl World {
         self.orders.get(&(account, id)).copied()
     }
 
+    pub(super) fn account_name(&self, account: AccountId) -> &str {
+        let row = self.accounts.iter().find(|(_, known)| *known == account);
+        row.map_or("?", |(name, _)| name)
+    }
+
     /// `bob #7`, or `bob` if the order has no name.
     pub(super) fn order_name(&self, account: AccountId, id: u64) -> String {
         let row = self.accounts.iter().find(|(_, known)| *known == account);
         let name = row.map_or("?", |(name, _)| name);
-        if id >= UNNAMED {
+        if id == 0 {
+            format!("{name} quote")
+        } else if id >= UNNAMED {
             name.into()
         } else {
             format!("{name} #{id}")
