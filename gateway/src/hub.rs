@@ -123,7 +123,18 @@ impl Hub {
                 .checked_sub(1)
                 .map_or(0, |before| bulletin.ends[before]);
             for at in start..end {
-                let Some(to) = bulletin.events.get(at as usize).and_then(address) else {
+                let Some(event) = bulletin.events.get(at as usize) else {
+                    continue;
+                };
+                let Some(to) = address(event) else {
+                    if matches!(event, Event::Mmp(_) | Event::Switch(_)) {
+                        let place = u32::try_from(place).unwrap_or(u32::MAX);
+                        for (session, slot) in &*mailboxes {
+                            if slot.overhears(*session, event) {
+                                picks.entry(*session).or_default().push((place, at));
+                            }
+                        }
+                    }
                     continue;
                 };
                 if to.event_seq > 0 && mailboxes.contains_key(&to.session) {

@@ -54,7 +54,7 @@ pub(super) async fn establish(
     };
     let login = login(caller, &wished)?;
     let interval_ms = login.heartbeat_ms;
-    let (slot, mailbox) = mailbox();
+    let (slot, mailbox) = mailbox(login.account, caller.firm);
     let answer = desk.log_in(Command::Login(login), slot).await?;
     if let Some(problem) = refused(&answer) {
         return Err(refusal::status(&problem));
