@@ -120,6 +120,7 @@ fn tell_order(
         OrderEventKind::Cancelled => {
             phrases.push(format!("{whose}cancelled {because}"));
         }
+        OrderEventKind::Triggered => phrases.push(format!("{whose}triggered")),
         OrderEventKind::Restated => {
             phrases.push(format!("{whose}cut to {} {because}", grouped(event.open.0)));
         }
