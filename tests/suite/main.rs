@@ -10,3 +10,4 @@ mod restart;
 mod scenarios;
 mod tidy;
 mod wire;
+mod wire_orders;
