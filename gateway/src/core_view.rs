@@ -44,9 +44,9 @@ pub fn quote_key(_order: &Order) -> Option<QuoteKey> {
     None
 }
 
-/// What the running auction call of a contract has told last.
+/// What the auction of a contract that is in a call would do now.
 #[must_use]
 pub fn auction(_exchange: &Exchange, _contract: InstrumentId) -> Option<AuctionChange> {
-    // The core enters no call so far.
+    // The core collects no orders in a call so far: nothing crosses.
     None
 }

@@ -77,11 +77,16 @@ pub fn status_now(contract: &Instrument) -> wire::InstrumentStatus {
 #[must_use]
 pub fn call_ends(state: TradingState, scheduled: Option<(Nanos, TradingState)>) -> i64 {
     use TradingState as S;
-    let call = matches!(state, S::PreOpen | S::NoCancel | S::VolatilityAuction);
     match scheduled {
-        Some((at, S::Open | S::PostOnly)) if call => at.0,
+        Some((at, S::Open | S::PostOnly)) if is_call(state) => at.0,
         _ => 0,
     }
+}
+
+/// Whether orders are collected for an auction.
+fn is_call(state: TradingState) -> bool {
+    use TradingState as S;
+    matches!(state, S::PreOpen | S::NoCancel | S::VolatilityAuction)
 }
 
 /// What an auction would do; `ends` is the end of its call.
@@ -101,11 +106,13 @@ pub fn auction(change: &AuctionChange, ends: i64) -> wire::AuctionState {
     }
 }
 
-/// What the running call of a contract has told last; empty outside of calls.
+/// What the auction of a contract would do now; empty outside of calls.
 #[must_use]
 pub fn auction_now(exchange: &Exchange, contract: &Instrument) -> wire::AuctionState {
     let ends = call_ends(contract.state, contract.next_change());
-    core_view::auction(exchange, contract.id).map_or_else(
+    let running = is_call(contract.state);
+    let change = running.then(|| core_view::auction(exchange, contract.id));
+    change.flatten().map_or_else(
         || wire::AuctionState {
             uncross_unix_nanos: ends,
             ..wire::AuctionState::default()

@@ -130,10 +130,11 @@ pub fn side_in(side: i32) -> Parsed<Side> {
 /// # Errors
 /// If it is missing or out of range.
 pub fn required_group(group: i32) -> Parsed<u16> {
-    match group_in(group)? {
-        0 => Err(BadField::beyond("mmp_group", "required, from 1", 1, 0)),
-        group => Ok(group),
-    }
+    let known = u16::try_from(group).ok().filter(|group| *group > 0);
+    known.ok_or_else(|| {
+        let limit = if group < 1 { 1 } else { u16::MAX.into() };
+        BadField::beyond("mmp_group", "required, 1 to 65535", limit, group.into())
+    })
 }
 
 pub(super) fn instrument_in(id: i32) -> Parsed<InstrumentId> {
