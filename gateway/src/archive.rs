@@ -273,6 +273,21 @@ impl Archive {
         })
     }
 
+    /// Journal positions of the resets that a session asked for after its event `event_seq`.
+    #[must_use]
+    pub fn resets_after(&self, session: SessionId, event_seq: u64) -> Vec<Seq> {
+        let places = self.sessions.get(&session).into_iter().flatten();
+        let seen = places
+            .rev()
+            .find(|place| place.event_seq <= event_seq)
+            .map_or(0, |place| place.seq);
+        let resets = self.resets.get(&session).into_iter().flatten();
+        resets
+            .map(|(_, seq)| *seq)
+            .filter(|seq| *seq > seen)
+            .collect()
+    }
+
     /// Fills of an account, oldest first.
     pub fn fills(&self, account: AccountId) -> impl Iterator<Item = &Dated<FillRow>> {
         self.fills.get(&account).into_iter().flatten()
@@ -362,6 +377,8 @@ mod tests {
         assert_eq!(archive.position_of_command(session, 7), Some(1));
         assert_eq!(archive.position_of_command(session, 6), None);
         assert_eq!(archive.position_of_command(SessionId(3), 7), None);
+        assert_eq!(archive.resets_after(session, 0), [1]);
+        assert!(archive.resets_after(SessionId(3), 0).is_empty());
     }
 
     #[test]
@@ -407,5 +424,33 @@ mod tests {
         let places = archive.sessions.get(&SessionId(2)).map(VecDeque::len);
         assert_eq!(places, Some(1));
         assert_eq!(archive.positions_of(SessionId(2), 0, 1), Some(vec![5]));
+
+        // A reset after that event is news to who has seen it, and to who has not.
+        let origin = Origin {
+            session: SessionId(2),
+            client_seq: 2,
+            ..Origin::default()
+        };
+        let mmp_group = 1;
+        let reset = Command::ResetMmp(ResetMmp { origin, mmp_group });
+        let thawed = Event::Mmp(MmpChange {
+            account: AccountId(4),
+            mmp_group,
+            frozen: false,
+            until: Nanos(0),
+            limit: None,
+            cancelled: 0,
+        });
+        file(&mut archive, 6, reset, vec![thawed]);
+        assert_eq!(archive.resets_after(SessionId(2), 1), [6]);
+        assert_eq!(archive.resets_after(SessionId(2), 0), [6]);
+        let next = Event::Quoted(Quoted {
+            to: Address { event_seq: 2, ..to },
+            quote_id: 10,
+            accepted: 0,
+            kept: 0,
+        });
+        file(&mut archive, 7, Command::Tick, vec![next]);
+        assert!(archive.resets_after(SessionId(2), 2).is_empty(), "seen");
     }
 }

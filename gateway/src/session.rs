@@ -349,9 +349,9 @@ impl Session {
                     (answer.seq(), answer.at()),
                     true,
                 ));
-                let reset = answer.stamped();
-                let unnumbered = reset.and_then(|reset| overheard(event, session, reset));
-                events.extend(unnumbered.map(|told| wire::SessionEvent {
+                let stamped = answer.stamped();
+                let reset = stamped.and_then(|stamped| overheard(event, session, stamped));
+                events.extend(reset.map(|told| wire::SessionEvent {
                     replayed: true,
                     ..told
                 }));

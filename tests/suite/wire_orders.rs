@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use gateway::{
-    client::{Client, Quotes, Session, Steps},
+    client::{Client, Quotes, Session, SessionOptions, Steps},
     keys::PrivateKey,
 };
 use proto::{
@@ -23,9 +23,9 @@ use proto::{
         SetMmpGroupRequest, kill_switch, set_kill_switch_request,
     },
     trading::v1::{
-        BatchDone, BatchPolicy, Cancel, GetOrderRequest, Liquidity, ListOpenOrdersRequest,
-        MassQuoteDone, MmpLimit, MmpReset, NewOrder, Order, OrderEvent, OrderEventKind,
-        OrderStatus, OrderType, SessionEvent, SetOrderEntry, SubmitOrderRequest,
+        BatchDone, BatchPolicy, Cancel, DisconnectAction, GetOrderRequest, Liquidity,
+        ListOpenOrdersRequest, MassQuoteDone, MmpLimit, MmpReset, NewOrder, Order, OrderEvent,
+        OrderEventKind, OrderStatus, OrderType, SessionEvent, SetOrderEntry, SubmitOrderRequest,
         SubmitOrderResponse, TimeInForce, TriggerSource, cancel, get_order_request,
         open_session_request::Command, session_event::Event,
     },
@@ -62,6 +62,16 @@ async fn next_order(session: &mut Session) -> (SessionEvent, OrderEvent) {
     match &told.event {
         Some(Event::Order(order)) => (told.clone(), order.clone()),
         _ => panic!("about an order: {told:?}"),
+    }
+}
+
+fn options(venue: &Venue, name: &str) -> SessionOptions {
+    SessionOptions {
+        name: name.into(),
+        account_id: venue.account("maker-1"),
+        heartbeat_interval_ms: 1_000,
+        disconnect_action: DisconnectAction::CancelSessionOrders,
+        disconnect_grace_ms: 0,
     }
 }
 
@@ -267,14 +277,9 @@ async fn a_quote_refresh_keeps_loses_and_refuses_side_by_side() {
 
     // Trading is not quoting: a key may hold the one permission without the other.
     let trader = key_with(&venue, "maker-1", &[Permission::Trade]).await;
-    let options = gateway::client::SessionOptions {
-        name: "trader".into(),
-        account_id: venue.account("maker-1"),
-        heartbeat_interval_ms: 1_000,
-        disconnect_action: proto::trading::v1::DisconnectAction::CancelSessionOrders,
-        disconnect_grace_ms: 0,
-    };
-    let mut trader = Session::open(trader, options).await.expect("logs on");
+    let mut trader = Session::open(trader, options(&venue, "trader"))
+        .await
+        .expect("logs on");
     send(&mut trader, Quotes::new(1, 3).bid(inner, 42_600, 5)).await;
     let told = next(&mut trader).await;
     let Some(Event::CommandRejected(rejected)) = told.event else {
@@ -415,7 +420,7 @@ async fn a_protected_maker_freezes_at_its_limit_and_resets() {
     let mut protected = limit(1, &contract, Side::Buy, 1, 42_000);
     protected.mmp_group = 1;
     send(&mut maker, Command::NewOrder(protected)).await;
-    let (_, refused) = next_order(&mut maker).await;
+    let (last, refused) = next_order(&mut maker).await;
     assert_eq!(why(refused.problem.as_ref()), Reason::MmpFrozen);
 
     let reset = Command::MmpReset(MmpReset { mmp_group: 1 });
@@ -427,6 +432,15 @@ async fn a_protected_maker_freezes_at_its_limit_and_resets() {
     assert_eq!((told.client_seq, told.event_seq), (client_seq, 0));
     assert!(!thawed.frozen);
     assert!(!groups(&venue).await[0].frozen);
+    // It has no number, but a client that comes back learns that its reset was done.
+    let options = options(&venue, "protected");
+    let client = venue.client("maker-1").await;
+    let mut maker = Session::open_after(client, options, last.event_seq)
+        .await
+        .expect("comes back");
+    let again = next(&mut maker).await;
+    assert_eq!((again.client_seq, again.replayed), (client_seq, true));
+    assert_eq!(again.event, told.event);
     send(&mut maker, quote()).await;
     assert_eq!(next_done(&mut maker).await.accepted_sides, 2);
     venue.running.stop().await;
