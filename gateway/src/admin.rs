@@ -3,8 +3,8 @@
 use engine::{
     command::{
         AccountKind, AccountStatus, Command, CreditDeposit, Decision, NewAccount, NewFirm, NewKey,
-        Rail, Request as Asked, ResolveWithdrawal, RevokeKey, SetAccountStatus, SetTradingState,
-        StateScope,
+        Rail, Request as Asked, ResolveWithdrawal, RevokeKey, SetAccountStatus, SetKillSwitch,
+        SetTradingState, StateScope, SwitchScope,
     },
     event::{Done, Event},
     exchange::Exchange,
@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     auth::{Caller, caller, now_nanos},
     bulletin::Answer,
+    core_view,
     desk::{Desk, Environment, refused, wide},
     keys,
     paging::{List, Page},
@@ -56,22 +57,26 @@ impl Service {
 
     /// Runs an administrative command; its answer, or the refusal as a status.
     async fn run(&self, command: Command) -> Result<(Answer, Done), Status> {
-        let answer = self.desk.ask(command).await?;
-        if let Some(problem) = refused(&answer) {
-            return Err(refusal::status(&problem));
-        }
-        let done = answer.events().iter().find_map(|event| match event {
-            Event::Done(done) => Some(*done),
-            _ => None,
-        });
-        let done =
-            done.ok_or_else(|| Status::internal("a command was neither done nor refused"))?;
-        Ok((answer, done))
+        run(&self.desk, command).await
     }
 }
 
+/// Runs an administrative command; its answer, or the refusal as a status.
+pub(crate) async fn run(desk: &Desk, command: Command) -> Result<(Answer, Done), Status> {
+    let answer = desk.ask(command).await?;
+    if let Some(problem) = refused(&answer) {
+        return Err(refusal::status(&problem));
+    }
+    let done = answer.events().iter().find_map(|event| match event {
+        Event::Done(done) => Some(*done),
+        _ => None,
+    });
+    let done = done.ok_or_else(|| Status::internal("a command was neither done nor refused"))?;
+    Ok((answer, done))
+}
+
 /// Position of the first result of a request.
-fn position(answer: &Answer, done: &Done) -> i64 {
+pub(crate) fn position(answer: &Answer, done: &Done) -> i64 {
     wide(if done.first_seq > 0 {
         done.first_seq
     } else {
@@ -80,7 +85,7 @@ fn position(answer: &Answer, done: &Done) -> i64 {
 }
 
 /// An administrative command, which must be safe to repeat.
-fn asked<T>(caller: &Caller, id: u64, note: &str, body: T) -> Result<Asked<T>, Status> {
+pub(crate) fn asked<T>(caller: &Caller, id: u64, note: &str, body: T) -> Result<Asked<T>, Status> {
     if id == 0 {
         let why = "required, non-zero: a repeat under the same id has no second effect";
         return Err(refusal::invalid("request_id", why));
@@ -93,7 +98,7 @@ fn asked<T>(caller: &Caller, id: u64, note: &str, body: T) -> Result<Asked<T>, S
     })
 }
 
-fn count(number: u32) -> i32 {
+pub(crate) fn count(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
@@ -609,6 +614,7 @@ impl AdminService for Service {
         let (seq, at, conserved) = self
             .desk
             .state(|state: &Exchange| (state.seq(), state.at(), state.ledger().recount().is_ok()));
+        let switches = self.desk.state(core_view::kill_switches);
         Ok(Response::new(wire::GetSystemStatusResponse {
             server_unix_nanos: now_nanos(),
             exchange_unix_nanos: at.0,
@@ -618,6 +624,7 @@ impl AdminService for Service {
             core_queue_depth: i32::try_from(self.desk.intake.depth()).unwrap_or(i32::MAX),
             open_sessions: i32::try_from(self.desk.hub.open_sessions()).unwrap_or(i32::MAX),
             market_data_streams: i32::try_from(self.desk.hub.streams()).unwrap_or(i32::MAX),
+            exchange_kill_switch: switches.contains(&SwitchScope::Venue),
             conservation_ok: conserved,
             ..wire::GetSystemStatusResponse::default()
         }))
@@ -648,9 +655,22 @@ impl AdminService for Service {
 
     async fn set_exchange_kill_switch(
         &self,
-        _: Request<wire::SetExchangeKillSwitchRequest>,
+        request: Request<wire::SetExchangeKillSwitchRequest>,
     ) -> Reply<wire::SetExchangeKillSwitchResponse> {
-        Err(refusal::unimplemented("AdminService.SetExchangeKillSwitch"))
+        let caller = Self::operator(&request)?;
+        let request = request.into_inner();
+        let body = SetKillSwitch {
+            scope: SwitchScope::Venue,
+            engaged: request.engaged,
+            cancel_open_orders: request.cancel_open_orders,
+        };
+        let command =
+            Command::SetKillSwitch(asked(&caller, request.request_id, &request.note, body)?);
+        let (answer, done) = self.run(command).await?;
+        Ok(Response::new(wire::SetExchangeKillSwitchResponse {
+            journal_seq: position(&answer, &done),
+            cancelled_orders: count(done.cancelled),
+        }))
     }
 
     async fn bust_trade(
@@ -705,6 +725,13 @@ fn state_in(state: i32) -> Result<TradingState, Status> {
         Ok(common::TradingState::CancelOnly) => Ok(TradingState::CancelOnly),
         Ok(common::TradingState::Halted) => Ok(TradingState::Halted),
         Ok(common::TradingState::Closed) => Ok(TradingState::Closed),
+        Ok(common::TradingState::PreOpen) => Ok(TradingState::PreOpen),
+        Ok(common::TradingState::VolatilityAuction) => Ok(TradingState::VolatilityAuction),
+        // The end of a call, which the exchange enters by itself.
+        Ok(common::TradingState::NoCancel) => Err(refusal::invalid(
+            "target_state",
+            "NO_CANCEL ends a call by itself; set PRE_OPEN and schedule the opening",
+        )),
         Ok(common::TradingState::Unspecified) | Err(_) => {
             Err(refusal::invalid("target_state", "required"))
         }

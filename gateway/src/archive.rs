@@ -10,6 +10,7 @@ use std::{
 };
 
 use engine::{
+    command::{Command, Stamped, SwitchScope},
     event::{Event, Fill, OrderEvent, Posting, Trade},
     ids::{AccountId, InstrumentId, Seq, SessionId},
     units::Nanos,
@@ -59,6 +60,31 @@ pub struct Archive {
     fills: HashMap<AccountId, VecDeque<Dated<FillRow>>>,
     postings: HashMap<AccountId, VecDeque<Dated<Posting>>>,
     trades: HashMap<InstrumentId, VecDeque<Dated<Trade>>>,
+    /// Answers without a number: which command, and where it stands.
+    resets: HashMap<SessionId, VecDeque<(u64, Seq)>>,
+    switches: HashMap<(u8, u32), SwitchNote>,
+}
+
+/// Who moved a kill switch that is on, when and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchNote {
+    /// The caller's remark.
+    pub note: String,
+    /// Key of the caller.
+    pub key_id: String,
+    /// Core time.
+    pub at: Nanos,
+}
+
+/// Level and number of what a switch covers; higher levels first.
+#[must_use]
+pub fn switch_key(scope: SwitchScope) -> (u8, u32) {
+    match scope {
+        SwitchScope::Venue => (0, 0),
+        SwitchScope::Firm(firm) => (1, firm.0),
+        SwitchScope::Account(account) => (2, account.0),
+        SwitchScope::Session(session) => (3, session.0),
+    }
 }
 
 fn push<T>(rows: &mut VecDeque<T>, row: T) {
@@ -73,6 +99,7 @@ impl Archive {
     pub fn file(&mut self, bulletin: Arc<Bulletin>) {
         for (stamped, events) in bulletin.commands() {
             let (seq, at) = (stamped.seq, stamped.at);
+            self.note(stamped, events);
             for event in events {
                 match event {
                     Event::Order(order) => {
@@ -107,6 +134,8 @@ impl Archive {
                             },
                         );
                     }
+                    // One place for the whole answer, its last event.
+                    Event::QuoteProblem(_) | Event::QuoteOrder(_) => continue,
                     _ => {}
                 }
                 if let Some(to) = address(event).filter(|to| to.event_seq > 0) {
@@ -126,6 +155,44 @@ impl Archive {
         {
             self.recent_events -= oldest.events.len() + oldest.stamped.len();
         }
+    }
+
+    /// Notes what is in a command but not in its events.
+    fn note(&mut self, stamped: &Stamped, events: &[Event]) {
+        match &stamped.command {
+            Command::ResetMmp(reset)
+                if reset.origin.session.is_set()
+                    && events.iter().any(|event| matches!(event, Event::Mmp(_))) =>
+            {
+                let rows = self.resets.entry(reset.origin.session).or_default();
+                push(rows, (reset.origin.client_seq, stamped.seq));
+            }
+            Command::SetKillSwitch(request) => {
+                let moved = events.iter().find_map(|event| match event {
+                    Event::Switch(moved) => Some(*moved),
+                    _ => None,
+                });
+                let Some(moved) = moved else { return };
+                let key = switch_key(moved.scope);
+                if moved.engaged {
+                    let note = SwitchNote {
+                        note: request.note.clone(),
+                        key_id: request.key_id.clone(),
+                        at: stamped.at,
+                    };
+                    self.switches.insert(key, note);
+                } else {
+                    self.switches.remove(&key);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Who engaged a switch.
+    #[must_use]
+    pub fn switch(&self, scope: SwitchScope) -> Option<&SwitchNote> {
+        self.switches.get(&switch_key(scope))
     }
 
     /// Newest journal position filed.
@@ -193,12 +260,32 @@ impl Archive {
     /// Journal position of the answer to a session's command, if indexed.
     #[must_use]
     pub fn position_of_command(&self, session: SessionId, client_seq: u64) -> Option<Seq> {
-        let places = self.sessions.get(&session)?;
-        places
-            .iter()
+        let places = self.sessions.get(&session).into_iter().flatten();
+        let numbered = places
             .rev()
             .find(|place| place.client_seq == client_seq)
-            .map(|place| place.seq)
+            .map(|place| place.seq);
+        numbered.or_else(|| {
+            let mut resets = self.resets.get(&session)?.iter().rev();
+            resets
+                .find(|(reset, _)| *reset == client_seq)
+                .map(|(_, seq)| *seq)
+        })
+    }
+
+    /// Journal positions of the resets that a session asked for after its event `event_seq`.
+    #[must_use]
+    pub fn resets_after(&self, session: SessionId, event_seq: u64) -> Vec<Seq> {
+        let places = self.sessions.get(&session).into_iter().flatten();
+        let seen = places
+            .rev()
+            .find(|place| place.event_seq <= event_seq)
+            .map_or(0, |place| place.seq);
+        let resets = self.resets.get(&session).into_iter().flatten();
+        resets
+            .map(|(_, seq)| *seq)
+            .filter(|seq| *seq > seen)
+            .collect()
     }
 
     /// Fills of an account, oldest first.
@@ -214,5 +301,156 @@ impl Archive {
     /// Trades of a contract, oldest first.
     pub fn trades(&self, instrument: InstrumentId) -> impl Iterator<Item = &Dated<Trade>> {
         self.trades.get(&instrument).into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{
+        command::{Origin, Request, ResetMmp, SetKillSwitch},
+        event::{MmpChange, SwitchChange},
+    };
+
+    use super::*;
+
+    fn file(archive: &mut Archive, seq: Seq, command: Command, events: Vec<Event>) {
+        let at = Nanos(seq.cast_signed() * 10);
+        let ends = vec![u32::try_from(events.len()).unwrap_or(0)];
+        archive.file(Arc::new(Bulletin {
+            stamped: vec![Stamped { seq, at, command }],
+            events,
+            ends,
+        }));
+    }
+
+    #[test]
+    fn a_switch_is_remembered_until_it_is_off() {
+        let mut archive = Archive::default();
+        let scope = SwitchScope::Account(AccountId(4));
+        let moved = |engaged| {
+            let body = SetKillSwitch {
+                scope,
+                engaged,
+                cancel_open_orders: false,
+            };
+            let request = Request {
+                id: 1,
+                key_id: "risk".into(),
+                note: "too fast".into(),
+                body,
+            };
+            let told = Event::Switch(SwitchChange { scope, engaged });
+            (Command::SetKillSwitch(request), vec![told])
+        };
+        let (command, events) = moved(true);
+        file(&mut archive, 1, command, events);
+        let note = archive.switch(scope).expect("is on");
+        assert_eq!((note.key_id.as_str(), note.at), ("risk", Nanos(10)));
+        assert_eq!(note.note, "too fast");
+        assert_eq!(archive.switch(SwitchScope::Account(AccountId(5))), None);
+        let (command, events) = moved(false);
+        file(&mut archive, 2, command, events);
+        assert_eq!(archive.switch(scope), None);
+    }
+
+    #[test]
+    fn the_answer_to_a_reset_is_found_although_it_has_no_number() {
+        let mut archive = Archive::default();
+        let session = SessionId(2);
+        let origin = Origin {
+            account: AccountId(4),
+            session,
+            client_seq: 7,
+            ..Origin::default()
+        };
+        let mmp_group = 1;
+        let reset = Command::ResetMmp(ResetMmp { origin, mmp_group });
+        let thawed = Event::Mmp(MmpChange {
+            account: AccountId(4),
+            mmp_group,
+            frozen: false,
+            until: Nanos(0),
+            limit: None,
+            cancelled: 0,
+        });
+        file(&mut archive, 1, reset, vec![thawed]);
+        assert_eq!(archive.position_of_command(session, 7), Some(1));
+        assert_eq!(archive.position_of_command(session, 6), None);
+        assert_eq!(archive.position_of_command(SessionId(3), 7), None);
+        assert_eq!(archive.resets_after(session, 0), [1]);
+        assert!(archive.resets_after(SessionId(3), 0).is_empty());
+    }
+
+    #[test]
+    fn a_mass_quote_has_one_place_for_its_whole_answer() {
+        use engine::{
+            command::{MassQuote, Side},
+            event::{Address, QuoteProblem, Quoted},
+            reason::{Problem, Reason},
+        };
+        let mut archive = Archive::default();
+        let to = Address {
+            account: AccountId(4),
+            session: SessionId(2),
+            event_seq: 1,
+            client_seq: 1,
+            item: 0,
+        };
+        let refused = Event::QuoteProblem(QuoteProblem {
+            to,
+            entry: 0,
+            side: Side::Buy,
+            problem: Problem::new(Reason::QuoteCrossed),
+        });
+        let done = Event::Quoted(Quoted {
+            to,
+            quote_id: 9,
+            accepted: 0,
+            kept: 0,
+        });
+        let command = Command::MassQuote(MassQuote {
+            origin: Origin::default(),
+            quote_id: 9,
+            mmp_group: 1,
+            entries: Vec::new(),
+            report_order_ids: false,
+        });
+        file(
+            &mut archive,
+            5,
+            command,
+            vec![refused.clone(), refused, done],
+        );
+        let places = archive.sessions.get(&SessionId(2)).map(VecDeque::len);
+        assert_eq!(places, Some(1));
+        assert_eq!(archive.positions_of(SessionId(2), 0, 1), Some(vec![5]));
+
+        // A reset after that event is news to who has seen it, and to who has not.
+        let origin = Origin {
+            session: SessionId(2),
+            client_seq: 2,
+            ..Origin::default()
+        };
+        let mmp_group = 1;
+        let reset = Command::ResetMmp(ResetMmp { origin, mmp_group });
+        let thawed = Event::Mmp(MmpChange {
+            account: AccountId(4),
+            mmp_group,
+            frozen: false,
+            until: Nanos(0),
+            limit: None,
+            cancelled: 0,
+        });
+        file(&mut archive, 6, reset, vec![thawed]);
+        assert_eq!(archive.resets_after(SessionId(2), 1), [6]);
+        assert_eq!(archive.resets_after(SessionId(2), 0), [6]);
+        let next = Event::Quoted(Quoted {
+            to: Address { event_seq: 2, ..to },
+            quote_id: 10,
+            accepted: 0,
+            kept: 0,
+        });
+        file(&mut archive, 7, Command::Tick, vec![next]);
+        assert!(archive.resets_after(SessionId(2), 2).is_empty(), "seen");
     }
 }

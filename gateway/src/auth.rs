@@ -89,6 +89,12 @@ impl Caller {
         })
     }
 
+    /// Whether the key is for every account of the firm, also those to come.
+    #[must_use]
+    pub fn has_all_accounts(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
     /// Whether the key still opens anything.
     #[must_use]
     pub fn still_valid(&self) -> bool {

@@ -102,6 +102,12 @@ impl Answer {
             .map_or(Nanos(0), |stamped| stamped.at)
     }
 
+    /// The command.
+    #[must_use]
+    pub fn stamped(&self) -> Option<&Stamped> {
+        self.bulletin.stamped.get(self.place)
+    }
+
     /// What happened.
     #[must_use]
     pub fn events(&self) -> &[Event] {

@@ -9,6 +9,8 @@ mod market;
 mod names;
 mod orders;
 pub mod parse;
+mod quote;
+mod risk;
 mod submit;
 mod table;
 mod tail;
@@ -91,6 +93,8 @@ pub enum Command {
     Submit(submit::Submit),
     /// Cancels an order, or all that match.
     Cancel(orders::Cancel),
+    /// Sets, moves or pulls a two-sided quote.
+    Quote(quote::Quote),
     /// Lists open orders.
     Orders(orders::Orders),
     /// Lists fills.
@@ -99,6 +103,10 @@ pub enum Command {
     Balance(account::Balance),
     /// Follows trades and best prices until Ctrl-C.
     Tail(tail::Tail),
+    /// Sets, lists and resets market maker protection.
+    Mmp(risk::Mmp),
+    /// Blocks and releases order entry of a session, an account or the firm.
+    KillSwitch(risk::KillSwitch),
 }
 
 /// Runs one command to its end.
@@ -112,6 +120,9 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Fills(c) => c.run().await,
         Command::Balance(c) => c.run().await,
         Command::Tail(c) => c.run().await,
+        Command::Quote(c) => c.run().await,
+        Command::Mmp(c) => c.run().await,
+        Command::KillSwitch(c) => c.run().await,
     }
 }
 

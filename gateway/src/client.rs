@@ -7,6 +7,7 @@
 mod error;
 mod login;
 mod pages;
+mod quotes;
 mod session;
 mod sign;
 
@@ -22,11 +23,13 @@ use proto::{
     },
     marketdata::v1::market_data_service_client::MarketDataServiceClient,
     reference::v1::reference_service_client::ReferenceServiceClient,
+    risk::v1::risk_service_client::RiskServiceClient,
     trading::v1::trading_service_client::TradingServiceClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
 pub use error::{ClientError, Refusal, reason_name};
+pub use quotes::{Quotes, Steps};
 pub use session::{Recovered, Session, SessionOptions, Unsent};
 pub use sign::{Signed, Signer};
 
@@ -127,6 +130,11 @@ impl Client {
     /// Balances, positions and margin.
     pub fn account(&self) -> AccountServiceClient<Signed> {
         AccountServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Kill switches and market maker protection of the own firm.
+    pub fn risk(&self) -> RiskServiceClient<Signed> {
+        RiskServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// The operator's calls.

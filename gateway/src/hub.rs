@@ -123,7 +123,18 @@ impl Hub {
                 .checked_sub(1)
                 .map_or(0, |before| bulletin.ends[before]);
             for at in start..end {
-                let Some(to) = bulletin.events.get(at as usize).and_then(address) else {
+                let Some(event) = bulletin.events.get(at as usize) else {
+                    continue;
+                };
+                let Some(to) = address(event) else {
+                    if matches!(event, Event::Mmp(_) | Event::Switch(_)) {
+                        let place = u32::try_from(place).unwrap_or(u32::MAX);
+                        for (session, slot) in &*mailboxes {
+                            if slot.overhears(*session, event) {
+                                picks.entry(*session).or_default().push((place, at));
+                            }
+                        }
+                    }
                     continue;
                 };
                 if to.event_seq > 0 && mailboxes.contains_key(&to.session) {
@@ -203,5 +214,110 @@ impl Outlet<Reply> for HubOutlet {
         }
         // Without listeners there is nobody to tell.
         drop(hub.bulletins.send(bulletin));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{
+        command::{Command, DisconnectAction, Side, Stamped, SwitchScope},
+        event::{Address, MmpChange, QuoteProblem, Quoted, SessionOpened, SwitchChange},
+        ids::{AccountId, FirmId},
+        reason::{Problem, Reason},
+        units::Nanos,
+    };
+
+    use super::*;
+    use crate::mailbox::{Mailbox, mailbox};
+
+    fn batch(seq: u64, events: Vec<Event>, replies: Vec<(u32, Reply)>) -> Batch<Reply> {
+        let ends = vec![u32::try_from(events.len()).unwrap_or(0)];
+        let command = Command::Tick;
+        let at = Nanos(seq.cast_signed());
+        Batch {
+            stamped: vec![Stamped { seq, at, command }],
+            events,
+            ends,
+            replies,
+        }
+    }
+
+    fn log_in(
+        outlet: &mut HubOutlet,
+        seq: u64,
+        (session, account, firm): (u32, u32, u32),
+    ) -> Mailbox {
+        let (slot, mailbox) = mailbox(AccountId(account), FirmId(firm));
+        let opened = Event::SessionOpened(SessionOpened {
+            account: AccountId(account),
+            session: SessionId(session),
+            login: 1,
+            next_client_seq: 1,
+            last_event_seq: 0,
+            heartbeat_ms: 1_000,
+            action: DisconnectAction::CancelSession,
+            grace_ms: 0,
+            action_ran: false,
+        });
+        let (reply, _answer) = oneshot::channel();
+        outlet.publish(batch(
+            seq,
+            vec![opened],
+            vec![(0, Reply::Login(reply, slot))],
+        ));
+        mailbox
+    }
+
+    #[test]
+    fn what_has_no_address_reaches_the_sessions_it_concerns() {
+        let mut outlet = HubOutlet(Hub::new(Archive::default()));
+        let mut one = log_in(&mut outlet, 1, (7, 4, 2));
+        let mut same_firm = log_in(&mut outlet, 2, (8, 5, 2));
+        let mut stranger = log_in(&mut outlet, 3, (9, 6, 3));
+        let to = Address {
+            account: AccountId(4),
+            session: SessionId(7),
+            event_seq: 1,
+            client_seq: 1,
+            item: 0,
+        };
+        let moved = |scope| {
+            Event::Switch(SwitchChange {
+                scope,
+                engaged: true,
+            })
+        };
+        let events = vec![
+            Event::QuoteProblem(QuoteProblem {
+                to,
+                entry: 0,
+                side: Side::Buy,
+                problem: Problem::new(Reason::QuoteCrossed),
+            }),
+            Event::Quoted(Quoted {
+                to,
+                quote_id: 1,
+                accepted: 1,
+                kept: 0,
+            }),
+            Event::Mmp(MmpChange {
+                account: AccountId(4),
+                mmp_group: 1,
+                frozen: true,
+                until: Nanos(0),
+                limit: None,
+                cancelled: 0,
+            }),
+            moved(SwitchScope::Firm(FirmId(2))),
+            moved(SwitchScope::Venue),
+        ];
+        outlet.publish(batch(4, events, Vec::new()));
+        let picks = |mailbox: &mut Mailbox| -> Vec<u32> {
+            let mail = mailbox.mail.try_recv().expect("mail");
+            mail.picks.iter().map(|(_, at)| *at).collect()
+        };
+        assert_eq!(picks(&mut one), [0, 1, 2, 3, 4], "in their order");
+        assert_eq!(picks(&mut same_firm), [3, 4]);
+        assert_eq!(picks(&mut stranger), [4]);
     }
 }

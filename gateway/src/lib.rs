@@ -1,8 +1,8 @@
 //! Everything that touches the outside.
 //!
 //! A call comes in at the [`auth`] doorman, which knows the caller by the key; a service
-//! ([`trading`], [`session`], [`marketdata`], [`account`], [`reference`], [`admin`]) turns the message
-//! into a command with [`translate`], or into a [`refusal`]; the [`desk`] hands it to the engine. What
+//! ([`trading`], [`session`], [`marketdata`], [`account`], [`reference`], [`risk`], [`admin`]) turns the
+//! message into a command with [`translate`], or into a [`refusal`]; the [`desk`] hands it to the engine. What
 //! became durable comes back through the [`hub`]: answers to who waits, mail to sessions, bulletins to
 //! streams, rows to the [`archive`]. [`server`] puts all of it together; [`commands`] and [`cli`] are
 //! the binary; [`demo`] is a market made of ordinary clients.
@@ -15,6 +15,7 @@ pub mod bulletin;
 pub mod cli;
 pub mod client;
 pub mod commands;
+pub mod core_view;
 pub mod demo;
 pub mod desk;
 pub mod hub;
@@ -27,6 +28,7 @@ pub mod paging;
 pub mod private_events;
 pub mod reference;
 pub mod refusal;
+pub mod risk;
 pub mod sandbox;
 pub mod server;
 pub mod session;

@@ -8,6 +8,11 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
+use engine::{
+    command::SwitchScope,
+    event::Event,
+    ids::{AccountId, FirmId, SessionId},
+};
 use tokio::sync::mpsc;
 
 use crate::bulletin::Bulletin;
@@ -40,6 +45,8 @@ pub enum Closed {
 pub struct Slot {
     mail: mpsc::Sender<Mail>,
     why: Arc<AtomicU8>,
+    account: AccountId,
+    firm: FirmId,
     /// Login that owns it.
     pub login: u32,
 }
@@ -54,13 +61,15 @@ pub struct Mailbox {
 
 /// A new mailbox; the login is filled in when it is known.
 #[must_use]
-pub fn mailbox() -> (Slot, Mailbox) {
+pub fn mailbox(account: AccountId, firm: FirmId) -> (Slot, Mailbox) {
     let (sender, receiver) = mpsc::channel(MAIL);
     let why = Arc::new(AtomicU8::new(0));
     (
         Slot {
             mail: sender,
             why: why.clone(),
+            account,
+            firm,
             login: 0,
         },
         Mailbox {
@@ -71,6 +80,22 @@ pub fn mailbox() -> (Slot, Mailbox) {
 }
 
 impl Slot {
+    /// Whether something without an address concerns this session all the same: a protection group of its
+    /// account, a switch above it.
+    #[must_use]
+    pub fn overhears(&self, session: SessionId, event: &Event) -> bool {
+        match event {
+            Event::Mmp(change) => change.account == self.account,
+            Event::Switch(change) => match change.scope {
+                SwitchScope::Session(one) => one == session,
+                SwitchScope::Account(account) => account == self.account,
+                SwitchScope::Firm(firm) => firm == self.firm,
+                SwitchScope::Venue => true,
+            },
+            _ => false,
+        }
+    }
+
     /// Puts mail in; `false` = full or gone, drop the slot.
     #[must_use]
     pub fn put(&self, mail: Mail) -> bool {
@@ -109,5 +134,45 @@ impl Mailbox {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.mail.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{
+        event::{MmpChange, SwitchChange},
+        units::Nanos,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_session_overhears_what_is_above_it_and_nothing_else() {
+        let (slot, _mailbox) = mailbox(AccountId(4), FirmId(2));
+        let session = SessionId(7);
+        let hears = |scope| {
+            let moved = Event::Switch(SwitchChange {
+                scope,
+                engaged: true,
+            });
+            slot.overhears(session, &moved)
+        };
+        assert!(hears(SwitchScope::Venue));
+        assert!(hears(SwitchScope::Firm(FirmId(2))) && !hears(SwitchScope::Firm(FirmId(3))));
+        let account = |number| SwitchScope::Account(AccountId(number));
+        assert!(hears(account(4)) && !hears(account(5)));
+        let one = |number| SwitchScope::Session(SessionId(number));
+        assert!(hears(one(7)) && !hears(one(8)));
+        let froze = |account| {
+            Event::Mmp(MmpChange {
+                account: AccountId(account),
+                mmp_group: 1,
+                frozen: true,
+                until: Nanos(0),
+                limit: None,
+                cancelled: 0,
+            })
+        };
+        assert!(slot.overhears(session, &froze(4)) && !slot.overhears(session, &froze(5)));
     }
 }

@@ -33,6 +33,8 @@ pub enum List {
     Firms = 10,
     Accounts = 11,
     Keys = 12,
+    Switches = 13,
+    MmpGroups = 14,
 }
 
 /// Which page is wanted.

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use engine::{
     event::{Event, OrderEventKind},
-    ids::{AccountId, FirmId, Seq},
+    ids::{AccountId, FirmId, Seq, SessionId},
     reason::{Field, Reason},
 };
 use proto::{
@@ -21,7 +21,7 @@ use crate::{
     desk::{Desk, Digger, wide},
     refusal,
     session::News,
-    translate::orders,
+    translate::{orders, quotes},
 };
 
 /// Responses between the stream's task and the transport.
@@ -195,20 +195,30 @@ impl Feed {
                 .iter()
                 .filter(|event| concerns(event, &self.accounts))
             {
-                let Event::Order(order) = event else { continue };
-                if self.fills_only && order.kind != OrderEventKind::Fill {
-                    continue;
-                }
-                let asset = self.news.asset(order.instrument);
+                let (account, session, told) = match event {
+                    Event::Order(order) => {
+                        if self.fills_only && order.kind != OrderEventKind::Fill {
+                            continue;
+                        }
+                        let asset = self.news.asset(order.instrument);
+                        let told = Told::Order(orders::event_out(order, asset));
+                        (order.to.account, order.to.session, told)
+                    }
+                    Event::Mmp(change) if !self.fills_only => {
+                        let told = Told::Mmp(quotes::mmp_event(change));
+                        (change.account, SessionId::NONE, told)
+                    }
+                    _ => continue,
+                };
                 events.push(wire::PrivateEvent {
                     journal_seq: wide(stamped.seq),
                     prev_journal_seq: wide(self.last_sent),
                     index: i32::try_from(events.len() - first).unwrap_or(i32::MAX),
                     last: false,
-                    account_id: i64::from(order.to.account.0),
-                    session_id: i64::from(order.to.session.0),
+                    account_id: i64::from(account.0),
+                    session_id: i64::from(session.0),
                     matched_unix_nanos: stamped.at.0,
-                    event: Some(Told::Order(orders::event_out(order, asset))),
+                    event: Some(told),
                 });
             }
             if events.len() > first {
@@ -271,5 +281,9 @@ impl Feed {
 }
 
 fn concerns(event: &Event, accounts: &HashSet<AccountId>) -> bool {
-    matches!(event, Event::Order(order) if !order.copy && accounts.contains(&order.to.account))
+    match event {
+        Event::Order(order) => !order.copy && accounts.contains(&order.to.account),
+        Event::Mmp(change) => accounts.contains(&change.account),
+        _ => false,
+    }
 }

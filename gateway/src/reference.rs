@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What this build really serves.
-const FEATURES: [&str; 9] = [
+const FEATURES: [&str; 18] = [
     "orders",
     "sessions",
     "cancel_on_disconnect",
@@ -31,6 +31,15 @@ const FEATURES: [&str; 9] = [
     "depth",
     "trades",
     "forward_curve",
+    "mass_quote",
+    "batch",
+    "iceberg",
+    "stop",
+    "pegged",
+    "min_fill",
+    "auctions",
+    "mmp",
+    "kill_switch",
 ];
 
 /// The service.

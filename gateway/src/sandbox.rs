@@ -443,6 +443,8 @@ async fn make_actor(
     let permissions = rights(&[
         Permission::Read,
         Permission::Trade,
+        Permission::Quote,
+        Permission::Risk,
         Permission::Withdraw,
         Permission::DropCopy,
     ]);

@@ -16,7 +16,7 @@ use crate::{
     bulletin::Bulletin,
     desk::Desk,
     hub::{Hub, HubOutlet, Reply},
-    listing, marketdata, reference,
+    listing, marketdata, reference, risk,
     sandbox::{self, Sandbox},
     settings::Settings,
     trading,
@@ -238,6 +238,7 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         },
         marketdata::v1::market_data_service_server::MarketDataServiceServer,
         reference::v1::reference_service_server::ReferenceServiceServer,
+        risk::v1::risk_service_server::RiskServiceServer,
         trading::v1::trading_service_server::TradingServiceServer,
     };
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -282,6 +283,10 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         .add_service(ReferenceServiceServer::new(reference::Service::new(
             desk.clone(),
         )))
+        .add_service(
+            RiskServiceServer::new(risk::Service::new(desk.clone()))
+                .max_decoding_message_size(64 << 10),
+        )
         .add_service(
             AccountServiceServer::new(account::Service::new(desk))
                 .max_decoding_message_size(64 << 10),

@@ -14,8 +14,11 @@ use engine::{
     reason::{Field, Problem, Reason},
     units::Nanos,
 };
-use proto::trading::v1::{
-    self as wire, open_session_request::Command as Wish, session_event::Event as Told,
+use proto::{
+    common::v1::Permission,
+    trading::v1::{
+        self as wire, open_session_request::Command as Wish, session_event::Event as Told,
+    },
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
@@ -27,7 +30,7 @@ use crate::{
     hub::Reply,
     mailbox::{Closed, Mail, Mailbox},
     refusal,
-    translate::orders,
+    translate::{orders, quotes},
 };
 
 mod login;
@@ -35,6 +38,7 @@ mod news;
 
 pub(crate) use news::News;
 pub(crate) use news::mass_cancel_done;
+use news::overheard;
 
 /// Responses between the session's task and the transport.
 const OUT: usize = 64;
@@ -266,6 +270,11 @@ impl Session {
         if let Wish::Terminate(terminate) = &wish {
             return self.say_good_bye(origin, terminate.cancel_orders).await;
         }
+        if matches!(wish, Wish::MassQuote(_)) && !self.caller.may(Permission::Quote) {
+            let problem = Problem::about(Reason::NotAuthorized, Field::Key);
+            self.reject(client_seq, refusal::problem(&problem));
+            return None;
+        }
         match command(&wish, origin) {
             Ok(command) => self.submit(command, client_seq, read_at),
             Err(problem) => self.reject(client_seq, problem),
@@ -340,6 +349,12 @@ impl Session {
                     (answer.seq(), answer.at()),
                     true,
                 ));
+                let stamped = answer.stamped();
+                let reset = stamped.and_then(|stamped| overheard(event, session, stamped));
+                events.extend(reset.map(|told| wire::SessionEvent {
+                    replayed: true,
+                    ..told
+                }));
             }
         }
         events.retain(|event| event.client_seq == wide(client_seq));
@@ -383,9 +398,11 @@ impl Session {
             let position = (stamped.seq, stamped.at);
             let told = self
                 .news
-                .session_event(event, self.identity.session, position, false);
+                .session_event(event, self.identity.session, position, false)
+                .or_else(|| overheard(event, self.identity.session, stamped));
             if let Some(mut told) = told {
-                self.last_event_seq = told.event_seq.unsigned_abs();
+                let numbered = told.event_seq.unsigned_abs();
+                self.last_event_seq = self.last_event_seq.max(numbered);
                 told.gateway_in_unix_nanos = self.read_time(told.client_seq.unsigned_abs());
                 events.push(told);
             }
@@ -513,14 +530,6 @@ async fn report_lost(desk: &Desk, lost: Lost) {
 
 /// A wish as a command.
 fn command(wish: &Wish, origin: Origin) -> Result<Command, proto::common::v1::Problem> {
-    let unserved = |what: &str| {
-        Err(proto::common::v1::Problem {
-            reason: Reason::NotImplemented.number(),
-            message: format!("{what} is not served by this build yet"),
-            field: what.into(),
-            ..proto::common::v1::Problem::default()
-        })
-    };
     match wish {
         Wish::NewOrder(order) => orders::new_order(order)
             .map(|order| Command::Place(Place { origin, order }))
@@ -545,10 +554,19 @@ fn command(wish: &Wish, origin: Origin) -> Result<Command, proto::common::v1::Pr
             origin,
             blocked: set.blocked,
         })),
-        Wish::MassQuote(_) => unserved("mass_quote"),
-        Wish::Batch(_) => unserved("batch"),
-        Wish::MmpReset(_) => unserved("mmp_reset"),
-        Wish::Establish(_) | Wish::Heartbeat(_) | Wish::Terminate(_) => unserved("command"),
+        Wish::MassQuote(quote) => quotes::mass_quote(quote, origin)
+            .map(Command::MassQuote)
+            .map_err(|bad| bad.problem("mass_quote")),
+        Wish::Batch(batch) => quotes::batch(batch, origin)
+            .map(Command::Batch)
+            .map_err(|bad| bad.problem("batch")),
+        Wish::MmpReset(reset) => quotes::mmp_reset(reset.mmp_group, origin)
+            .map(Command::ResetMmp)
+            .map_err(|bad| bad.problem("mmp_reset")),
+        // Handled before, outside of the order of commands.
+        Wish::Establish(_) | Wish::Heartbeat(_) | Wish::Terminate(_) => {
+            Err(refusal::problem(&Problem::new(Reason::NotEstablished)))
+        }
     }
 }
 

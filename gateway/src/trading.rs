@@ -22,6 +22,7 @@ use crate::{
     archive::ROWS,
     auth::caller,
     bulletin::Answer,
+    core_view,
     desk::{Desk, Digger, refused, wide},
     paging::{List, Page},
     private_events, refusal, session,
@@ -347,6 +348,7 @@ impl TradingService for Service {
             let mut open: Vec<&Order> = state
                 .orders_of(account)
                 .filter(|order| !wanted.is_set() || order.terms.instrument == wanted)
+                .filter(|order| request.include_quotes || core_view::quote_key(order).is_none())
                 .filter(|order| order.id.0 > page.after)
                 .collect();
             open.sort_unstable_by_key(|order| order.id);
@@ -421,7 +423,7 @@ impl Service {
             instrument_id: order.instrument.0.cast_signed(),
             side: orders::side_out(order.side),
             fill: Some(orders::fill_out(&row.what.fill, asset)),
-            quote: None,
+            quote: order.quote.map(orders::quote_key_out),
             busted: false,
         }
     }

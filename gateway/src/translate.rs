@@ -1,7 +1,10 @@
 //! Wire words become engine words and back: total functions, no side effects.
 
 pub mod account;
+pub mod conditions;
 pub mod market;
 pub mod orders;
+pub mod quotes;
 pub mod reference;
+pub mod risk;
 pub mod terms;

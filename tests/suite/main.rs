@@ -11,3 +11,4 @@ mod restart;
 mod scenarios;
 mod tidy;
 mod wire;
+mod wire_orders;

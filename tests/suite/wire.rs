@@ -11,8 +11,9 @@ use proto::{
     },
     common::v1::{Amount, Side, TradingState},
     marketdata::v1::{GetBookRequest, ListTradesRequest},
+    risk::v1::SetAccountLimitsRequest,
     trading::v1::{
-        Cancel, GetOrderRequest, ListOpenOrdersRequest, MassCancelSelection, MassQuote, NewOrder,
+        Cancel, GetOrderRequest, ListOpenOrdersRequest, MassCancelSelection, NewOrder,
         OrderEventKind, OrderStatus, Replace, StreamEventsRequest, SubmitOrderRequest,
         SubmitOrderResponse, TimeInForce, cancel, get_order_request, open_session_request::Command,
         replace, session_event::Event, stream_events_request,
@@ -564,16 +565,20 @@ async fn what_is_not_served_says_so() {
     );
 
     let maker = venue.client("maker-1").await;
-    let mut iceberg = limit(1, &contract, Side::Buy, 10, 42_000);
-    iceberg.display_lots = 2;
-    let status = submit(&maker, venue.account("maker-1"), iceberg)
+    let mut physical = limit(1, &contract, Side::Buy, 10, 42_000);
+    physical.destination_id = 2;
+    let status = submit(&maker, venue.account("maker-1"), physical.clone())
         .await
         .expect_err("not served");
+    assert_eq!(status.code(), Code::Unimplemented);
+    let request = SetAccountLimitsRequest::default();
+    let status = maker.risk().set_account_limits(request).await;
+    let status = status.expect_err("not served");
     assert_eq!(status.code(), Code::Unimplemented);
 
     let mut session = venue.session("maker-1", "unserved", 0).await;
     session
-        .send(Command::MassQuote(MassQuote::default()))
+        .send(Command::NewOrder(physical))
         .await
         .expect("sent");
     let told = next(&mut session).await;

@@ -91,6 +91,22 @@ impl Exchange {
         &mut self.auctions[id.index().unwrap_or(usize::MAX)]
     }
 
+    /// What the contract's auction would do, as it was told last; none outside of a call, and while
+    /// nothing has crossed.
+    #[must_use]
+    pub fn indicative(&self, id: InstrumentId) -> Option<AuctionChange> {
+        let auction = self.auctions.get(id.index()?)?;
+        auction.began?;
+        let told = auction.told?;
+        Some(AuctionChange {
+            instrument: id,
+            public_seq: self.contract(id).public_seq,
+            price: told.price,
+            lots: told.lots,
+            imbalance: told.imbalance,
+        })
+    }
+
     /// Whether an order stands aside until a call begins (ORDER-20).
     pub(super) fn waits_for_auction(&self, order: &Order) -> bool {
         order.terms.time_in_force == TimeInForce::AtAuction

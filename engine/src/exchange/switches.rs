@@ -35,6 +35,19 @@ impl Exchange {
         }
     }
 
+    /// Switches that are on, those of clients for themselves not counted: the venue's, then by number.
+    pub fn kill_switches(&self) -> impl Iterator<Item = SwitchScope> + '_ {
+        let venue = self.killed.then_some(SwitchScope::Venue);
+        let firms = self.firms.iter().filter(|firm| firm.killed);
+        let accounts = self.accounts.iter().filter(|account| account.killed);
+        let sessions = self.sessions.iter().filter(|session| session.killed);
+        venue
+            .into_iter()
+            .chain(firms.map(|firm| SwitchScope::Firm(firm.id)))
+            .chain(accounts.map(|account| SwitchScope::Account(account.id)))
+            .chain(sessions.map(|session| SwitchScope::Session(session.id)))
+    }
+
     /// Moves one switch, and no other; releasing a level also releases what its clients blocked.
     pub(super) fn set_kill_switch(&mut self, set: &SetKillSwitch, out: &mut Vec<Event>) -> Outcome {
         let not_found = |field| Problem::about(Reason::NotFound, field);

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::{ArgGroup, Args};
 use proto::trading::v1::{
     Cancel as CancelWire, CancelOrderRequest, ListFillsRequest, MassCancelRequest,
-    MassCancelSelection, OrderEventKind, cancel::Target,
+    MassCancelSelection, NewOrder, OrderEventKind, OrderType, cancel::Target,
 };
 
 use super::{
@@ -118,6 +118,7 @@ impl Orders {
             ("open", Align::Right),
             ("filled", Align::Right),
             ("since", Align::Left),
+            ("", Align::Left),
         ]);
         for order in orders {
             let said = order.instructions.unwrap_or_default();
@@ -130,10 +131,23 @@ impl Orders {
                 amounts::grouped(order.open_lots),
                 amounts::grouped(order.filled_lots),
                 names::clock(order.accepted_unix_nanos),
+                remark(&said),
             ]);
         }
         print(&table.render("no open orders"))?;
         Ok(())
+    }
+}
+
+/// What an order waits for, follows or hides.
+fn remark(said: &NewOrder) -> String {
+    if let Some(price) = said.trigger_price_ticks {
+        return format!("stop {}", amounts::grouped(price));
+    }
+    match (said.order_type(), said.display_lots) {
+        (OrderType::Pegged, _) => format!("peg {:+}", said.peg_offset_ticks),
+        (_, 0) => String::new(),
+        (_, shown) => format!("shows {}", amounts::grouped(shown)),
     }
 }
 

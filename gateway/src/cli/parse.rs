@@ -2,7 +2,7 @@
 
 use proto::{
     common::v1::Side,
-    trading::v1::{PostOnly, TimeInForce},
+    trading::v1::{PegReference, PostOnly, TimeInForce, TriggerSource},
 };
 
 /// A price in ticks: a whole number, `_` between digits allowed. Spread prices may be negative.
@@ -24,6 +24,31 @@ pub fn lots(text: &str) -> Result<i64, String> {
             hint(text)
         )
     })
+}
+
+/// A quantity in lots that may be 0.
+pub fn size(text: &str) -> Result<i64, String> {
+    let size = whole(text).filter(|lots| *lots >= 0);
+    size.ok_or_else(|| format!("quantity {text:?} is not a whole number of lots, 0 or more"))
+}
+
+/// `last`, `mark` or `index`.
+pub fn trigger(text: &str) -> Result<TriggerSource, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "last" => Ok(TriggerSource::LastTrade),
+        "mark" => Ok(TriggerSource::Mark),
+        "index" => Ok(TriggerSource::Index),
+        _ => Err(format!("trigger {text:?} is none of last, mark, index")),
+    }
+}
+
+/// `best` or `index`.
+pub fn peg(text: &str) -> Result<PegReference, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "best" => Ok(PegReference::Best),
+        "index" => Ok(PegReference::Index),
+        _ => Err(format!("peg {text:?} is neither best nor index")),
+    }
 }
 
 /// `buy` or `sell`.

@@ -3,9 +3,10 @@
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use proto::{
-    common::v1::Side,
+    common::v1::{Problem, Side},
     trading::v1::{
-        NewOrder, OrderEvent, OrderEventKind, OrderType, PostOnly, SubmitOrderRequest, TimeInForce,
+        NewOrder, OrderEvent, OrderEventKind, OrderStatus, OrderType, PegReference, PostOnly,
+        SubmitOrderRequest, TimeInForce, TriggerSource,
     },
 };
 
@@ -27,11 +28,12 @@ pub struct Submit {
     /// Quantity in lots.
     #[arg(long, value_parser = parse::lots, allow_hyphen_values = true)]
     lots: i64,
-    /// Limit in ticks, such as 42_640. Without it the order takes what is there inside the price band.
+    /// Limit in ticks, such as 42_640; of a peg its cap. Without it the order takes what is there inside
+    /// the price band.
     #[arg(long, value_parser = parse::ticks, allow_hyphen_values = true)]
     price: Option<i64>,
     /// gtc, ioc, fok, day or auction. Default: gtc with a price, ioc without.
-    #[arg(long, value_parser = parse::time_in_force)]
+    #[arg(long, value_parser = parse::time_in_force, conflicts_with = "at_auction")]
     tif: Option<TimeInForce>,
     /// Never take: reject instead, or slide to one tick outside the best opposite price.
     #[arg(
@@ -45,6 +47,48 @@ pub struct Submit {
     /// May only shrink the position.
     #[arg(long)]
     reduce_only: bool,
+    /// Wait until --trigger is at this price in ticks: at or above for a buy, at or below for a sell.
+    #[arg(
+        long,
+        value_name = "PRICE",
+        value_parser = parse::ticks,
+        allow_hyphen_values = true,
+        requires = "trigger"
+    )]
+    stop: Option<i64>,
+    /// What releases a stop: last, mark or index.
+    #[arg(long, value_parser = parse::trigger, requires = "stop", value_name = "last|mark|index")]
+    trigger: Option<TriggerSource>,
+    /// Show only so many lots at a time.
+    #[arg(long, value_parser = parse::lots, value_name = "LOTS")]
+    display: Option<i64>,
+    /// Trade at least so many lots at once, or nothing; with --tif ioc.
+    #[arg(long, value_parser = parse::lots, value_name = "LOTS")]
+    min_fill: Option<i64>,
+    /// Only in the next auction.
+    #[arg(long)]
+    at_auction: bool,
+    /// Follow the best price of the own side, or the index; never beyond --price.
+    #[arg(
+        long,
+        value_parser = parse::peg,
+        value_name = "best|index",
+        requires = "price",
+        conflicts_with = "stop"
+    )]
+    peg: Option<PegReference>,
+    /// Distance of a peg from what it follows, in ticks.
+    #[arg(
+        long,
+        value_name = "TICKS",
+        value_parser = parse::ticks,
+        allow_hyphen_values = true,
+        requires = "peg"
+    )]
+    offset: Option<i64>,
+    /// Under this group of market maker protection.
+    #[arg(long, value_name = "N")]
+    mmp_group: Option<i32>,
     /// Own number of the order. The same number with the same content is entered once, however often it
     /// is sent.
     #[arg(long, value_name = "ID")]
@@ -100,9 +144,17 @@ impl Submit {
     }
 
     fn order(&self, client_order_id: u64, instrument_id: i32) -> NewOrder {
-        let (order_type, tif) = match self.price {
-            Some(_) => (OrderType::Limit, TimeInForce::Gtc),
-            None => (OrderType::Market, TimeInForce::Ioc),
+        let order_type = match (self.price, self.stop, self.peg) {
+            (_, _, Some(_)) => OrderType::Pegged,
+            (Some(_), None, None) => OrderType::Limit,
+            (Some(_), Some(_), None) => OrderType::StopLimit,
+            (None, Some(_), None) => OrderType::StopMarket,
+            (None, None, None) => OrderType::Market,
+        };
+        let tif = match self.price {
+            _ if self.at_auction => TimeInForce::AtAuction,
+            Some(_) => TimeInForce::Gtc,
+            None => TimeInForce::Ioc,
         };
         NewOrder {
             client_order_id,
@@ -114,6 +166,13 @@ impl Submit {
             quantity_lots: self.lots,
             post_only: self.post_only.unwrap_or_default().into(),
             reduce_only: self.reduce_only,
+            trigger_price_ticks: self.stop,
+            trigger_source: self.trigger.unwrap_or_default().into(),
+            display_lots: self.display.unwrap_or(0),
+            min_fill_lots: self.min_fill.unwrap_or(0),
+            peg_reference: self.peg.unwrap_or_default().into(),
+            peg_offset_ticks: self.offset.unwrap_or(0),
+            mmp_group: self.mmp_group.unwrap_or(0),
             ..Default::default()
         }
     }
@@ -131,8 +190,13 @@ pub(super) fn sentence(event: &OrderEvent) -> String {
     match event.kind() {
         OrderEventKind::Accepted => {
             let lots = amounts::grouped(event.total_lots);
-            format!("accepted {order}: {side} {lots} @ {price}")
+            let waits = match event.status() {
+                OrderStatus::Untriggered => ", waits for its trigger",
+                _ => "",
+            };
+            format!("accepted {order}: {side} {lots} @ {price}{waits}")
         }
+        OrderEventKind::Triggered => format!("triggered {order}: {side} @ {price}"),
         OrderEventKind::Fill => format!(
             "filled {} @ {} in trade {}, {} lots left",
             amounts::grouped(fill.lots),
@@ -149,7 +213,6 @@ pub(super) fn sentence(event: &OrderEvent) -> String {
         OrderEventKind::Unspecified
         | OrderEventKind::Replaced
         | OrderEventKind::ReplaceRejected
-        | OrderEventKind::Triggered
         | OrderEventKind::Restated
         | OrderEventKind::TradeBusted => {
             let kind = event.kind().as_str_name();
@@ -161,7 +224,12 @@ pub(super) fn sentence(event: &OrderEvent) -> String {
 
 /// Why, in the exchange's word and its explanation.
 pub(super) fn cause(event: &OrderEvent) -> String {
-    match &event.problem {
+    problem_words(event.problem.as_ref())
+}
+
+/// The same of a problem that stands alone.
+pub(super) fn problem_words(problem: Option<&Problem>) -> String {
+    match problem {
         Some(p) if p.message.is_empty() => reason_name(p.reason),
         Some(p) => format!("{}: {}", reason_name(p.reason), p.message),
         None => "no reason given".into(),
@@ -198,6 +266,39 @@ mod tests {
         let market = parse("--side sell --lots 1").expect("well formed");
         assert_eq!(market.order_type(), OrderType::Market);
         assert_eq!(market.time_in_force(), TimeInForce::Ioc);
+    }
+
+    #[test]
+    fn each_kind_of_order_has_its_flags() {
+        let stop = parse("--side sell --lots 5 --stop 42_000 --trigger mark").expect("well formed");
+        assert_eq!(stop.order_type(), OrderType::StopMarket);
+        assert_eq!(stop.time_in_force(), TimeInForce::Ioc);
+        assert_eq!(stop.trigger_price_ticks, Some(42_000));
+        assert_eq!(stop.trigger_source(), TriggerSource::Mark);
+        let limited = parse("--side sell --lots 5 --stop 9 --trigger last --price 8");
+        assert_eq!(
+            limited.expect("well formed").order_type(),
+            OrderType::StopLimit
+        );
+        let iceberg = parse("--side buy --lots 50 --price 9 --display 5 --mmp-group 2");
+        let iceberg = iceberg.expect("well formed");
+        assert_eq!((iceberg.display_lots, iceberg.mmp_group), (5, 2));
+        let peg = parse("--side buy --lots 5 --price 9 --peg best --offset -2");
+        let peg = peg.expect("well formed");
+        assert_eq!(peg.order_type(), OrderType::Pegged);
+        assert_eq!(peg.peg_reference(), PegReference::Best);
+        assert_eq!((peg.price_ticks, peg.peg_offset_ticks), (Some(9), -2));
+        let auction = parse("--side buy --lots 5 --price 9 --at-auction").expect("well formed");
+        assert_eq!(auction.time_in_force(), TimeInForce::AtAuction);
+        for bad in [
+            "--side buy --lots 5 --stop 9",
+            "--side buy --lots 5 --trigger mark",
+            "--side buy --lots 5 --peg best",
+            "--side buy --lots 5 --price 9 --offset 1",
+            "--side buy --lots 5 --price 9 --at-auction --tif gtc",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

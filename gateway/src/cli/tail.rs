@@ -82,10 +82,13 @@ fn line(update: &MarketDataUpdate, symbols: &HashMap<i32, String>) -> Result<Opt
             Some(format!("{head} trade {} annulled", t.trade_id))
         }
         Some(Payload::Trade(t)) => Some(format!(
-            "{head} trade {} lots @ {}, {} took it",
+            "{head} trade {} lots @ {}, {}",
             amounts::grouped(t.lots),
             amounts::grouped(t.price_ticks),
-            names::side(t.aggressor)
+            match t.kind() {
+                TradeKind::Auction => "in an auction".to_owned(),
+                _ => format!("{} took it", names::side(t.aggressor)),
+            }
         )),
         Some(Payload::Bbo(b)) => Some(format!(
             "{head} {:>6} x {:>9} | {:<9} x {}",

@@ -230,13 +230,14 @@ impl Session {
         if event.client_seq == 0 {
             return Ok(());
         }
+        // Fills of a mass quote and events of a batch's items come before the answer proper.
         let answers = |u: &Unsent| {
-            let batch = matches!(u.command, Command::Batch(_));
-            let ends_batch = matches!(
+            let long = matches!(u.command, Command::Batch(_) | Command::MassQuote(_));
+            let ends = matches!(
                 event.event,
-                Some(Event::BatchDone(_) | Event::CommandRejected(_))
+                Some(Event::BatchDone(_) | Event::MassQuoteDone(_) | Event::CommandRejected(_))
             );
-            u.client_seq == event.client_seq && (!batch || ends_batch)
+            u.client_seq == event.client_seq && (!long || ends)
         };
         // Answers come nearly in order, so the search is short.
         if let Some(at) = self.unanswered.iter().position(answers) {

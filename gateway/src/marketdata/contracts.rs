@@ -1,4 +1,4 @@
-//! Subscriptions to contracts: best prices, depth, tape, states, statistics.
+//! Subscriptions to contracts: best prices, depth, tape, states, statistics, auctions.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -57,6 +57,8 @@ pub enum Channel {
     Status,
     /// Day statistics, mark, band.
     Statistics,
+    /// What an auction would do now.
+    Auction,
 }
 
 /// What a subscription begins from, copied under one short look.
@@ -67,6 +69,7 @@ pub struct Seed {
     levels: Vec<(engine::command::Side, i64, Level)>,
     status: Option<wire::InstrumentStatus>,
     statistics: Option<wire::Statistics>,
+    auction: Option<wire::AuctionState>,
 }
 
 impl Seed {
@@ -97,6 +100,8 @@ impl Seed {
             levels,
             status: (channel == Channel::Status).then_some(status),
             statistics: (channel == Channel::Statistics).then_some(statistics),
+            auction: (channel == Channel::Auction)
+                .then(|| translate::market::auction_now(exchange, contract)),
         }
     }
 
@@ -109,6 +114,7 @@ impl Seed {
             levels: Vec::new(),
             status: Some(status),
             statistics: None,
+            auction: None,
         }
     }
 
@@ -143,6 +149,7 @@ enum Content {
     Status(wire::InstrumentStatus),
     /// `None` until the statistics of a contract just listed arrive.
     Statistics(Option<wire::Statistics>),
+    Auction(wire::AuctionState),
 }
 
 /// The row.
@@ -172,6 +179,7 @@ impl Row {
             Channel::Trades => Content::Trades,
             Channel::Status => Content::Status(seed.status.unwrap_or_default()),
             Channel::Statistics => Content::Statistics(seed.statistics),
+            Channel::Auction => Content::Auction(seed.auction.unwrap_or_default()),
         };
         let mut row = Self {
             id: seed.id,
@@ -192,6 +200,7 @@ impl Row {
             Content::Trades => None,
             Content::Status(status) => Some(Payload::Status(*status)),
             Content::Statistics(statistics) => statistics.map(Payload::Statistics),
+            Content::Auction(auction) => Some(Payload::Auction(*auction)),
         };
         let update = snapshot.map(|payload| row.update(row.seen, moment, payload));
         row.prev = if update.is_some() { row.seen } else { 0 };
@@ -229,6 +238,15 @@ impl Row {
             (Content::Statistics(newest), Event::Statistics(change)) => {
                 *newest = Some(translate::market::statistics(change, moment.at));
             }
+            (Content::Auction(newest), Event::Auction(change)) => {
+                *newest = translate::market::auction(change, newest.uncross_unix_nanos);
+            }
+            (Content::Auction(newest), Event::Status(change)) => {
+                let ends = translate::market::call_ends(change.state, change.scheduled);
+                if std::mem::replace(&mut newest.uncross_unix_nanos, ends) == ends {
+                    return false;
+                }
+            }
             (Content::Trades, Event::Trade(trade)) => {
                 let payload = Payload::Trade(translate::market::trade(trade));
                 self.push(moment, payload, out);
@@ -259,6 +277,7 @@ impl Row {
             }
             Content::Depth(view) => view.changes().map(Payload::DepthDelta),
             Content::Statistics(newest) => newest.map(Payload::Statistics),
+            Content::Auction(newest) => Some(Payload::Auction(*newest)),
             Content::Trades | Content::Status(_) => None,
         };
         if let Some(payload) = payload {
@@ -325,3 +344,6 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::Switch(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

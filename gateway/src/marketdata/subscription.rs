@@ -216,6 +216,7 @@ fn body(exchange: &Exchange, asked: &wire::Subscription) -> Result<Body, common:
         Wanted::Depth => Channel::Depth(usize::try_from(asked.depth_levels).unwrap_or(0)),
         Wanted::Trades => Channel::Trades,
         Wanted::Statistics => Channel::Statistics,
+        Wanted::Auction => Channel::Auction,
         Wanted::Status => Channel::Status,
         Wanted::Index => {
             let chosen = indexes(exchange, &asked.index_names)?;
@@ -227,7 +228,7 @@ fn body(exchange: &Exchange, asked: &wire::Subscription) -> Result<Body, common:
             let chosen = (!chosen.is_empty()).then_some(chosen);
             return Ok(Body::Curves(Curves::new(chosen, interval)));
         }
-        Wanted::Orders | Wanted::Candles | Wanted::Auction => {
+        Wanted::Orders | Wanted::Candles => {
             let number = asked.channel.into();
             return Err(wrong(Reason::NotImplemented, "channel", 0, number));
         }

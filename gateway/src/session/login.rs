@@ -18,7 +18,10 @@ use proto::{
 use tokio_stream::StreamExt;
 use tonic::{Status, Streaming};
 
-use super::{Identity, Responses, is_for, news::News};
+use super::{
+    Identity, Responses, is_for,
+    news::{News, overheard},
+};
 use crate::{
     auth::{Caller, now_nanos},
     bulletin::Answer,
@@ -54,7 +57,7 @@ pub(super) async fn establish(
     };
     let login = login(caller, &wished)?;
     let interval_ms = login.heartbeat_ms;
-    let (slot, mailbox) = mailbox();
+    let (slot, mailbox) = mailbox(login.account, caller.firm);
     let answer = desk.log_in(Command::Login(login), slot).await?;
     if let Some(problem) = refused(&answer) {
         return Err(refusal::status(&problem));
@@ -167,9 +170,21 @@ async fn catch_up(
         }
         Some(after) => {
             let mut news = News::new(desk.clone());
-            for answer in missed(desk, opened.session, after, opened.last_event_seq).await? {
+            let resets = desk.hub.archive().resets_after(opened.session, after);
+            let mut answers = missed(desk, opened.session, after, opened.last_event_seq).await?;
+            answers.extend(desk.answers(&resets, Digger::Session).await?);
+            answers.sort_by_key(Answer::seq);
+            for answer in answers {
                 let position = (answer.seq(), answer.at());
                 for event in answer.events() {
+                    let reset = answer.stamped().and_then(|stamped| {
+                        let told = overheard(event, opened.session, stamped)?;
+                        (told.client_seq > 0).then_some(told)
+                    });
+                    events.extend(reset.map(|told| wire::SessionEvent {
+                        replayed: true,
+                        ..told
+                    }));
                     let told = news.session_event(event, opened.session, position, true);
                     let in_range = |told: &wire::SessionEvent| {
                         (after + 1..=opened.last_event_seq).contains(&told.event_seq.unsigned_abs())

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use engine::{
+    command::{Command, Stamped},
     event::{Event, MassCancelled},
     ids::{AssetId, InstrumentId, Seq, SessionId},
     units::Nanos,
@@ -13,13 +14,15 @@ use crate::{
     bulletin::address,
     desk::{Desk, wide},
     refusal,
-    translate::orders,
+    translate::{orders, quotes},
 };
 
 /// Translates events; remembers what it looked up.
 pub(crate) struct News {
     desk: Desk,
     assets: HashMap<InstrumentId, AssetId>,
+    /// Sides of a mass quote whose end is still to come: it follows under the same address.
+    sides: quotes::Sides,
 }
 
 impl News {
@@ -27,6 +30,7 @@ impl News {
         Self {
             desk,
             assets: HashMap::new(),
+            sides: quotes::Sides::default(),
         }
     }
 
@@ -68,6 +72,16 @@ impl News {
                 blocked: entry.blocked,
                 reason: entry.level.number(),
             }),
+            Event::BatchDone(done) => Told::BatchDone(quotes::batch_done(done)),
+            Event::QuoteProblem(refused) => {
+                self.sides.refuse(refused);
+                return None;
+            }
+            Event::QuoteOrder(named) => {
+                self.sides.name(named);
+                return None;
+            }
+            Event::Quoted(done) => Told::MassQuoteDone(self.sides.end(done)),
             Event::CancelTimer(_)
             | Event::SessionOpened(_)
             | Event::SessionClosed(_)
@@ -82,10 +96,6 @@ impl News {
             | Event::Position(_)
             | Event::Done(_)
             | Event::Access(_)
-            | Event::BatchDone(_)
-            | Event::QuoteProblem(_)
-            | Event::QuoteOrder(_)
-            | Event::Quoted(_)
             | Event::Mmp(_)
             | Event::Switch(_)
             | Event::Auction(_) => return None,
@@ -103,6 +113,32 @@ impl News {
     }
 }
 
+/// What a session overhears: it has no number, and is not told again after a reconnect. Only the
+/// session that asked for a reset hears it as its answer.
+pub(crate) fn overheard(
+    event: &Event,
+    session: SessionId,
+    stamped: &Stamped,
+) -> Option<wire::SessionEvent> {
+    let (told, asked) = match (event, &stamped.command) {
+        (Event::Mmp(change), Command::ResetMmp(reset)) => {
+            let asked = reset.origin.session == session && session.is_set();
+            let answer = Told::Mmp(quotes::mmp_event(change));
+            (answer, asked.then_some(reset.origin.client_seq))
+        }
+        (Event::Mmp(change), _) => (Told::Mmp(quotes::mmp_event(change)), None),
+        (Event::Switch(change), _) => (Told::OrderEntryChanged(quotes::switch_moved(change)), None),
+        _ => return None,
+    };
+    Some(wire::SessionEvent {
+        journal_seq: wide(stamped.seq),
+        client_seq: asked.map_or(0, wide),
+        matched_unix_nanos: stamped.at.0,
+        event: Some(told),
+        ..wire::SessionEvent::default()
+    })
+}
+
 /// Result of a mass cancel.
 pub(crate) fn mass_cancel_done(done: &MassCancelled) -> wire::MassCancelDone {
     wire::MassCancelDone {
@@ -110,5 +146,74 @@ pub(crate) fn mass_cancel_done(done: &MassCancelled) -> wire::MassCancelDone {
         cancelled_quotes: i32::try_from(done.quotes).unwrap_or(i32::MAX),
         not_cancelled: i32::try_from(done.kept).unwrap_or(i32::MAX),
         new_orders_blocked: done.blocked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{
+        command::{Origin, ResetMmp, SwitchScope},
+        event::{MmpChange, SwitchChange},
+        ids::AccountId,
+        reason::Reason,
+    };
+
+    use super::*;
+
+    fn stamped(command: Command) -> Stamped {
+        Stamped {
+            seq: 5,
+            at: Nanos(50),
+            command,
+        }
+    }
+
+    #[test]
+    fn only_who_asked_for_a_reset_hears_it_as_an_answer() {
+        let session = SessionId(2);
+        let origin = Origin {
+            session,
+            client_seq: 7,
+            ..Origin::default()
+        };
+        let mmp_group = 1;
+        let reset = stamped(Command::ResetMmp(ResetMmp { origin, mmp_group }));
+        let change = Event::Mmp(MmpChange {
+            account: AccountId(4),
+            mmp_group,
+            frozen: false,
+            until: Nanos(0),
+            limit: None,
+            cancelled: 0,
+        });
+        let heard = |by, because: &Stamped| {
+            let told = overheard(&change, by, because).expect("told");
+            assert_eq!((told.event_seq, told.journal_seq), (0, 5), "no number");
+            told.client_seq
+        };
+        assert_eq!(heard(session, &reset), 7);
+        assert_eq!(heard(SessionId(3), &reset), 0);
+        assert_eq!(heard(session, &stamped(Command::Tick)), 0, "a timer");
+        let unary = ResetMmp {
+            origin: Origin::default(),
+            mmp_group,
+        };
+        let unary = stamped(Command::ResetMmp(unary));
+        assert_eq!(heard(SessionId::NONE, &unary), 0);
+    }
+
+    #[test]
+    fn a_switch_says_which_level_it_is() {
+        let scope = SwitchScope::Venue;
+        let moved = Event::Switch(SwitchChange {
+            scope,
+            engaged: true,
+        });
+        let told = overheard(&moved, SessionId(2), &stamped(Command::Tick));
+        let Some(Told::OrderEntryChanged(told)) = told.and_then(|told| told.event) else {
+            panic!("a switch moved");
+        };
+        assert!(told.blocked);
+        assert_eq!(told.reason, Reason::KillSwitchExchange.number());
     }
 }

@@ -2,16 +2,16 @@
 
 use engine::{
     command::Side,
-    event::{StatisticsChange, StatusChange, Trade},
+    event::{AuctionChange, StatisticsChange, StatusChange, Trade},
     exchange::{Exchange, IndexState},
     ids::ProductId,
-    instrument::{Instrument, Kind, Statistics},
+    instrument::{Instrument, Kind, Statistics, TradingState},
     units::{DAY, Decimal, Nanos, Ticks},
 };
 use proto::{common::v1 as common, marketdata::v1 as wire};
 
 use super::reference::{decimal, id, state};
-use crate::{archive::Dated, desk::wide};
+use crate::{archive::Dated, core_view, desk::wide};
 
 /// A side.
 #[must_use]
@@ -71,6 +71,54 @@ pub fn status_now(contract: &Instrument) -> wire::InstrumentStatus {
         reason: contract.state_reason,
         scheduled: contract.next_change(),
     })
+}
+
+/// When the call that a contract is in is to end; 0 = it is in none, or nobody knows.
+#[must_use]
+pub fn call_ends(state: TradingState, scheduled: Option<(Nanos, TradingState)>) -> i64 {
+    use TradingState as S;
+    match scheduled {
+        Some((at, S::Open | S::PostOnly)) if is_call(state) => at.0,
+        _ => 0,
+    }
+}
+
+/// Whether orders are collected for an auction.
+fn is_call(state: TradingState) -> bool {
+    use TradingState as S;
+    matches!(state, S::PreOpen | S::NoCancel | S::VolatilityAuction)
+}
+
+/// What an auction would do; `ends` is the end of its call.
+#[must_use]
+pub fn auction(change: &AuctionChange, ends: i64) -> wire::AuctionState {
+    let surplus = change.imbalance.0;
+    wire::AuctionState {
+        indicative_ticks: change.price.map(|price| price.0),
+        matched_lots: change.lots.0,
+        imbalance_lots: surplus.saturating_abs(),
+        imbalance_side: match surplus.signum() {
+            1 => side(Side::Buy),
+            -1 => side(Side::Sell),
+            _ => 0,
+        },
+        uncross_unix_nanos: ends,
+    }
+}
+
+/// What the auction of a contract would do now; empty outside of calls.
+#[must_use]
+pub fn auction_now(exchange: &Exchange, contract: &Instrument) -> wire::AuctionState {
+    let ends = call_ends(contract.state, contract.next_change());
+    let running = is_call(contract.state);
+    let change = running.then(|| core_view::auction(exchange, contract.id));
+    change.flatten().map_or_else(
+        || wire::AuctionState {
+            uncross_unix_nanos: ends,
+            ..wire::AuctionState::default()
+        },
+        |change| auction(&change, ends),
+    )
 }
 
 /// A change of statistics, as of a moment.
@@ -211,6 +259,36 @@ mod tests {
         let next = today(&old, Nanos(4 * DAY));
         assert_eq!((next.open, next.volume), (None, 0));
         assert_eq!((next.last, next.open_interest), (Some(Ticks(6)), 3));
+    }
+
+    #[test]
+    fn a_surplus_has_a_side_and_a_call_an_end() {
+        let change = |imbalance| AuctionChange {
+            instrument: engine::ids::InstrumentId(1),
+            public_seq: 4,
+            price: Some(Ticks(45_000)),
+            lots: engine::units::Lots(35),
+            imbalance: engine::units::Lots(imbalance),
+        };
+        let told = |imbalance| {
+            let told = auction(&change(imbalance), 9);
+            assert_eq!(
+                (told.indicative_ticks, told.matched_lots),
+                (Some(45_000), 35)
+            );
+            (told.imbalance_side, told.imbalance_lots)
+        };
+        assert_eq!(told(5), (common::Side::Buy.into(), 5));
+        assert_eq!(told(-5), (common::Side::Sell.into(), 5));
+        assert_eq!(told(0), (0, 0));
+
+        let open = Some((Nanos(7), TradingState::Open));
+        assert_eq!(call_ends(TradingState::PreOpen, open), 7);
+        assert_eq!(call_ends(TradingState::NoCancel, open), 7);
+        assert_eq!(call_ends(TradingState::PreOpen, None), 0);
+        assert_eq!(call_ends(TradingState::PostOnly, open), 0);
+        let closed = Some((Nanos(7), TradingState::Closed));
+        assert_eq!(call_ends(TradingState::VolatilityAuction, closed), 0);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use engine::{
     command::{
-        DisconnectAction, OrderTerms, Origin, PostOnly, Pricing, Replace, Selection, SelfTrade,
-        Side, Tag, Target, TimeInForce,
+        DisconnectAction, OrderTerms, Origin, PostOnly, Replace, Selection, SelfTrade, Side, Tag,
+        Target, TimeInForce,
     },
-    event::{Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus},
+    event::{Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, QuoteKey},
     exchange::Exchange,
     ids::{AssetId, InstrumentId, OrderId, ProductId},
     limits,
@@ -15,7 +15,8 @@ use engine::{
 };
 use proto::{common::v1 as common, trading::v1 as wire};
 
-use crate::{desk::wide, refusal};
+use super::conditions;
+use crate::{core_view, desk::wide, refusal};
 
 /// A refusal before the core: which field of which message, and why.
 #[derive(Clone, Debug)]
@@ -33,13 +34,34 @@ pub struct BadField {
 }
 
 impl BadField {
-    fn new(field: &str, why: &str) -> Self {
+    /// An illegal or missing field.
+    #[must_use]
+    pub fn new(field: &str, why: &str) -> Self {
         Self {
             reason: Reason::InvalidField,
             field: field.into(),
             why: why.into(),
             limit: 0,
             actual: 0,
+        }
+    }
+
+    /// A number outside its range: `limit` is the end that was passed.
+    #[must_use]
+    pub fn beyond(field: &str, why: &str, limit: i64, actual: i64) -> Self {
+        Self {
+            limit,
+            actual,
+            ..Self::new(field, why)
+        }
+    }
+
+    /// The same, found in a part of a message.
+    #[must_use]
+    pub fn inside(self, part: &str) -> Self {
+        Self {
+            field: format!("{part}.{}", self.field),
+            ..self
         }
     }
 
@@ -70,12 +92,17 @@ impl BadField {
             Reason::NotImplemented => {
                 refusal::unimplemented(&format!("{inside}.{}: {}", self.field, self.why))
             }
+            _ if (self.limit, self.actual) != (0, 0) => {
+                let field = format!("{inside}.{}", self.field);
+                crate::paging::beyond(&field, self.limit, self.actual)
+            }
             _ => refusal::invalid(&format!("{inside}.{}", self.field), &self.why),
         }
     }
 }
 
-type Parsed<T> = Result<T, BadField>;
+/// A part of a message, or the field that is wrong.
+pub type Parsed<T> = Result<T, BadField>;
 
 /// A side.
 #[must_use]
@@ -98,7 +125,19 @@ pub fn side_in(side: i32) -> Parsed<Side> {
     }
 }
 
-fn instrument_in(id: i32) -> Parsed<InstrumentId> {
+/// Number of a protection group that must be named.
+///
+/// # Errors
+/// If it is missing or out of range.
+pub fn required_group(group: i32) -> Parsed<u16> {
+    let known = u16::try_from(group).ok().filter(|group| *group > 0);
+    known.ok_or_else(|| {
+        let limit = if group < 1 { 1 } else { u16::MAX.into() };
+        BadField::beyond("mmp_group", "required, 1 to 65535", limit, group.into())
+    })
+}
+
+pub(super) fn instrument_in(id: i32) -> Parsed<InstrumentId> {
     u32::try_from(id)
         .map(InstrumentId)
         .map_err(|_| BadField::new("instrument_id", "must not be negative"))
@@ -114,26 +153,32 @@ fn post_only_in(value: i32) -> Parsed<PostOnly> {
 }
 
 fn refuse_unserved(order: &wire::NewOrder) -> Parsed<()> {
-    let unserved = [
-        (order.display_lots != 0, "display_lots", "iceberg orders"),
-        (order.min_fill_lots != 0, "min_fill_lots", "minimum fill"),
-        (order.mmp_group != 0, "mmp_group", "market maker protection"),
-        (
-            order.trigger_price_ticks.is_some(),
-            "trigger_price_ticks",
-            "stop orders",
-        ),
-        (order.trigger_source != 0, "trigger_source", "stop orders"),
-        (
-            order.destination_id != 0,
+    match order.destination_id {
+        0 => Ok(()),
+        _ => Err(BadField::unsupported(
             "destination_id",
             "delivery destinations",
-        ),
-    ];
-    match unserved.iter().find(|(used, _, _)| *used) {
-        Some((_, field, what)) => Err(BadField::unsupported(field, what)),
-        None => Ok(()),
+        )),
     }
+}
+
+/// A number of lots where 0 means "not set".
+fn lots_in(field: &str, lots: i64) -> Parsed<Lots> {
+    match lots {
+        0.. => Ok(Lots(lots)),
+        _ => Err(BadField::beyond(field, "must not be negative", 0, lots)),
+    }
+}
+
+/// Number of a protection group; 0 = none.
+///
+/// # Errors
+/// If it is out of range.
+pub fn group_in(group: i32) -> Parsed<u16> {
+    u16::try_from(group).map_err(|_| {
+        let limit = if group < 0 { 0 } else { u16::MAX.into() };
+        BadField::beyond("mmp_group", "0 to 65535", limit, group.into())
+    })
 }
 
 /// A new order.
@@ -148,35 +193,14 @@ pub fn new_order(order: &wire::NewOrder) -> Parsed<OrderTerms> {
         return Err(BadField::new("instrument_id", "required"));
     }
     let side = side_in(order.side)?;
-    let limit = order.price_ticks.map(Ticks);
-    let pricing = match wire::OrderType::try_from(order.order_type) {
-        Ok(wire::OrderType::Limit) => Pricing::Limit(
-            limit.ok_or_else(|| BadField::new("price_ticks", "required for a limit order"))?,
-        ),
-        Ok(wire::OrderType::Market) if limit.is_some() => {
-            return Err(BadField::new("price_ticks", "a market order has none"));
-        }
-        Ok(wire::OrderType::Market) => Pricing::Market,
-        Ok(wire::OrderType::Unspecified) => {
-            return Err(BadField::new("order_type", "required: there is no default"));
-        }
-        Ok(_) => {
-            return Err(BadField::unsupported(
-                "order_type",
-                "stop and pegged orders",
-            ));
-        }
-        Err(_) => return Err(BadField::new("order_type", "unknown value")),
-    };
+    let (pricing, trigger) = conditions::pricing_in(order)?;
     let time_in_force = match wire::TimeInForce::try_from(order.time_in_force) {
         Ok(wire::TimeInForce::Gtc) => TimeInForce::Gtc,
         Ok(wire::TimeInForce::Ioc) => TimeInForce::Ioc,
         Ok(wire::TimeInForce::Fok) => TimeInForce::Fok,
         Ok(wire::TimeInForce::Gtd) => TimeInForce::Gtd(Nanos(order.expire_unix_nanos)),
         Ok(wire::TimeInForce::Day) => TimeInForce::Day,
-        Ok(wire::TimeInForce::AtAuction) => {
-            return Err(BadField::unsupported("time_in_force", "auctions"));
-        }
+        Ok(wire::TimeInForce::AtAuction) => TimeInForce::AtAuction,
         Ok(wire::TimeInForce::Unspecified) => {
             return Err(BadField::new(
                 "time_in_force",
@@ -192,9 +216,9 @@ pub fn new_order(order: &wire::NewOrder) -> Parsed<OrderTerms> {
         ));
     }
     if order.quantity_lots <= 0 {
-        let mut bad = BadField::new("quantity_lots", "must be positive");
-        (bad.limit, bad.actual) = (1, order.quantity_lots);
-        return Err(bad);
+        let (least, actual) = (1, order.quantity_lots);
+        let why = "must be positive";
+        return Err(BadField::beyond("quantity_lots", why, least, actual));
     }
     let self_trade = match wire::SelfTradeMode::try_from(order.self_trade_mode) {
         Ok(wire::SelfTradeMode::Unspecified | wire::SelfTradeMode::CancelResting) => {
@@ -227,10 +251,10 @@ pub fn new_order(order: &wire::NewOrder) -> Parsed<OrderTerms> {
         self_trade,
         self_trade_group: positive(order.self_trade_group, "self_trade_group")?,
         cancel_group: positive(order.cancel_group, "cancel_group")?,
-        display: engine::units::Lots(0),
-        min_fill: engine::units::Lots(0),
-        trigger: None,
-        mmp_group: 0,
+        display: lots_in("display_lots", order.display_lots)?,
+        min_fill: lots_in("min_fill_lots", order.min_fill_lots)?,
+        trigger,
+        mmp_group: group_in(order.mmp_group)?,
         keep_on_disconnect: order.keep_on_disconnect,
         tag,
     })
@@ -276,12 +300,6 @@ pub fn order_target(id: i64) -> Parsed<Target> {
 /// # Errors
 /// The first field that is missing, illegal or not served.
 pub fn replace(replace: &wire::Replace, origin: Origin) -> Parsed<Replace> {
-    if replace.display_lots.is_some() {
-        return Err(BadField::unsupported("display_lots", "iceberg orders"));
-    }
-    if replace.trigger_price_ticks.is_some() {
-        return Err(BadField::unsupported("trigger_price_ticks", "stop orders"));
-    }
     Ok(Replace {
         origin,
         target: replace_target(replace.target)?,
@@ -290,8 +308,11 @@ pub fn replace(replace: &wire::Replace, origin: Origin) -> Parsed<Replace> {
         lots: replace.quantity_lots.map(Lots),
         post_only: replace.post_only.map(post_only_in).transpose()?,
         expire: replace.expire_unix_nanos.map(Nanos),
-        display: None,
-        trigger: None,
+        display: replace
+            .display_lots
+            .map(|lots| lots_in("display_lots", lots))
+            .transpose()?,
+        trigger: replace.trigger_price_ticks.map(Ticks),
         reject_if_priority_lost: replace.reject_if_priority_lost,
     })
 }
@@ -313,12 +334,6 @@ pub fn cancel(cancel: &wire::Cancel, origin: Origin) -> Parsed<engine::command::
 /// # Errors
 /// The first field that is illegal or not served.
 pub fn selection(selection: &wire::MassCancelSelection) -> Parsed<Selection> {
-    if selection.mmp_group != 0 {
-        return Err(BadField::unsupported(
-            "mmp_group",
-            "market maker protection",
-        ));
-    }
     let side = match selection.side {
         0 => None,
         side => Some(side_in(side)?),
@@ -330,7 +345,7 @@ pub fn selection(selection: &wire::MassCancelSelection) -> Parsed<Selection> {
         product: product.map_err(|_| BadField::new("product_id", "must not be negative"))?,
         side,
         cancel_group: group.map_err(|_| BadField::new("cancel_group", "must not be negative"))?,
-        mmp_group: u16::try_from(selection.mmp_group).unwrap_or(u16::MAX),
+        mmp_group: group_in(selection.mmp_group)?,
         this_session_only: selection.this_session_only,
         price_at_or_better: selection.price_at_or_better_ticks.map(Ticks),
     })
@@ -439,20 +454,29 @@ pub fn event_out(event: &OrderEvent, asset: AssetId) -> wire::OrderEvent {
         total_lots: event.total.0,
         filled_lots: event.filled.0,
         open_lots: event.open.0,
-        display_lots: 0,
+        display_lots: event.display.0,
         priority_lost: event.priority_lost,
         fill: event.fill.as_ref().map(|fill| fill_out(fill, asset)),
         problem: event.problem.as_ref().map(refusal::problem),
         priority: id_out(event.priority),
-        mmp_group: 0,
+        mmp_group: event.mmp_group.into(),
         cancel_group: event.cancel_group.cast_signed(),
         client_tag: event.tag.as_str().into(),
-        quote: None,
+        quote: event.quote.map(quote_key_out),
+    }
+}
+
+/// Which side of which quote an order is.
+#[must_use]
+pub fn quote_key_out(key: QuoteKey) -> wire::QuoteKey {
+    wire::QuoteKey {
+        quote_id: key.quote_id,
+        slot: key.slot.into(),
     }
 }
 
 /// A client's instructions, as accepted.
-fn terms_out(terms: &OrderTerms) -> wire::NewOrder {
+pub(super) fn terms_out(terms: &OrderTerms) -> wire::NewOrder {
     let (time_in_force, expire) = match terms.time_in_force {
         TimeInForce::Gtc => (wire::TimeInForce::Gtc, 0),
         TimeInForce::Ioc => (wire::TimeInForce::Ioc, 0),
@@ -460,11 +484,6 @@ fn terms_out(terms: &OrderTerms) -> wire::NewOrder {
         TimeInForce::Gtd(at) => (wire::TimeInForce::Gtd, at.0),
         TimeInForce::Day => (wire::TimeInForce::Day, 0),
         TimeInForce::AtAuction => (wire::TimeInForce::AtAuction, 0),
-    };
-    let (order_type, price) = match terms.pricing {
-        Pricing::Limit(price) => (wire::OrderType::Limit, Some(price.0)),
-        Pricing::Market => (wire::OrderType::Market, None),
-        Pricing::Peg(peg) => (wire::OrderType::Pegged, Some(peg.cap.0)),
     };
     let post_only = match terms.post_only {
         PostOnly::No => wire::PostOnly::Unspecified,
@@ -477,35 +496,34 @@ fn terms_out(terms: &OrderTerms) -> wire::NewOrder {
         SelfTrade::CancelBoth => wire::SelfTradeMode::CancelBoth,
         SelfTrade::Decrement => wire::SelfTradeMode::Decrement,
     };
-    wire::NewOrder {
+    let mut order = wire::NewOrder {
         client_order_id: terms.client_order_id,
         instrument_id: terms.instrument.0.cast_signed(),
         side: side_out(terms.side),
-        order_type: order_type as i32,
         time_in_force: time_in_force as i32,
-        price_ticks: price,
         quantity_lots: terms.lots.0,
         post_only: post_only as i32,
         reduce_only: terms.reduce_only,
-        display_lots: 0,
-        min_fill_lots: 0,
+        display_lots: terms.display.0,
+        min_fill_lots: terms.min_fill.0,
         self_trade_mode: self_trade as i32,
         self_trade_group: terms.self_trade_group.cast_signed(),
-        mmp_group: 0,
+        mmp_group: terms.mmp_group.into(),
         cancel_group: terms.cancel_group.cast_signed(),
         expire_unix_nanos: expire,
-        trigger_price_ticks: None,
-        trigger_source: 0,
         keep_on_disconnect: terms.keep_on_disconnect,
         client_tag: terms.tag.as_str().into(),
-        destination_id: 0,
-    }
+        ..wire::NewOrder::default()
+    };
+    conditions::pricing_out(terms, &mut order);
+    order
 }
 
 /// An order with its state.
 #[must_use]
 pub fn order_out(order: &Order) -> wire::Order {
     let exposure = i64::try_from(order.filled_exposure.0).unwrap_or(i64::MAX);
+    let lives = matches!(order.status, OrderStatus::Open | OrderStatus::Untriggered);
     wire::Order {
         instructions: Some(terms_out(&order.terms)),
         order_id: id_out(order.id.0),
@@ -513,14 +531,14 @@ pub fn order_out(order: &Order) -> wire::Order {
         session_id: i64::from(order.session.0),
         status: status_out(order.status),
         filled_lots: order.filled.0,
-        open_lots: if order.is_open() { order.open.0 } else { 0 },
+        open_lots: if lives { order.open.0 } else { 0 },
         filled_ticks_lots: exposure,
         priority: id_out(order.priority),
         accepted_unix_nanos: order.accepted_at.0,
         updated_unix_nanos: order.updated_at.0,
         journal_seq: wide(order.updated_seq),
         problem: order.problem.as_ref().map(refusal::problem),
-        quote: None,
+        quote: core_view::quote_key(order).map(quote_key_out),
     }
 }
 

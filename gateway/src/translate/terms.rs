@@ -9,8 +9,9 @@ use engine::{
     ids::{AssetId, CommodityId, IndexId},
     instrument::{
         Algorithm, Asset, Commodity, EntryLimits, Index, IndexKind, Kind, MarginTerms, Terms,
-        Window,
+        Volatility, Window,
     },
+    limits,
     reason::{Field, Problem, Reason},
     units::{Decimal, Nanos, Ppm, SECOND, Ticks},
 };
@@ -218,12 +219,49 @@ pub fn terms(exchange: &Exchange, instrument: &wire::Instrument) -> Result<Terms
             band_basis_points: instrument.band_basis_points,
             max_open_orders: instrument.max_open_orders,
             position_limit: instrument.position_limit_lots,
-            min_display: 1,
+            min_display: min_display_of(instrument)?,
         },
         maker_fee: Ppm(maker),
         taker_fee: Ppm(taker),
         reference: Ticks(reference),
-        volatility: engine::instrument::Volatility::default(),
+        volatility: volatility_of(instrument)?,
+    })
+}
+
+/// Smallest visible part of an iceberg; unset = the smallest order.
+fn min_display_of(instrument: &wire::Instrument) -> Result<i64, Status> {
+    match instrument.min_display_lots {
+        0 => Ok(instrument.min_lots),
+        lots => within("instrument.min_display_lots", lots, 1..=limits::ORDER_LOTS),
+    }
+}
+
+/// When a volatility auction begins: both parts, or none.
+fn volatility_of(instrument: &wire::Instrument) -> Result<Volatility, Status> {
+    let (window_ms, move_ppm) = (
+        instrument.volatility_window_ms,
+        instrument.volatility_move_ppm,
+    );
+    if (window_ms, move_ppm) == (0, 0) {
+        return Ok(Volatility::default());
+    }
+    let (least, most) = (
+        *limits::VOLATILITY_WINDOW_MS.start(),
+        *limits::VOLATILITY_WINDOW_MS.end(),
+    );
+    within(
+        "instrument.volatility_window_ms",
+        window_ms.into(),
+        least.into()..=most.into(),
+    )?;
+    within(
+        "instrument.volatility_move_ppm",
+        move_ppm.into(),
+        1..=999_999,
+    )?;
+    Ok(Volatility {
+        window_ms,
+        move_ppm,
     })
 }
 
@@ -239,18 +277,6 @@ fn refuse_unserved(instrument: &wire::Instrument) -> Result<(), Status> {
             instrument.delivery_terms.is_some(),
         ),
         ("instrument.block_min_lots", instrument.block_min_lots != 0),
-        (
-            "instrument.min_display_lots",
-            instrument.min_display_lots != 0,
-        ),
-        (
-            "instrument.volatility_window_ms",
-            instrument.volatility_window_ms != 0,
-        ),
-        (
-            "instrument.volatility_move_ppm",
-            instrument.volatility_move_ppm != 0,
-        ),
         (
             "instrument.daily_limit_ppm",
             instrument.daily_limit_ppm != 0,

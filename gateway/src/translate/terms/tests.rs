@@ -117,12 +117,15 @@ fn contract(symbol: &str, kind: Kind, seconds: i64) -> Terms {
             band_basis_points: 1_000,
             max_open_orders: 100,
             position_limit: 500,
-            min_display: 1,
+            min_display: 3,
         },
         maker_fee: Ppm(-10),
         taker_fee: Ppm(50),
         reference: Ticks(42_000),
-        volatility: engine::instrument::Volatility::default(),
+        volatility: Volatility {
+            window_ms: 300_000,
+            move_ppm: 50_000,
+        },
     }
 }
 
@@ -163,7 +166,7 @@ fn every_bad_field_is_named() {
         .first()
         .map(|row| reference::instrument(&exchange, row))
         .unwrap_or_default();
-    let cases: [(&str, Spoil); 14] = [
+    let cases: [(&str, Spoil); 18] = [
         ("instrument.kind", |row| row.kind = 0),
         ("instrument.kind", |row| row.kind = 5),
         ("instrument.settlement", |row| row.settlement = 3),
@@ -190,6 +193,18 @@ fn every_bad_field_is_named() {
         }),
         ("instrument.legs", |row| row.legs.push(wire::Leg::default())),
         ("instrument.daily_limit_ppm", |row| row.daily_limit_ppm = 1),
+        ("instrument.min_display_lots", |row| {
+            row.min_display_lots = -1;
+        }),
+        ("instrument.volatility_move_ppm", |row| {
+            row.volatility_move_ppm = 0;
+        }),
+        ("instrument.volatility_window_ms", |row| {
+            row.volatility_window_ms = 99;
+        }),
+        ("instrument.volatility_move_ppm", |row| {
+            row.volatility_move_ppm = 1_000_000;
+        }),
         ("instrument.product_id", |row| row.product_id = 9),
         ("instrument.lot_hashes_per_second", |row| {
             row.lot_hashes_per_second = 0;
