@@ -74,7 +74,7 @@ pub struct Observed {
     /// Order events.
     pub private: Vec<Row>,
     /// Instrument, price, lots, aggressor, trade id.
-    pub trades: Vec<(InstrumentId, i64, i64, Side, u64)>,
+    pub trades: Vec<(InstrumentId, i64, i64, Option<Side>, u64)>,
     /// Commands without effect. Admin commands are refused to account 0.
     pub refused: Vec<(AccountId, Reason)>,
     /// Account and number of cancelled orders.

@@ -124,6 +124,7 @@ impl Model {
                 (Pricing::Limit(price), _) => price.0,
                 (Pricing::Market, Side::Buy) => high,
                 (Pricing::Market, Side::Sell) => low,
+                (Pricing::Peg(peg), _) => peg.cap.0,
             },
             total: terms.lots.0,
             filled: 0,

@@ -160,7 +160,7 @@ impl Model {
         }
         self.seen
             .trades
-            .push((instrument, price, lots, taker.terms.side, trade));
+            .push((instrument, price, lots, Some(taker.terms.side), trade));
         for ((order, _, liquidity), before) in sides.iter().zip(before) {
             let after = self.available(order.key.0, asset);
             if before >= 0 && after < 0 && order.checked_at == contract.mark {

@@ -241,6 +241,7 @@ pub(super) fn selection(world: &World, words: &mut Words<'_>) -> Result<Selectio
         product,
         side: words.one_of(&SIDES),
         cancel_group: u32::try_from(label).map_err(|e| e.to_string())?,
+        mmp_group: 0,
         this_session_only: words.flag("session"),
         price_at_or_better: words.number("better")?.map(Ticks),
     })

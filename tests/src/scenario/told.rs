@@ -116,6 +116,7 @@ fn tell_order(
             let priority = if event.priority_lost { "lost" } else { "kept" };
             phrases.push(format!("{whose}replaced, priority {priority}"));
         }
+        OrderEventKind::Triggered => phrases.push(format!("{whose}triggered")),
         OrderEventKind::Fill => tell_fill(world, event, orders, wish, &whose, phrases),
         OrderEventKind::Cancelled => {
             phrases.push(format!("{whose}cancelled {because}"));
