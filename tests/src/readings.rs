@@ -30,3 +30,18 @@ pub const EXPIRED_FORWARDS_POST_VARIATION: bool = true;
 /// A Replace that names the present price, post-only setting or expiry beside a smaller total still
 /// "only decreases the total".
 pub const ONLY_LESS_BY_EFFECT: bool = true;
+
+/// ORDER-07: lots of waiting stops, sleeping pegs and orders for the next auction count as open
+/// reduce-only lots, at entry and after each fill: what is released later cannot grow a position.
+pub const WAITING_REDUCE_ONLY_COUNTS: bool = true;
+/// ORDER-18: TRIGGERED still tells the old price of a market stop; the new band edge shows in what
+/// follows.
+pub const TRIGGERED_TELLS_OLD_PRICE: bool = true;
+/// ORDER-20: joining the call gives a new priority number, so that levels stay in order of numbers.
+pub const AT_AUCTION_JOINS_AT_THE_BACK: bool = true;
+/// QUOTE-04: a side that is quoted with the same price and lots keeps the id of its older mass quote.
+pub const EQUAL_QUOTE_KEEPS_ITS_ID: bool = true;
+/// QUOTE-04: a side belongs to the session that quoted it last.
+pub const QUOTE_MOVES_TO_NEWEST_SESSION: bool = true;
+/// AUCTION-07: an auction, or a round of one, in which nothing traded is not told.
+pub const EMPTY_AUCTION_IS_TOLD: bool = false;

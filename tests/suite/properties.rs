@@ -5,10 +5,12 @@ use engine::{
     event::Event,
     exchange::Exchange,
     ids::{AccountId, AssetId, InstrumentId},
+    instrument::TradingState,
     units::Nanos,
 };
 use tests::{
     compare::{self, Fast},
+    generator::Features,
     model::{BalanceView, Levels, PositionView},
 };
 
@@ -59,6 +61,10 @@ impl Fast for Engine {
             .map_or(0, |contract| contract.mark.0)
     }
 
+    fn trading_state(&self, instrument: InstrumentId) -> Option<TradingState> {
+        self.0.instrument(instrument).map(|contract| contract.state)
+    }
+
     fn next_deadline(&self) -> Option<Nanos> {
         self.0.next_deadline()
     }
@@ -76,13 +82,16 @@ fn commands() -> usize {
 
 #[test]
 fn the_fast_exchange_agrees_with_the_slow_one() {
+    let features = Features::from_environment();
     let mut never_met: Option<Vec<_>> = None;
     for seed in 1..=6 {
-        let coverage = compare::run(seed, commands(), &mut Engine(Exchange::new()))
+        let coverage = compare::run(seed, features, commands(), &mut Engine(Exchange::new()))
             .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
         println!(
-            "seed {seed}: {} trades, {} repeats",
-            coverage.trades, coverage.repeats
+            "seed {seed} of {}: {} trades, {} repeats",
+            features.names(),
+            coverage.trades,
+            coverage.repeats
         );
         assert!(
             coverage.trades > 1_000,
@@ -102,4 +111,20 @@ fn the_fast_exchange_agrees_with_the_slow_one() {
         Some(vec![]),
         "refusals that no command of any seed met"
     );
+}
+
+#[test]
+fn the_slow_exchange_keeps_its_own_promises() {
+    let mut events = std::collections::BTreeMap::<String, u64>::new();
+    for seed in 1..=3 {
+        let coverage = compare::alone(seed, Features::ALL, commands().min(20_000))
+            .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
+        for (event, count) in coverage.events {
+            *events.entry(event).or_default() += count;
+        }
+    }
+    let met = events
+        .iter()
+        .map(|(event, count)| format!("{count:8} {event}"));
+    println!("{}", met.collect::<Vec<_>>().join("\n"));
 }

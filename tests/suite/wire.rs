@@ -504,8 +504,8 @@ async fn an_amend_keeps_or_loses_its_place_as_published() {
             target: Some(replace::Target::ClientOrderId(1)),
             quantity_lots: lots,
             price_ticks: price,
-            display: None,
-            trigger: None,
+            display_lots: None,
+            trigger_price_ticks: None,
             reject_if_priority_lost: strict,
             ..Default::default()
         })
