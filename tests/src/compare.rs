@@ -19,6 +19,7 @@ pub use crate::model::{BalanceView, Levels, PositionView};
 use crate::{
     generator::{Features, Generator},
     model::{Model, Names},
+    readings,
     rows::{Observed, Told},
 };
 
@@ -62,6 +63,8 @@ pub struct Coverage {
     pub crossing_replaces: u64,
     /// When the newest command was stamped.
     pub until: Nanos,
+    /// What each contract accepted after the newest command.
+    states: BTreeMap<InstrumentId, TradingState>,
 }
 
 /// Every reason that the RANK table and the other rules can give.
@@ -115,6 +118,10 @@ impl Coverage {
         for reason in told.chain(seen.refused.iter().map(|(_, reason)| *reason)) {
             *self.reasons.entry(reason).or_default() += 1;
         }
+        for (_, reason) in &seen.refused {
+            let name = format!("refused {reason:?}");
+            *self.events.entry(name).or_default() += 1;
+        }
         for row in &seen.private {
             *self
                 .events
@@ -157,6 +164,27 @@ impl Coverage {
             .any(|row| row.kind == OrderEventKind::Replaced);
         let crossed = replaced && !seen.trades.is_empty();
         self.crossing_replaces += u64::from(crossed && matches!(command, Command::Replace(_)));
+    }
+
+    /// Counts the states that contracts came to.
+    fn watch(&mut self, model: &Model) {
+        for (id, contract) in &model.contracts {
+            if self.states.insert(*id, contract.state) != Some(contract.state) {
+                let name = format!("state {:?}", contract.state);
+                *self.events.entry(name).or_default() += 1;
+            }
+        }
+    }
+
+    /// What the features should have brought at least so often, and did not.
+    #[must_use]
+    pub fn too_seldom(events: &BTreeMap<String, u64>, features: Features) -> Vec<String> {
+        let met = |name: &str| events.get(name).copied().unwrap_or(0);
+        readings::WANTED
+            .iter()
+            .filter(|(feature, name, times)| features.has(feature) && met(name) < *times)
+            .map(|(feature, name, times)| format!("{feature}: {name} {} of {times}", met(name)))
+            .collect()
     }
 
     /// Reasons that were never given.
@@ -222,6 +250,7 @@ pub fn alone(seed: u64, features: Features, commands: usize) -> Result<Coverage,
         names.created = last_created;
         let slow = model.apply(&stamped, &names);
         coverage.count(&stamped.command, &slow);
+        coverage.watch(&model);
         coverage.until = stamped.at;
         model.check_invariants().map_err(|broken| {
             let names = features.names();
@@ -284,6 +313,7 @@ pub fn run(
         let slow = model.apply(&stamped, &names);
         let actual = Observed::from_events(&events, !has_origin(&stamped.command));
         coverage.count(&stamped.command, &slow);
+        coverage.watch(&model);
         coverage.until = stamped.at;
         let difference = rows(&slow.masked(), &actual.masked())
             .and_then(|()| model.check_invariants())

@@ -1,5 +1,7 @@
 //! Does the fast exchange do what the slow, obvious one does, on random commands good and bad?
 
+use std::collections::BTreeMap;
+
 use engine::{
     command::{Side, Stamped},
     event::Event,
@@ -9,7 +11,7 @@ use engine::{
     units::Nanos,
 };
 use tests::{
-    compare::{self, Fast},
+    compare::{self, Coverage, Fast},
     generator::Features,
     model::{BalanceView, Levels, PositionView},
 };
@@ -83,7 +85,7 @@ fn commands() -> usize {
 #[test]
 fn the_fast_exchange_agrees_with_the_slow_one() {
     let features = Features::from_environment();
-    let mut never_met: Option<Vec<_>> = None;
+    let (mut never_met, mut events): (Option<Vec<_>>, _) = (None, BTreeMap::new());
     for seed in 1..=6 {
         let coverage = compare::run(seed, features, commands(), &mut Engine(Exchange::new()))
             .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
@@ -98,6 +100,7 @@ fn the_fast_exchange_agrees_with_the_slow_one() {
             "seed {seed} hardly traded: {}",
             coverage.trades
         );
+        add(&mut events, &coverage);
         let missing = coverage.missing();
         let left = never_met.take().unwrap_or_else(|| missing.clone());
         never_met = Some(
@@ -111,20 +114,28 @@ fn the_fast_exchange_agrees_with_the_slow_one() {
         Some(vec![]),
         "refusals that no command of any seed met"
     );
+    let seldom = Coverage::too_seldom(&events, features);
+    assert_eq!(seldom, Vec::<String>::new(), "seldom met");
+}
+
+/// What happened in all seeds together.
+fn add(events: &mut BTreeMap<String, u64>, of: &Coverage) {
+    for (event, count) in &of.events {
+        *events.entry(event.clone()).or_default() += count;
+    }
 }
 
 #[test]
 fn the_slow_exchange_keeps_its_own_promises() {
-    let mut events = std::collections::BTreeMap::<String, u64>::new();
-    for seed in 1..=3 {
+    let mut events = BTreeMap::new();
+    for seed in 1..=6 {
         let coverage = compare::alone(seed, Features::ALL, commands().min(20_000))
             .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
-        for (event, count) in coverage.events {
-            *events.entry(event).or_default() += count;
-        }
+        add(&mut events, &coverage);
     }
-    let met = events
-        .iter()
-        .map(|(event, count)| format!("{count:8} {event}"));
-    println!("{}", met.collect::<Vec<_>>().join("\n"));
+    for (event, count) in &events {
+        println!("{count:8} {event}");
+    }
+    let seldom = Coverage::too_seldom(&events, Features::ALL);
+    assert_eq!(seldom, Vec::<String>::new(), "seldom met");
 }

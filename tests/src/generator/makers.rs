@@ -2,9 +2,9 @@
 
 use engine::{
     command::{
-        Batch, BatchItem, BatchPolicy, Cancel, Command, MassQuote, MmpGroup, Origin, Place,
-        QuoteEntry, QuoteSide, Replace, ResetMmp, SetKillSwitch, SetTradingState, StateScope,
-        SwitchScope, Target,
+        Batch, BatchItem, BatchPolicy, Cancel, Command, DisconnectAction, MassQuote, MmpGroup,
+        Origin, Place, QuoteEntry, QuoteSide, Replace, ResetMmp, SetKillSwitch, SetTradingState,
+        StateScope, SwitchScope, Target,
     },
     ids::{AccountId, FirmId, InstrumentId, ProductId, SessionId},
     instrument::TradingState,
@@ -28,7 +28,7 @@ impl Generator {
             70..=199 if on.quotes => self.mass_quote(model),
             200..=211 if on.protection => self.mmp_group(model),
             212..=227 if on.protection => self.reset_mmp(model),
-            228..=239 if on.switches => self.kill_switch(model),
+            228..=235 if on.switches => self.kill_switch(model),
             240..=255 if on.auctions => self.call(model),
             _ => return None,
         })
@@ -118,10 +118,31 @@ impl Generator {
     }
 
     fn mass_quote(&mut self, model: &Model) -> Command {
-        let Some(group) = self.some_group(model) else {
+        let may_quote = |group: &MmpGroup| {
+            let sessions = model.sessions_of(group.account);
+            let connected = sessions.iter().filter(|(_, session)| session.connected);
+            connected.count() > 0
+                && sessions
+                    .iter()
+                    .any(|(_, session)| session.action != DisconnectAction::Keep)
+        };
+        let groups = model.groups.values().map(|group| group.terms);
+        let able: Vec<MmpGroup> = groups.filter(may_quote).collect();
+        let able = self.random.pick(&able).copied();
+        let any = self.some_group(model);
+        let Some(group) = able.filter(|_| self.random.percent(95)).or(any) else {
             return self.mmp_group(model);
         };
-        let origin = self.origin(model, group.account);
+        let mut origin = self.origin(model, group.account);
+        let keeps = |origin: &Origin| {
+            let session = model.sessions.get(&origin.session);
+            session.is_none_or(|session| session.action == DisconnectAction::Keep)
+        };
+        for _ in 0..3 {
+            if keeps(&origin) && self.random.percent(90) {
+                origin = self.origin(model, group.account);
+            }
+        }
         self.quote_ids += 1;
         let again = self.quotes.get(&(group.account, group.mmp_group)).cloned();
         if let Some(mut again) = again.filter(|_| self.random.percent(35)) {
@@ -132,7 +153,8 @@ impl Generator {
                 match self.random.between(0, 9) {
                     0..=2 => side.lots.0 -= self.random.between(0, 2),
                     3 => side.lots.0 += 1,
-                    4 | 5 => side.price.0 += 1,
+                    4 => side.price.0 += 1,
+                    5 => side.price.0 -= 1,
                     _ => {}
                 }
             }
@@ -285,7 +307,7 @@ impl Generator {
         engaged.extend(firms.map(|(id, _)| SwitchScope::Firm(*id)));
         engaged.extend(model.venue_killed.then_some(SwitchScope::Venue));
         if let Some(scope) = self.random.pick(&engaged).copied()
-            && self.random.percent(75)
+            && self.random.percent(95)
         {
             return self.switch(scope, false);
         }
@@ -295,9 +317,9 @@ impl Generator {
             0 => SwitchScope::Account(AccountId(77_777)),
             1 => SwitchScope::Firm(FirmId(99)),
             2 => SwitchScope::Session(SessionId(9_999)),
-            3 | 4 => SwitchScope::Venue,
-            5..=8 => SwitchScope::Firm(self.random.pick(&firms).copied().unwrap_or_default()),
-            9..=13 => {
+            3 => SwitchScope::Venue,
+            4 | 5 => SwitchScope::Firm(self.random.pick(&firms).copied().unwrap_or_default()),
+            6..=11 => {
                 SwitchScope::Session(self.random.pick(&sessions).copied().unwrap_or_default())
             }
             _ => SwitchScope::Account(self.some_account()),

@@ -198,8 +198,8 @@ impl Generator {
                 // The lead of its product, and one alone.
                 if self.features.volatility && step >= 19 {
                     terms.volatility = Volatility {
-                        window_ms: 8_000,
-                        move_ppm: 11_000,
+                        window_ms: 60_000,
+                        move_ppm: 4_000,
                     };
                 }
                 Command::CreateInstrument(self.request(terms))
