@@ -10,15 +10,17 @@ use engine::{
     command::{Command, Stamped},
     event::{Event, OrderEventKind},
     ids::{AccountId, AssetId, InstrumentId, house},
+    instrument::TradingState,
     reason::Reason,
     units::Nanos,
 };
 
 pub use crate::model::{BalanceView, Levels, PositionView};
 use crate::{
-    generator::Generator,
+    generator::{Features, Generator},
     model::{Model, Names},
-    rows::Observed,
+    readings,
+    rows::{Observed, Told},
 };
 
 /// How the fast exchange is driven and looked at.
@@ -33,6 +35,8 @@ pub trait Fast {
     fn position(&self, account: AccountId, instrument: InstrumentId) -> PositionView;
     /// What values positions.
     fn mark(&self, instrument: InstrumentId) -> i64;
+    /// What a contract accepts.
+    fn trading_state(&self, instrument: InstrumentId) -> Option<TradingState>;
     /// When the clock must tick; may be early, never late.
     fn next_deadline(&self) -> Option<Nanos>;
     /// Its own promises about itself.
@@ -59,6 +63,8 @@ pub struct Coverage {
     pub crossing_replaces: u64,
     /// When the newest command was stamped.
     pub until: Nanos,
+    /// What each contract accepted after the newest command.
+    states: BTreeMap<InstrumentId, TradingState>,
 }
 
 /// Every reason that the RANK table and the other rules can give.
@@ -112,11 +118,42 @@ impl Coverage {
         for reason in told.chain(seen.refused.iter().map(|(_, reason)| *reason)) {
             *self.reasons.entry(reason).or_default() += 1;
         }
+        for (_, reason) in &seen.refused {
+            let name = format!("refused {reason:?}");
+            *self.events.entry(name).or_default() += 1;
+        }
         for row in &seen.private {
             *self
                 .events
                 .entry(format!("{:?} {:?}", row.kind, row.reason))
                 .or_default() += 1;
+        }
+        for told in &seen.told {
+            let name = format!("{told:?}");
+            let name = name.split('(').next().unwrap_or_default().to_owned();
+            *self.events.entry(name).or_default() += 1;
+        }
+        for (_, _, _, aggressor, _) in &seen.trades {
+            let name = if aggressor.is_none() {
+                "auction trade"
+            } else {
+                "trade"
+            };
+            *self.events.entry(name.into()).or_default() += 1;
+        }
+        let frozen = |told: &&Told| matches!(told, Told::Mmp(_, _, true, ..));
+        let froze = seen.told.iter().filter(frozen).count() as u64;
+        *self.events.entry("froze".into()).or_default() += froze;
+        let kept: u32 = seen
+            .mass_cancelled
+            .iter()
+            .map(|(_, counts)| counts[2])
+            .sum();
+        *self.events.entry("kept by mass cancel".into()).or_default() += u64::from(kept);
+        for told in &seen.told {
+            if let Told::Problem(_, _, _, reason) = told {
+                *self.events.entry(format!("side {reason:?}")).or_default() += 1;
+            }
         }
         self.trades += seen.trades.len() as u64;
         self.copies += seen.private.iter().filter(|row| row.copy).count() as u64;
@@ -127,6 +164,27 @@ impl Coverage {
             .any(|row| row.kind == OrderEventKind::Replaced);
         let crossed = replaced && !seen.trades.is_empty();
         self.crossing_replaces += u64::from(crossed && matches!(command, Command::Replace(_)));
+    }
+
+    /// Counts the states that contracts came to.
+    fn watch(&mut self, model: &Model) {
+        for (id, contract) in &model.contracts {
+            if self.states.insert(*id, contract.state) != Some(contract.state) {
+                let name = format!("state {:?}", contract.state);
+                *self.events.entry(name).or_default() += 1;
+            }
+        }
+    }
+
+    /// What the features should have brought at least so often, and did not.
+    #[must_use]
+    pub fn too_seldom(events: &BTreeMap<String, u64>, features: Features) -> Vec<String> {
+        let met = |name: &str| events.get(name).copied().unwrap_or(0);
+        readings::WANTED
+            .iter()
+            .filter(|(feature, name, times)| features.has(feature) && met(name) < *times)
+            .map(|(feature, name, times)| format!("{feature}: {name} {} of {times}", met(name)))
+            .collect()
     }
 
     /// Reasons that were never given.
@@ -162,6 +220,57 @@ fn learn(names: &mut Names, command: &Command, events: &[Event]) {
     }
 }
 
+/// Runs so many commands through the slow exchange alone, which then gives the numbers itself.
+///
+/// # Errors
+/// The first promise that it breaks.
+pub fn alone(seed: u64, features: Features, commands: usize) -> Result<Coverage, String> {
+    let (mut model, mut generator) = (Model::new(), Generator::new(seed, features));
+    let (mut names, mut coverage) = (Names::default(), Coverage::default());
+    let mut past: VecDeque<(Stamped, Observed)> = VecDeque::new();
+    // Numbers of each kind count from 1; the venue has three accounts of its own.
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::from([("account", 3)]);
+    let mut last_created = 0;
+    for number in 1..=commands {
+        names.created = last_created;
+        let stamped = generator.next(&model, &names);
+        let kind = match &stamped.command {
+            Command::CreateAsset(_) => "asset",
+            Command::CreateCommodity(_) => "commodity",
+            Command::CreateIndex(_) => "index",
+            Command::CreateFirm(_) => "firm",
+            Command::CreateAccount(_) => "account",
+            Command::CreateInstrument(_) => "contract",
+            Command::Login(_) => "session",
+            _ => "other",
+        };
+        let count = counts.entry(kind).or_default();
+        *count += 1;
+        last_created = *count;
+        names.created = last_created;
+        let slow = model.apply(&stamped, &names);
+        coverage.count(&stamped.command, &slow);
+        coverage.watch(&model);
+        coverage.until = stamped.at;
+        model.check_invariants().map_err(|broken| {
+            let names = features.names();
+            let mut report = history(&past);
+            let _ = writeln!(
+                report,
+                "seed {seed} of {names}, command {number}: {stamped:?}\n{}\n{broken}",
+                slow.lines().join("\n")
+            );
+            report
+        })?;
+        generator.learn(&stamped, &slow);
+        past.push_back((stamped, slow));
+        if past.len() > 12 {
+            past.pop_front();
+        }
+    }
+    Ok(coverage)
+}
+
 fn has_origin(command: &Command) -> bool {
     matches!(
         command,
@@ -172,6 +281,9 @@ fn has_origin(command: &Command) -> bool {
             | Command::SetCancelTimer(_)
             | Command::SetOrderEntry(_)
             | Command::Logout(_)
+            | Command::Batch(_)
+            | Command::MassQuote(_)
+            | Command::ResetMmp(_)
     )
 }
 
@@ -179,19 +291,29 @@ fn has_origin(command: &Command) -> bool {
 ///
 /// # Errors
 /// The first difference: seed, command, expected and actual rows, the books.
-pub fn run(seed: u64, commands: usize, fast: &mut impl Fast) -> Result<Coverage, String> {
-    let (mut model, mut generator) = (Model::new(), Generator::new(seed));
+pub fn run(
+    seed: u64,
+    features: Features,
+    commands: usize,
+    fast: &mut impl Fast,
+) -> Result<Coverage, String> {
+    let (mut model, mut generator) = (Model::new(), Generator::new(seed, features));
     let (mut names, mut coverage) = (Names::default(), Coverage::default());
     let mut past: VecDeque<(Stamped, Observed)> = VecDeque::new();
     for number in 1..=commands {
         let stamped = generator.next(&model, &names);
         let events = catch_unwind(AssertUnwindSafe(|| fast.apply(&stamped))).map_err(|_| {
-            history(&past) + &format!("seed {seed}, command {number}: panic at {stamped:?}")
+            history(&past)
+                + &format!(
+                    "seed {seed} of {}, command {number}: panic at {stamped:?}",
+                    features.names()
+                )
         })?;
         learn(&mut names, &stamped.command, &events);
         let slow = model.apply(&stamped, &names);
         let actual = Observed::from_events(&events, !has_origin(&stamped.command));
         coverage.count(&stamped.command, &slow);
+        coverage.watch(&model);
         coverage.until = stamped.at;
         let difference = rows(&slow.masked(), &actual.masked())
             .and_then(|()| model.check_invariants())
@@ -200,7 +322,8 @@ pub fn run(seed: u64, commands: usize, fast: &mut impl Fast) -> Result<Coverage,
             let mut report = history(&past);
             let _ = writeln!(
                 report,
-                "seed {seed}, command {number}: {stamped:?}\n{difference}"
+                "seed {seed} of {}, command {number}: {stamped:?}\n{difference}",
+                features.names()
             );
             books(&mut report, &model, fast, &generator);
             report
@@ -275,6 +398,8 @@ fn state(
     for id in generator.contracts().iter().copied() {
         if all || seen.private.iter().any(|row| row.instrument == id) {
             same("book", id.0, &model.book(id), &fast.book(id))?;
+            let state = fast.trading_state(id);
+            same("state", id.0, &model.state(id), &state)?;
             same("mark", id.0, &model.mark(id), &Some(fast.mark(id)))?;
         }
     }

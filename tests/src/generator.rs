@@ -4,16 +4,21 @@
 
 mod admin;
 mod entry;
+mod features;
+mod kinds;
+mod makers;
 mod sessions;
 mod setup;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use engine::{
-    command::{Command, OrderTerms, Stamped},
+    command::{BatchItem, Command, MassQuote, OrderTerms, Stamped},
     ids::{AccountId, AssetId, IndexId, InstrumentId},
     units::{DAY, MILLISECOND, Nanos, SECOND},
 };
+
+pub use features::Features;
 
 use crate::{
     model::{Model, Names},
@@ -87,13 +92,19 @@ pub struct Generator {
     deposits: Option<Command>,
     fixing: Option<Command>,
     rounds: u64,
+    quote_ids: i64,
+    quotes: BTreeMap<(AccountId, u16), MassQuote>,
+    features: Features,
 }
 
 impl Generator {
     /// A stream.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, features: Features) -> Self {
         Self {
+            quote_ids: 0,
+            quotes: BTreeMap::new(),
+            features,
             random: Random::new(seed),
             now: START,
             seq: 0,
@@ -129,9 +140,14 @@ impl Generator {
         });
         self.advance(model);
         let due = model.next_deadline().is_some_and(|at| at.0 <= self.now);
+        // A timer that is due usually runs at once, but commands may come first.
+        if due && self.random.percent(70) {
+            return self.stamp(Command::Tick, 0);
+        }
+        if let Some(command) = self.newer(model, names) {
+            return self.stamp(command, 0);
+        }
         let command = match self.random.between(0, 999) {
-            // A timer that is due usually runs at once, but commands may come first.
-            _ if due && self.random.percent(70) => Command::Tick,
             0..=659 => self.place(model),
             660..=754 => self.replace(model, names),
             755..=814 => self.cancel(model, names),
@@ -182,18 +198,28 @@ impl Generator {
 
     /// Remembers what may be repeated, cancelled too late, and so on.
     pub fn learn(&mut self, stamped: &Stamped, seen: &Observed) {
-        let Command::Place(place) = &stamped.command else {
-            return;
-        };
-        if place.order.client_order_id == 0 || !self.accounts.contains(&place.origin.account) {
-            return;
-        }
         if !seen.refused.is_empty() {
             return;
         }
-        self.recent
-            .push_back((place.origin.account, place.order.client_order_id));
-        self.contents.push_back((place.origin.account, place.order));
+        match &stamped.command {
+            Command::Place(place) => self.remember(place.origin.account, place.order),
+            Command::Batch(batch) => {
+                for item in &batch.items {
+                    if let BatchItem::Place(place) = item {
+                        self.remember(batch.origin.account, place.order);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn remember(&mut self, account: AccountId, order: OrderTerms) {
+        if order.client_order_id == 0 || !self.accounts.contains(&account) {
+            return;
+        }
+        self.recent.push_back((account, order.client_order_id));
+        self.contents.push_back((account, order));
         if self.recent.len() > 200 {
             self.recent.pop_front();
             self.contents.pop_front();

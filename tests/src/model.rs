@@ -2,27 +2,41 @@
 //! It follows RULES.md by number and shares nothing with the fast one but the words of its interface.
 
 mod admission;
+mod auctions;
+mod batches;
+mod calls;
 mod matching;
 mod money;
 mod orders;
+mod pegs;
+mod protection;
+mod quotes;
 mod reference;
 mod sessions;
 mod state;
+mod stops;
+#[cfg(test)]
+mod stories;
+mod switches;
 mod telling;
 mod timers;
+mod volatility;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     command::{Command, Stamped},
-    ids::{AccountId, AssetId, IndexId, InstrumentId, OrderId, SessionId},
+    ids::{AccountId, AssetId, FirmId, IndexId, InstrumentId, OrderId, SessionId},
     instrument::{Asset, Commodity, TradingState},
+    limits,
     reason::Reason,
 };
 
 pub use money::Arithmetic;
+pub use protection::Group;
 pub use state::{
-    Account, Contract, First, IndexState, Order, Position, Session, Withdrawal, WithdrawalState,
+    Account, Call, Coming, Contract, First, IndexState, Indication, Order, Position, Session,
+    Uncross, Withdrawal, WithdrawalState,
 };
 
 use crate::rows::{Key, Observed};
@@ -81,6 +95,8 @@ pub(crate) struct Cause {
     subject: Option<Key>,
     /// Every order this command cancels is named by it.
     all: bool,
+    /// Item of a batch.
+    item: u16,
 }
 
 /// The slow exchange.
@@ -106,9 +122,22 @@ pub struct Model {
     pub(crate) ended: BTreeMap<Key, Order>,
     /// First results by client order id.
     pub(crate) results: BTreeMap<Key, First>,
+    /// Firms, and whether their switch is on.
+    pub(crate) firms: BTreeMap<FirmId, bool>,
+    /// The venue's switch is on.
+    pub(crate) venue_killed: bool,
+    /// Protection groups.
+    pub(crate) groups: BTreeMap<(AccountId, u16), Group>,
+    quotes: u64,
     entries: u64,
     priorities: u64,
     trades: u64,
+    /// ORDER-16: trades this command may still make.
+    trades_left: usize,
+    /// ORDER-21: contracts whose pegs look again when this command is over.
+    touched: BTreeSet<InstrumentId>,
+    /// A group froze or a price moved too far during this command: FOK may be broken off.
+    broken_off: bool,
     /// Fills that broke MONEY-09 and FOK orders that broke ORDER-05, in words.
     pub(crate) broken_promises: Vec<String>,
     pub(crate) cause: Cause,
@@ -130,7 +159,9 @@ impl Model {
     /// far, those of this command included.
     pub fn apply(&mut self, stamped: &Stamped, names: &Names) -> Observed {
         self.now = stamped.at.0;
-
+        self.trades_left = limits::TRADES_PER_COMMAND;
+        self.touched.clear();
+        self.broken_off = false;
         self.cause = Cause::default();
         match &stamped.command {
             Command::Tick => self.tick(),
@@ -144,9 +175,27 @@ impl Model {
             Command::Login(login) => self.login(login, SessionId(narrow(names.created))),
             Command::Lost(lost) => self.lost(lost),
             Command::Logout(logout) => self.logout(logout),
+            Command::Batch(batch) => self.batch(batch, names),
+            Command::MassQuote(quote) => self.mass_quote(quote),
+            Command::ResetMmp(reset) => self.reset_mmp(reset),
             command => self.administer(command, names),
         }
+        self.after();
         std::mem::take(&mut self.seen)
+    }
+
+    /// What the end of every command brings: stops, pegs, indications.
+    fn after(&mut self) {
+        (self.cause.all, self.cause.item) = (false, 0);
+        self.release_stops();
+        self.move_pegs();
+        self.indicate();
+    }
+
+    /// ORDER-14.
+    pub(crate) fn next_priority(&mut self) -> u64 {
+        self.priorities += 1;
+        self.priorities
     }
 
     /// Both sides of a book, best first: (buys, sells).
@@ -158,10 +207,10 @@ impl Model {
             for order in self.queue(instrument, side) {
                 match levels.last_mut() {
                     Some(level) if level.0 == order.price => {
-                        level.1 += order.open;
+                        level.1 += order.shown();
                         level.2 += 1;
                     }
-                    _ => levels.push((order.price, order.open, 1)),
+                    _ => levels.push((order.price, order.shown(), 1)),
                 }
             }
             levels
@@ -257,9 +306,18 @@ impl Model {
             let (buys, sells) = (self.queue(*instrument, Buy), self.queue(*instrument, Sell));
             if let (Some(buy), Some(sell)) = (buys.first(), sells.first())
                 && buy.price >= sell.price
+                && matches!(
+                    self.contracts[instrument].state,
+                    TradingState::Open | TradingState::PostOnly
+                )
                 && !self.same_group(buy, sell)
             {
                 return Err(format!("crossed book: {buy:?} {sell:?}"));
+            }
+            for order in buys.iter().chain(&sells) {
+                if order.open <= 0 || order.shown() <= 0 || order.aside || order.waits() {
+                    return Err(format!("ORDER-17: an impossible resting order: {order:?}"));
+                }
             }
             for account in self.accounts.keys() {
                 for side in [Buy, Sell] {

@@ -1,14 +1,103 @@
 //! What is compared: the events a client or the public would act on, without the engine's order ids.
 
 use engine::{
-    command::Side,
-    event::{Event, Liquidity, OrderEvent, OrderEventKind, OrderStatus},
+    command::{Side, SwitchScope},
+    event::{Address, Event, Liquidity, MmpLimit, OrderEvent, OrderEventKind, OrderStatus},
     ids::{AccountId, InstrumentId, SessionId},
     reason::Reason,
 };
 
-/// An order by its owner and the owner's name for it.
+/// An order by its owner and the owner's name for it. Quotes have no name; the model counts them from
+/// [`QUOTES`] on.
 pub type Key = (AccountId, u64);
+
+/// Keys from here on are quotes.
+pub const QUOTES: u64 = 1 << 63;
+
+/// Whom a private event is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Who hears it.
+    pub account: AccountId,
+    /// Where.
+    pub session: SessionId,
+    /// Number in that session.
+    pub event_seq: u64,
+    /// Because of which command of that session.
+    pub client_seq: u64,
+}
+
+impl Heard {
+    fn from_address(to: Address) -> Self {
+        Self {
+            account: to.account,
+            session: to.session,
+            event_seq: to.event_seq,
+            client_seq: to.client_seq,
+        }
+    }
+}
+
+/// What is told besides orders, trades and refusals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A batch ended: accepted, rejected, not attempted.
+    Batch(Heard, [u16; 3]),
+    /// A refused side: entry, side, reason.
+    Problem(Heard, u16, Side, Reason),
+    /// A living accepted side: entry, side.
+    Quote(Heard, u16, Side),
+    /// A mass quote ended: quote id, accepted, kept.
+    Quoted(Heard, i64, u16, u16),
+    /// A protection group froze (until, limit, cancelled) or thawed.
+    Mmp(AccountId, u16, bool, i64, Option<MmpLimit>, u32),
+    /// A kill switch moved.
+    Switch(SwitchScope, bool),
+    /// Price, lots and imbalance of an auction.
+    Auction(InstrumentId, Option<i64>, i64, i64),
+}
+
+impl Told {
+    fn from_event(event: &Event) -> Option<Self> {
+        Some(match event {
+            Event::BatchDone(done) => Self::Batch(
+                Heard::from_address(done.to),
+                [done.accepted, done.rejected, done.not_attempted],
+            ),
+            Event::QuoteProblem(problem) => Self::Problem(
+                Heard::from_address(problem.to),
+                problem.entry,
+                problem.side,
+                problem.problem.reason,
+            ),
+            Event::QuoteOrder(order) => {
+                Self::Quote(Heard::from_address(order.to), order.entry, order.side)
+            }
+            Event::Quoted(quoted) => Self::Quoted(
+                Heard::from_address(quoted.to),
+                quoted.quote_id,
+                quoted.accepted,
+                quoted.kept,
+            ),
+            Event::Mmp(mmp) => Self::Mmp(
+                mmp.account,
+                mmp.mmp_group,
+                mmp.frozen,
+                mmp.until.0,
+                mmp.limit,
+                mmp.cancelled,
+            ),
+            Event::Switch(switch) => Self::Switch(switch.scope, switch.engaged),
+            Event::Auction(auction) => Self::Auction(
+                auction.instrument,
+                auction.price.map(|price| price.0),
+                auction.lots.0,
+                auction.imbalance.0,
+            ),
+            _ => return None,
+        })
+    }
+}
 
 /// An execution, from one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +125,8 @@ pub struct Row {
     pub session: SessionId,
     /// Because of which command of that session.
     pub client_seq: u64,
+    /// Which item of it, if it was a batch.
+    pub item: u16,
     /// Number in that session.
     pub event_seq: u64,
     /// For the commander of somebody else's order.
@@ -62,6 +153,10 @@ pub struct Row {
     pub filled: i64,
     /// Still open.
     pub open: i64,
+    /// Visible lots of an iceberg.
+    pub display: i64,
+    /// Quote id and rung of a quote.
+    pub quote: Option<(i64, u8)>,
     /// Moved back in the queue.
     pub priority_lost: bool,
     /// The execution.
@@ -77,8 +172,10 @@ pub struct Observed {
     pub trades: Vec<(InstrumentId, i64, i64, Option<Side>, u64)>,
     /// Commands without effect. Admin commands are refused to account 0.
     pub refused: Vec<(AccountId, Reason)>,
-    /// Account and number of cancelled orders.
-    pub mass_cancelled: Vec<(AccountId, u32)>,
+    /// Account; cancelled orders, cancelled quotes, kept ones.
+    pub mass_cancelled: Vec<(AccountId, [u32; 3])>,
+    /// The rest.
+    pub told: Vec<Told>,
 }
 
 impl Observed {
@@ -105,9 +202,10 @@ impl Observed {
                     seen.refused.push((account, refused.problem.reason));
                 }
                 Event::MassCancelled(mass) => {
-                    seen.mass_cancelled.push((mass.to.account, mass.orders));
+                    let counts = [mass.orders, mass.quotes, mass.kept];
+                    seen.mass_cancelled.push((mass.to.account, counts));
                 }
-                _ => {}
+                event => seen.told.extend(Told::from_event(event)),
             }
         }
         seen
@@ -136,7 +234,12 @@ impl Observed {
             .mass_cancelled
             .iter()
             .map(|mass| format!("mass cancelled {mass:?}"));
-        rows.chain(trades).chain(refused).chain(mass).collect()
+        let told = self.told.iter().map(|told| format!("{told:?}"));
+        rows.chain(trades)
+            .chain(refused)
+            .chain(mass)
+            .chain(told)
+            .collect()
     }
 }
 
@@ -148,6 +251,7 @@ impl Row {
             account: event.to.account,
             session: event.to.session,
             client_seq: event.to.client_seq,
+            item: event.to.item,
             event_seq: event.to.event_seq,
             copy: event.copy,
             repeated: event.repeated,
@@ -161,6 +265,8 @@ impl Row {
             total: event.total.0,
             filled: event.filled.0,
             open: event.open.0,
+            display: event.display.0,
+            quote: event.quote.map(|quote| (quote.quote_id, quote.slot)),
             priority_lost: event.priority_lost,
             fill: event.fill.map(|fill| FillRow {
                 trade: fill.trade.0,
@@ -184,7 +290,7 @@ impl Row {
             return self;
         }
         (self.price, self.total, self.filled, self.open) = (0, 0, 0, 0);
-        self.priority_lost = false;
+        (self.priority_lost, self.display, self.quote) = (false, 0, None);
         if self.repeated || self.kind != Rejected {
             self.status = OrderStatus::Rejected;
         }
@@ -197,6 +303,9 @@ impl Row {
                         | Reason::DeadlinePassed
                         | Reason::KillSwitchAccount
                         | Reason::KillSwitchSession
+                        | Reason::KillSwitchFirm
+                        | Reason::KillSwitchExchange
+                        | Reason::BatchStopped
                         | Reason::AccountNotActive
                 )
             );
@@ -227,6 +336,12 @@ impl Row {
         );
         if let Some(reason) = self.reason {
             line += &format!(" | {reason:?}");
+        }
+        if self.display != 0 || self.item != 0 {
+            line += &format!(" | shows {} item {}", self.display, self.item);
+        }
+        if let Some(quote) = self.quote {
+            line += &format!(" | quote {quote:?}");
         }
         if let Some(fill) = &self.fill {
             line += &format!(" | {fill:?}");

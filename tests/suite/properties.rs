@@ -1,14 +1,18 @@
 //! Does the fast exchange do what the slow, obvious one does, on random commands good and bad?
 
+use std::collections::BTreeMap;
+
 use engine::{
     command::{Side, Stamped},
     event::Event,
     exchange::Exchange,
     ids::{AccountId, AssetId, InstrumentId},
+    instrument::TradingState,
     units::Nanos,
 };
 use tests::{
-    compare::{self, Fast},
+    compare::{self, Coverage, Fast},
+    generator::Features,
     model::{BalanceView, Levels, PositionView},
 };
 
@@ -59,6 +63,10 @@ impl Fast for Engine {
             .map_or(0, |contract| contract.mark.0)
     }
 
+    fn trading_state(&self, instrument: InstrumentId) -> Option<TradingState> {
+        self.0.instrument(instrument).map(|contract| contract.state)
+    }
+
     fn next_deadline(&self) -> Option<Nanos> {
         self.0.next_deadline()
     }
@@ -76,19 +84,23 @@ fn commands() -> usize {
 
 #[test]
 fn the_fast_exchange_agrees_with_the_slow_one() {
-    let mut never_met: Option<Vec<_>> = None;
+    let features = Features::from_environment();
+    let (mut never_met, mut events): (Option<Vec<_>>, _) = (None, BTreeMap::new());
     for seed in 1..=6 {
-        let coverage = compare::run(seed, commands(), &mut Engine(Exchange::new()))
+        let coverage = compare::run(seed, features, commands(), &mut Engine(Exchange::new()))
             .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
         println!(
-            "seed {seed}: {} trades, {} repeats",
-            coverage.trades, coverage.repeats
+            "seed {seed} of {}: {} trades, {} repeats",
+            features.names(),
+            coverage.trades,
+            coverage.repeats
         );
         assert!(
             coverage.trades > 1_000,
             "seed {seed} hardly traded: {}",
             coverage.trades
         );
+        add(&mut events, &coverage);
         let missing = coverage.missing();
         let left = never_met.take().unwrap_or_else(|| missing.clone());
         never_met = Some(
@@ -102,4 +114,28 @@ fn the_fast_exchange_agrees_with_the_slow_one() {
         Some(vec![]),
         "refusals that no command of any seed met"
     );
+    let seldom = Coverage::too_seldom(&events, features);
+    assert_eq!(seldom, Vec::<String>::new(), "seldom met");
+}
+
+/// What happened in all seeds together.
+fn add(events: &mut BTreeMap<String, u64>, of: &Coverage) {
+    for (event, count) in &of.events {
+        *events.entry(event.clone()).or_default() += count;
+    }
+}
+
+#[test]
+fn the_slow_exchange_keeps_its_own_promises() {
+    let mut events = BTreeMap::new();
+    for seed in 1..=6 {
+        let coverage = compare::alone(seed, Features::ALL, commands().min(20_000))
+            .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
+        add(&mut events, &coverage);
+    }
+    for (event, count) in &events {
+        println!("{count:8} {event}");
+    }
+    let seldom = Coverage::too_seldom(&events, Features::ALL);
+    assert_eq!(seldom, Vec::<String>::new(), "seldom met");
 }

@@ -55,7 +55,7 @@ impl Generator {
         }
     }
 
-    fn terms(&mut self, model: &Model, account: AccountId) -> OrderTerms {
+    pub(super) fn terms(&mut self, model: &Model, account: AccountId) -> OrderTerms {
         let instrument = self.some_contract();
         let mut side = self.side();
         let net = model.position(account, instrument).net;
@@ -77,7 +77,7 @@ impl Generator {
             SelfTrade::Decrement,
         ];
         self.client_ids += 1;
-        OrderTerms {
+        let mut order = OrderTerms {
             client_order_id: self.client_ids,
             instrument,
             side,
@@ -105,7 +105,9 @@ impl Generator {
             mmp_group: 0,
             keep_on_disconnect: self.random.percent(20),
             tag: Tag::new(if self.random.percent(10) { "hello" } else { "" }).unwrap_or_default(),
-        }
+        };
+        self.dress(model, account, &mut order);
+        order
     }
 
     pub(super) fn place(&mut self, model: &Model) -> Command {
@@ -119,7 +121,7 @@ impl Generator {
     }
 
     /// One thing is wrong, or at the edge of being wrong.
-    fn spoil(
+    pub(super) fn spoil(
         &mut self,
         model: &Model,
         order: &mut OrderTerms,
@@ -203,14 +205,21 @@ impl Generator {
     }
 
     /// An open order mostly; sometimes one that ended, somebody else's, or none at all.
-    fn target(&mut self, model: &Model, names: &Names) -> (AccountId, Target, Option<Order>) {
-        let account = self.some_account();
+    fn target(
+        &mut self,
+        model: &Model,
+        names: &Names,
+        of: Option<AccountId>,
+    ) -> (AccountId, Target, Option<Order>) {
+        let account = of.unwrap_or_else(|| self.some_account());
+        // Quotes change with their mass quote.
         let own: Vec<&Order> = model
             .orders
             .values()
-            .filter(|order| order.key.0 == account)
+            .filter(|order| order.key.0 == account && order.quote.is_none())
             .collect();
-        let recent: Vec<Key> = self.recent.iter().copied().collect();
+        let mut recent: Vec<Key> = self.recent.iter().copied().collect();
+        recent.retain(|key| of.is_none_or(|of| key.0 == of));
         let order = self.random.pick(&own).map(|order| (**order).clone());
         let by_id = |key: &Key| names.ids.get(key).copied().map(Target::Order);
         match (self.random.between(0, 99), order) {
@@ -244,7 +253,17 @@ impl Generator {
     }
 
     pub(super) fn cancel(&mut self, model: &Model, names: &Names) -> Command {
-        let (account, target, order) = self.target(model, names);
+        self.cancel_of(model, names, None)
+    }
+
+    /// Of this account, if one is named.
+    pub(super) fn cancel_of(
+        &mut self,
+        model: &Model,
+        names: &Names,
+        of: Option<AccountId>,
+    ) -> Command {
+        let (account, target, order) = self.target(model, names, of);
         let instrument = self.named_contract(order.as_ref());
         let origin = self.origin(model, account);
         Command::Cancel(Cancel {
@@ -255,7 +274,17 @@ impl Generator {
     }
 
     pub(super) fn replace(&mut self, model: &Model, names: &Names) -> Command {
-        let (account, target, order) = self.target(model, names);
+        self.replace_of(model, names, None)
+    }
+
+    /// Of this account, if one is named.
+    pub(super) fn replace_of(
+        &mut self,
+        model: &Model,
+        names: &Names,
+        of: Option<AccountId>,
+    ) -> Command {
+        let (account, target, order) = self.target(model, names, of);
         let mut replace = Replace {
             origin: self.origin(model, account),
             target,
@@ -312,9 +341,11 @@ impl Generator {
             let settings = [PostOnly::No, PostOnly::Reject, PostOnly::Slide];
             replace.post_only = self.random.pick(&settings).copied();
         }
+        self.redress(&order, &mut replace);
         // "Total not above filled" together with other wishes is left to the rules.
         if replace.lots.is_some_and(|lots| lots.0 <= order.filled) {
             (replace.price, replace.post_only, replace.expire) = (None, None, None);
+            (replace.display, replace.trigger) = (None, None);
         }
         replace.reject_if_priority_lost = self.random.percent(10);
         Command::Replace(replace)

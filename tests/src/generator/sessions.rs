@@ -221,6 +221,9 @@ impl Generator {
         if self.random.percent(15) {
             selection.cancel_group = u32::try_from(self.random.between(1, 3)).unwrap_or(1);
         }
+        if self.features.protection && self.random.percent(15) {
+            selection.mmp_group = u16::try_from(self.random.between(1, 2)).unwrap_or(1);
+        }
         selection.this_session_only = in_session && self.random.percent(20);
         if let (Some(_), Some(mark)) = (selection.side, model.mark(selection.instrument))
             && self.random.percent(50)

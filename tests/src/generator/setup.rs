@@ -8,13 +8,13 @@ use engine::{
     ids::{AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId},
     instrument::{
         Algorithm, Asset, Commodity, EntryLimits, Index, IndexKind, Kind, MarginTerms, Terms,
-        TradingState, Window,
+        TradingState, Volatility, Window,
     },
     reason::Reason,
     units::{DAY, Decimal, Nanos, Ppm, SECOND, Ticks},
 };
 
-use super::{Generator, START};
+use super::{Features, Generator, START};
 
 const PETA: i64 = 1_000_000_000_000_000;
 const ACCOUNTS: usize = 8;
@@ -183,12 +183,25 @@ impl Generator {
             }
             16..=20 => {
                 let sheet = &SHEETS[step - 16];
-                let terms = terms(
+                let mut terms = terms(
                     sheet,
                     CommodityId(number(2)),
                     asset(sheet.asset),
                     IndexId(number(3 + sheet.asset)),
                 );
+                if self.features != Features::NONE {
+                    terms.limits.max_open_orders = 9;
+                }
+                if self.features.icebergs && step == 17 {
+                    terms.limits.min_display = 2;
+                }
+                // The lead of its product, and one alone.
+                if self.features.volatility && step >= 19 {
+                    terms.volatility = Volatility {
+                        window_ms: 60_000,
+                        move_ppm: 4_000,
+                    };
+                }
                 Command::CreateInstrument(self.request(terms))
             }
             21..=25 => {
@@ -281,6 +294,6 @@ fn terms(sheet: &Sheet, commodity: CommodityId, asset: AssetId, index: IndexId) 
         maker_fee: Ppm(sheet.fees.0),
         taker_fee: Ppm(sheet.fees.1),
         reference: Ticks(1_000),
-        volatility: engine::instrument::Volatility::default(),
+        volatility: Volatility::default(),
     }
 }

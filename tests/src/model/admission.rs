@@ -1,7 +1,7 @@
 //! RANK: the checks in their order; the first that fails wins.
 
 use engine::{
-    command::{AccountStatus, Origin, Place, PostOnly, Pricing, Replace, Side, TimeInForce},
+    command::{AccountStatus, Origin, PegTo, Place, PostOnly, Pricing, Replace, Side, TimeInForce},
     ids::{AccountId, InstrumentId},
     instrument::TradingState,
     limits,
@@ -27,6 +27,12 @@ pub(super) enum Change {
     },
 }
 
+/// Whether an order meets the other side now, as opposed to waiting or joining a call.
+fn meets_now(contract: &Contract, order: &Order) -> bool {
+    let released = order.trigger.is_none();
+    released && order.peg().is_none() && !order.at_auction() && !contract.in_call()
+}
+
 /// Which ranks a Replace still meets.
 struct Wish<'a> {
     old: Option<&'a Order>,
@@ -34,8 +40,8 @@ struct Wish<'a> {
     loses_against_wish: bool,
     /// Rank 16 looks at post-only.
     check_post_only: bool,
-    /// New expiry of a Replace.
-    expire: Option<i64>,
+    /// What a Replace names.
+    command: Option<&'a Replace>,
     /// Skips 4, 5, 7, 9, 10, 11, 14, 15.
     decreases: bool,
 }
@@ -73,23 +79,27 @@ impl Model {
         origin.deadline.0 == 0 || self.now <= origin.deadline.0
     }
 
-    /// Rank 4.
-    fn switches(&self, origin: &Origin) -> Result<(), Reason> {
-        if self
-            .accounts
-            .get(&origin.account)
-            .is_some_and(|account| account.blocked)
-        {
+    /// Rank 4, SWITCH-02.
+    pub(super) fn switches(&self, origin: &Origin) -> Result<(), Reason> {
+        let account = self.accounts.get(&origin.account);
+        let firm = account.and_then(|account| self.firms.get(&account.firm));
+        if self.venue_killed {
+            return Err(Reason::KillSwitchExchange);
+        }
+        if firm == Some(&true) {
+            return Err(Reason::KillSwitchFirm);
+        }
+        if account.is_some_and(|account| account.blocked || account.killed) {
             return Err(Reason::KillSwitchAccount);
         }
         match self.sessions.get(&origin.session) {
-            Some(session) if session.blocked => Err(Reason::KillSwitchSession),
+            Some(session) if session.blocked || session.killed => Err(Reason::KillSwitchSession),
             _ => Ok(()),
         }
     }
 
     /// Rank 5.
-    fn may_trade(&self, account: AccountId, reduce_only: bool) -> Result<(), Reason> {
+    pub(super) fn may_trade(&self, account: AccountId, reduce_only: bool) -> Result<(), Reason> {
         match self.accounts.get(&account).map(|account| account.status) {
             Some(AccountStatus::Active) => Ok(()),
             Some(AccountStatus::ReduceOnly) if reduce_only => Ok(()),
@@ -98,7 +108,7 @@ impl Model {
     }
 
     /// Whether an order would match on entry, with whomever.
-    fn crosses(&self, instrument: InstrumentId, side: Side, price: i64) -> bool {
+    pub(super) fn crosses(&self, instrument: InstrumentId, side: Side, price: i64) -> bool {
         match (side, self.best(instrument, side.opposite())) {
             (Side::Buy, Some(ask)) => ask <= price,
             (Side::Sell, Some(bid)) => bid >= price,
@@ -129,6 +139,10 @@ impl Model {
             total: terms.lots.0,
             filled: 0,
             open: terms.lots.0,
+            display: terms.display.0,
+            visible: 0,
+            trigger: terms.trigger,
+            quote: None,
             post_only: terms.post_only,
             expires: match terms.time_in_force {
                 TimeInForce::Gtd(until) => Some(until.0),
@@ -138,6 +152,7 @@ impl Model {
             entry: 0,
             priority: 0,
             resting: false,
+            aside: false,
             status: engine::event::OrderStatus::Open,
             checked_at: contract.mark,
         };
@@ -145,7 +160,7 @@ impl Model {
             old: None,
             loses_against_wish: false,
             check_post_only: true,
-            expire: None,
+            command: None,
             decreases: false,
         };
         self.admit(order, &wish)
@@ -159,8 +174,11 @@ impl Model {
     ) -> Result<Change, Reason> {
         let open = found.ok().and_then(|key| self.orders.get(&key));
         let decreases = open.is_some_and(|order| {
-            let names_more =
-                command.price.is_some() || command.post_only.is_some() || command.expire.is_some();
+            let names_more = command.price.is_some()
+                || command.post_only.is_some()
+                || command.expire.is_some()
+                || command.display.is_some()
+                || command.trigger.is_some();
             (readings::ONLY_LESS_BY_EFFECT || !names_more)
                 && command.lots.is_some_and(|lots| lots.0 < order.total)
                 && command.price.is_none_or(|price| price.0 == order.price)
@@ -170,6 +188,12 @@ impl Model {
                 && command
                     .expire
                     .is_none_or(|expire| order.expires == Some(expire.0))
+                && command
+                    .display
+                    .is_none_or(|display| order.display == display.0)
+                && command
+                    .trigger
+                    .is_none_or(|price| order.trigger.map(|trigger| trigger.price) == Some(price))
         });
         if !decreases {
             let known = found
@@ -192,22 +216,35 @@ impl Model {
         order.open = order.total - order.filled;
         order.post_only = command.post_only.unwrap_or(old.post_only);
         order.expires = command.expire.map_or(old.expires, |expire| Some(expire.0));
-        if decreases && order.open <= 0 {
+        order.display = command.display.map_or(old.display, |display| display.0);
+        if let (Some(trigger), Some(price)) = (&mut order.trigger, command.trigger) {
+            trigger.price = price;
+        }
+        let no_cancel = self.contracts[&order.terms.instrument].state == TradingState::NoCancel;
+        if decreases && order.open <= 0 && !no_cancel {
             return Ok(Change::CancelRest);
         }
         let moved = order.price != old.price;
-        let loses = moved || order.total > old.total;
+        let shows_more = old.display != 0 && (order.display == 0 || order.display > old.display);
+        let retriggers = order.trigger != old.trigger;
+        let loses = moved || order.total > old.total || shows_more || retriggers;
         let switched_on = old.post_only == PostOnly::No && order.post_only != PostOnly::No;
         let wish = Wish {
             old: Some(old),
             loses_against_wish: loses && command.reject_if_priority_lost,
             check_post_only: moved || switched_on,
-            expire: command.expire.map(|expire| expire.0),
+            command: Some(command),
             decreases,
         };
         let (mut order, slid) = self.admit(order, &wish)?;
-        let stayed = order.price == old.price && order.total <= old.total;
+        let stayed = order.price == old.price && order.total <= old.total && !shows_more;
         let loses = loses && (readings::SLIDE_TO_OLD_PRICE_LOSES_PRIORITY || !stayed);
+        if loses || old.display == 0 {
+            order.fill_up();
+        } else {
+            order.visible = order.visible.min(order.display);
+            order.hide_less();
+        }
         if !decreases {
             order.checked_at = self.contracts[&order.terms.instrument].mark;
         }
@@ -223,58 +260,28 @@ impl Model {
         let contract = &self.contracts[&order.terms.instrument];
         let limits = contract.terms.limits;
         let market = order.terms.pricing == Pricing::Market;
-        let takes_only = matches!(
-            order.terms.time_in_force,
-            TimeInForce::Ioc | TimeInForce::Fok
-        );
-        let crosses = self.crosses(order.terms.instrument, order.terms.side, order.price);
-        let slides = order.post_only == PostOnly::Slide;
-        // Rank 7.
-        let welcome = match contract.state {
-            TradingState::Open => true,
-            TradingState::PostOnly => !market && !takes_only && (!crosses || slides),
-            _ => false,
-        };
-        if !welcome && !wish.decreases {
-            return Err(Reason::InstrumentNotTrading);
-        }
-        // Rank 8.
-        let is_gtd = matches!(order.terms.time_in_force, TimeInForce::Gtd(_));
-        let post_only = order.post_only != PostOnly::No;
-        let rests_at_market = market && !takes_only;
-        let takes_post_only = post_only && (market || takes_only);
-        if rests_at_market || takes_post_only || (wish.expire.is_some() && !is_gtd) {
-            return Err(Reason::UnsupportedCombination);
-        }
-        let asks_expiry = wish.old.is_none() || wish.expire.is_some();
-        if is_gtd && asks_expiry && order.expires.is_none_or(|expires| expires <= self.now) {
-            return Err(Reason::ExpireTimeInvalid);
-        }
-        if !(1..=limits::PRICE_TICKS).contains(&order.price) {
-            return Err(Reason::InvalidField);
-        }
+        self.welcome(contract, &order, wish)?;
+        self.combination(&order, wish)?;
         // Ranks 9 to 11.
         if !wish.decreases {
             if !(limits.min_lots..=limits.max_lots).contains(&order.total) {
                 return Err(Reason::QuantityOutOfRange);
             }
-            let (low, high) = contract.band();
-            if !(low..=high).contains(&order.price) {
-                return Err(Reason::PriceOutsideBand);
+            let asks_display = wish.command.is_none_or(|command| command.display.is_some());
+            let fits = (limits.min_display..=order.total).contains(&order.display);
+            if asks_display && order.display != 0 && !fits {
+                return Err(Reason::DisplayTooSmall);
             }
-            let exposure = i128::from(order.total) * i128::from(order.price);
-            if contract.money.value(exposure) > i128::from(limits.max_notional) {
-                return Err(Reason::NotionalTooLarge);
-            }
+            self.check_price(contract, &order)?;
         }
         // ORDER-10: a total that is filled already leaves nothing to check; the rest is cancelled.
         if order.open <= 0 {
             return Ok((order, false));
         }
         // Rank 12.
-        let allowed = usize::try_from(limits.max_open_orders).unwrap_or(0);
-        if wish.old.is_none() && self.open_orders(order.key.0, order.terms.instrument) >= allowed {
-            return Err(Reason::OpenOrderLimit);
+        if wish.old.is_none() {
+            self.check_count(contract, &order)?;
+            self.check_group(order.key.0, contract, order.terms.mmp_group)?;
         }
         // Rank 13.
         if order.terms.reduce_only {
@@ -300,9 +307,16 @@ impl Model {
         if wish.loses_against_wish {
             return Err(Reason::WouldLosePriority);
         }
+        if !meets_now(contract, &order) {
+            return Ok((order, false));
+        }
         let slid = wish.check_post_only && self.slide(contract, &mut order)?;
         // Rank 17.
-        if order.terms.time_in_force == TimeInForce::Fok && !self.fillable(&order) {
+        let fok = order.terms.time_in_force == TimeInForce::Fok;
+        if fok && !self.fillable(&order, order.open) {
+            return Err(Reason::FokNotFillable);
+        }
+        if !self.fillable(&order, order.terms.min_fill.0) {
             return Err(Reason::FokNotFillable);
         }
         if market && !self.crosses(order.terms.instrument, order.terms.side, order.price) {
@@ -311,8 +325,115 @@ impl Model {
         Ok((order, slid))
     }
 
+    /// Rank 7, AUCTION-01.
+    fn welcome(&self, contract: &Contract, order: &Order, wish: &Wish<'_>) -> Result<(), Reason> {
+        if wish.old.is_some() && contract.state == TradingState::NoCancel {
+            return Err(Reason::NoCancelPeriod);
+        }
+        let takes = order.takes_only() || order.terms.pricing == Pricing::Market;
+        let waits = order.terms.trigger.is_some() && (wish.old.is_none() || order.waits());
+        let crosses = self.crosses(order.terms.instrument, order.terms.side, order.price)
+            && order.post_only != PostOnly::Slide
+            && !waits
+            && order.peg().is_none()
+            && !order.at_auction();
+        let welcome = match contract.state {
+            TradingState::Open => true,
+            TradingState::PostOnly => !takes && !crosses,
+            TradingState::PreOpen | TradingState::VolatilityAuction => !takes,
+            TradingState::NoCancel => !takes && contract.call.uncrossing.is_none(),
+            TradingState::CancelOnly | TradingState::Halted | TradingState::Closed => false,
+        };
+        if welcome || wish.decreases {
+            return Ok(());
+        }
+        Err(Reason::InstrumentNotTrading)
+    }
+
+    /// Rank 8.
+    fn combination(&self, order: &Order, wish: &Wish<'_>) -> Result<(), Reason> {
+        let terms = &order.terms;
+        let market = terms.pricing == Pricing::Market;
+        let limit = matches!(terms.pricing, Pricing::Limit(_));
+        let rests = matches!(
+            terms.time_in_force,
+            TimeInForce::Gtc | TimeInForce::Gtd(_) | TimeInForce::Day
+        );
+        let is_gtd = matches!(terms.time_in_force, TimeInForce::Gtd(_));
+        let post_only = order.post_only != PostOnly::No;
+        let (stop, peg) = (terms.trigger.is_some(), order.peg());
+        let (min_fill, display) = (terms.min_fill.0, order.display);
+        let shows_part = limit && rests && !stop && order.quote.is_none();
+        let extras = post_only || display != 0 || min_fill != 0;
+        let impossible = [
+            market && !order.takes_only(),
+            post_only && (market || order.takes_only()),
+            display != 0 && !shows_part,
+            min_fill != 0 && terms.time_in_force != TimeInForce::Ioc,
+            stop && (extras || peg.is_some() || order.at_auction()),
+            peg.is_some() && (extras || !rests),
+            order.at_auction() && (extras || !limit),
+        ];
+        let wrong_change = wish.command.is_some_and(|command| {
+            command.expire.is_some() && !is_gtd
+                || command.display.is_some() && !shows_part
+                || command.trigger.is_some() && !order.waits()
+                || command.price.is_some() && !limit
+        });
+        if impossible.contains(&true) || wrong_change {
+            return Err(Reason::UnsupportedCombination);
+        }
+        let asks_expiry = wish.command.is_none_or(|command| command.expire.is_some());
+        if is_gtd && asks_expiry && order.expires.is_none_or(|expires| expires <= self.now) {
+            return Err(Reason::ExpireTimeInvalid);
+        }
+        let prices = 1..=limits::PRICE_TICKS;
+        let offset_fits = peg.is_none_or(|peg| match (peg.to, terms.side) {
+            (PegTo::Index, _) => true,
+            (PegTo::Best, Side::Buy) => peg.offset.0 <= 0,
+            (PegTo::Best, Side::Sell) => peg.offset.0 >= 0,
+        });
+        let trigger_fits = order
+            .trigger
+            .is_none_or(|trigger| prices.contains(&trigger.price.0));
+        let min_fill_fits = min_fill == 0 || (1..=order.total).contains(&min_fill);
+        if !prices.contains(&order.hold_price()) || !offset_fits || !trigger_fits || !min_fill_fits
+        {
+            return Err(Reason::InvalidField);
+        }
+        Ok(())
+    }
+
+    /// Ranks 10 and 11.
+    pub(super) fn check_price(&self, contract: &Contract, order: &Order) -> Result<(), Reason> {
+        let (low, high) = contract.band();
+        if !(low..=high).contains(&order.hold_price()) {
+            return Err(Reason::PriceOutsideBand);
+        }
+        let exposure = i128::from(order.total) * i128::from(order.hold_price());
+        if contract.money.value(exposure) > i128::from(contract.terms.limits.max_notional) {
+            return Err(Reason::NotionalTooLarge);
+        }
+        Ok(())
+    }
+
+    /// Rank 12.
+    pub(super) fn check_count(&self, contract: &Contract, order: &Order) -> Result<(), Reason> {
+        let allowed = usize::try_from(contract.terms.limits.max_open_orders).unwrap_or(0);
+        let (account, instrument) = (order.key.0, order.terms.instrument);
+        if self.open_orders(account, instrument) >= allowed {
+            return Err(Reason::OpenOrderLimit);
+        }
+        let pegs = self.orders.values();
+        let pegs = pegs.filter(|peg| peg.peg().is_some() && peg.terms.instrument == instrument);
+        if order.peg().is_some() && pegs.count() >= limits::PEGS {
+            return Err(Reason::OpenOrderLimit);
+        }
+        Ok(())
+    }
+
     /// Rank 14.
-    fn check_position(
+    pub(super) fn check_position(
         &self,
         contract: &Contract,
         order: &Order,
@@ -334,7 +455,7 @@ impl Model {
     }
 
     /// Rank 15: all orders as they are, against all orders with this one as wished.
-    fn check_money(&self, contract: &Contract, order: &Order) -> Result<(), Reason> {
+    pub(super) fn check_money(&self, contract: &Contract, order: &Order) -> Result<(), Reason> {
         let (account, instrument) = (order.key.0, order.terms.instrument);
         let before = self.requirement(account, instrument);
         let others = self.orders.values().filter(|other| other.key != order.key);

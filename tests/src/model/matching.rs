@@ -22,10 +22,10 @@ impl Model {
     }
 
     /// ORDER-05.
-    pub(super) fn fillable(&self, order: &Order) -> bool {
+    pub(super) fn fillable(&self, order: &Order, wanted: i64) -> bool {
         let mut counted = 0;
         for rival in self.meets(order) {
-            if counted >= order.open {
+            if counted >= wanted {
                 break;
             }
             if self.same_group(order, rival) {
@@ -44,39 +44,51 @@ impl Model {
                 counted += rival.open;
             }
         }
-        counted >= order.open
+        counted >= wanted
     }
 
     /// Matches an order that is not in the book; what is left rests or is cancelled.
     pub(super) fn work(&mut self, key: Key) {
         while let Some(order) = self.orders.get(&key).cloned() {
+            let instrument = order.terms.instrument;
+            if self.contracts[&instrument].in_call() || order.peg().is_some() {
+                return match order.takes_only() {
+                    // Only a volatility auction can come between it and the book.
+                    true => self.end(key, OrderStatus::Cancelled, Reason::Volatility),
+                    false => self.rest(key),
+                };
+            }
             let Some(rival) = self.meets(&order).first().map(|rival| (*rival).clone()) else {
-                match order.terms.time_in_force {
-                    TimeInForce::Ioc | TimeInForce::Fok => {
-                        if order.terms.time_in_force == TimeInForce::Fok {
-                            let broken = format!("ORDER-05: {key:?} was not filled");
-                            self.broken_promises.push(broken);
-                        }
-                        self.end(key, OrderStatus::Cancelled, Reason::IocRemainder);
+                if order.takes_only() {
+                    let fok = order.terms.time_in_force == TimeInForce::Fok;
+                    if fok && !self.broken_off {
+                        let broken = format!("ORDER-05: {key:?} was not filled");
+                        self.broken_promises.push(broken);
                     }
-                    _ => self.rest(key),
+                    self.end(key, OrderStatus::Cancelled, Reason::IocRemainder);
+                } else {
+                    self.rest(key);
                 }
                 return;
             };
             if self.same_group(&order, &rival) {
                 self.prevent(&order, &rival);
+            } else if self.trades_left == 0 {
+                self.end(key, OrderStatus::Cancelled, Reason::TooManyItems);
+            } else if self.moves_too_far(instrument, rival.price) {
+                self.begin_volatility(instrument);
             } else {
                 self.trade(&order, &rival);
             }
         }
     }
 
-    /// ORDER-14: joins the back of its level.
+    /// Joins its level, in the place that its priority number gives it.
     fn rest(&mut self, key: Key) {
-        self.priorities += 1;
         if let Some(order) = self.orders.get_mut(&key) {
-            order.priority = self.priorities;
+            order.fill_up();
             order.resting = true;
+            self.touched.insert(order.terms.instrument);
         }
     }
 
@@ -98,13 +110,17 @@ impl Model {
         }
     }
 
-    /// Takes lots from open and total; an order without lots is over.
-    fn shrink(&mut self, key: Key, lots: i64, reason: Reason) {
+    /// Takes lots from open and total, hidden ones first; an order without lots is over.
+    pub(super) fn shrink(&mut self, key: Key, lots: i64, reason: Reason) {
         let Some(order) = self.orders.get_mut(&key) else {
             return;
         };
         order.open -= lots;
         order.total -= lots;
+        order.hide_less();
+        if order.resting {
+            self.touched.insert(order.terms.instrument);
+        }
         if order.open == 0 {
             self.end(key, OrderStatus::Cancelled, reason);
         } else {
@@ -115,18 +131,56 @@ impl Model {
 
     /// A trade at the price of the resting order.
     fn trade(&mut self, taker: &Order, maker: &Order) {
-        self.trades += 1;
-        let trade = self.trades;
-        let instrument = taker.terms.instrument;
-        let contract = self.contracts[&instrument].clone();
-        let asset = contract.terms.price_asset;
-        let (price, lots) = (maker.price, taker.open.min(maker.open));
+        let contract = &self.contracts[&taker.terms.instrument];
+        let (price, lots) = (maker.price, taker.open.min(maker.shown()));
         let value = contract.money.value(i128::from(price) * i128::from(lots));
-        let (maker_fee, taker_fee) = self.fees(&contract, maker.key.0, taker.key.0, value);
+        let (maker_fee, taker_fee) = self.fees(contract, maker.key.0, taker.key.0, value);
         let sides = [
             (taker, taker_fee, Liquidity::Taker),
             (maker, maker_fee, Liquidity::Maker),
         ];
+        self.exchange(sides, price, lots, Some(taker.terms.side));
+        self.refresh(maker.key);
+        for order in [taker, maker] {
+            self.keep_reduce_only(order.key.0, taker.terms.instrument);
+        }
+        for order in [maker, taker] {
+            self.protect(order, price, lots, value);
+        }
+        for order in [maker, taker] {
+            self.freeze_if_hit(order);
+        }
+    }
+
+    /// ORDER-17: shows the next part when the visible one is used up.
+    fn refresh(&mut self, key: Key) {
+        let used_up = |order: &Order| order.display != 0 && order.visible == 0 && order.open > 0;
+        if !self.orders.get(&key).is_some_and(used_up) {
+            return;
+        }
+        let priority = self.next_priority();
+        if let Some(order) = self.orders.get_mut(&key) {
+            order.fill_up();
+            order.priority = priority;
+            let (order, reason) = (order.clone(), Some(Reason::IcebergRefresh));
+            self.tell(&order, OrderEventKind::Restated, reason, true, None);
+        }
+    }
+
+    /// Both sides of a trade, told in this order: positions, fees, orders, tape.
+    pub(super) fn exchange(
+        &mut self,
+        sides: [(&Order, i128, Liquidity); 2],
+        price: i64,
+        lots: i64,
+        aggressor: Option<Side>,
+    ) {
+        self.trades += 1;
+        self.trades_left = self.trades_left.saturating_sub(1);
+        let (trade, instrument) = (self.trades, sides[0].0.terms.instrument);
+        let contract = self.contracts[&instrument].clone();
+        let asset = contract.terms.price_asset;
+        let value = contract.money.value(i128::from(price) * i128::from(lots));
         let before = sides.map(|(order, _, _)| self.available(order.key.0, asset));
         let mut rows = Vec::new();
         for (order, fee, liquidity) in sides {
@@ -135,6 +189,10 @@ impl Model {
             let mut filled = order.clone();
             filled.open -= lots;
             filled.filled += lots;
+            match liquidity {
+                Liquidity::Maker => filled.visible -= lots.min(filled.visible),
+                Liquidity::Taker | Liquidity::Auction => filled.fill_up(),
+            }
             if filled.open == 0 {
                 filled.status = OrderStatus::Filled;
                 self.orders.remove(&order.key);
@@ -143,24 +201,24 @@ impl Model {
                 self.orders.insert(order.key, filled.clone());
             }
             let fee = small(fee);
-            rows.push((
-                filled,
-                FillRow {
-                    trade,
-                    price,
-                    lots,
-                    liquidity,
-                    fee,
-                    position_after,
-                },
-            ));
+            let row = FillRow {
+                trade,
+                price,
+                lots,
+                liquidity,
+                fee,
+                position_after,
+            };
+            rows.push((filled, row));
         }
         for (order, fill) in rows {
             self.tell(&order, OrderEventKind::Fill, None, false, Some(fill));
         }
         self.seen
             .trades
-            .push((instrument, price, lots, Some(taker.terms.side), trade));
+            .push((instrument, price, lots, aggressor, trade));
+        self.touched.insert(instrument);
+        self.remember_trade(instrument, price);
         for ((order, _, liquidity), before) in sides.iter().zip(before) {
             let after = self.available(order.key.0, asset);
             if before >= 0 && after < 0 && order.checked_at == contract.mark {
@@ -171,21 +229,17 @@ impl Model {
                 ));
             }
         }
-        for (order, _, _) in sides {
-            self.keep_reduce_only(order.key.0, instrument);
-        }
     }
 
     /// ORDER-07, after a fill.
-    fn keep_reduce_only(&mut self, account: AccountId, instrument: InstrumentId) {
+    pub(super) fn keep_reduce_only(&mut self, account: AccountId, instrument: InstrumentId) {
         for side in [Side::Buy, Side::Sell] {
             loop {
                 let (resting, room) = self.reduce_only_lots(account, instrument, side);
                 let excess = resting - room;
-                let mut own: Vec<Order> =
-                    self.queue(instrument, side).into_iter().cloned().collect();
-                own.retain(|order| order.key.0 == account && order.terms.reduce_only);
-                let Some(newest) = own.iter().max_by_key(|order| order.priority) else {
+                let own = self.reduce_only_orders(account, instrument, side);
+                let Some(newest) = own.into_iter().max_by_key(|order| order.priority).cloned()
+                else {
                     break;
                 };
                 if excess <= 0 {

@@ -140,17 +140,17 @@ impl Model {
     fn lot_hold(&self, contract: &Contract, order: &Order) -> i128 {
         let (maker, taker) = self.rates(order.key.0, contract);
         let rate = maker.max(taker).max(0);
-        let money = &contract.money;
+        let (money, price) = (&contract.money, order.hold_price());
         let base = match order.terms.side {
-            Side::Buy => money.lot_up(order.price),
-            Side::Sell => money.lot_up(order.price.max(contract.band().1)),
+            Side::Buy => money.lot_up(price),
+            Side::Sell => money.lot_up(price.max(contract.band().1)),
         };
         let fee = up(base * rate, MILLION);
         let loss = match (contract.is_forward(), order.terms.side) {
-            (false, Side::Buy) => money.lot_up(order.price),
+            (false, Side::Buy) => money.lot_up(price),
             (false, Side::Sell) => 0,
-            (true, Side::Buy) => money.lot_up(order.price - contract.mark),
-            (true, Side::Sell) => money.lot_up(contract.mark - order.price),
+            (true, Side::Buy) => money.lot_up(price - contract.mark),
+            (true, Side::Sell) => money.lot_up(contract.mark - price),
         };
         loss + fee
     }

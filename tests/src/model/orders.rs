@@ -6,13 +6,22 @@ use engine::{
     },
     event::{OrderEventKind, OrderStatus},
     ids::{AccountId, InstrumentId, SessionId},
+    instrument::TradingState,
     limits,
     reason::Reason,
     units::MILLISECOND,
 };
 
-use super::{First, Model, Names, Order, admission::Change, narrow};
+use super::{First, Model, Names, Order, admission::Change};
 use crate::{readings, rows::Key};
+
+/// Rank 3.
+pub(super) enum Answer {
+    /// No effect, and no result to remember.
+    Refused(Reason),
+    /// The first result again: refused with this, or accepted.
+    Repeated(Option<Reason>),
+}
 
 impl Model {
     /// Enters an order.
@@ -20,21 +29,42 @@ impl Model {
         if !self.enter(&place.origin) {
             return;
         }
-        let key = (place.origin.account, place.order.client_order_id);
         if !self.in_time(&place.origin) {
             return self.tell_rejected(place, Reason::DeadlinePassed, false);
         }
+        self.enter_order(place);
+    }
+
+    /// Rank 3: the first result of a client order id that was used before, or why it may not be used.
+    pub(super) fn used_before(&self, place: &Place) -> Option<Answer> {
+        let key = (place.origin.account, place.order.client_order_id);
         if place.order.client_order_id == 0 {
-            return self.tell_rejected(place, Reason::InvalidField, false);
+            return Some(Answer::Refused(Reason::InvalidField));
         }
-        if let Some(first) = self.results.get(&key).cloned() {
-            if first.terms != place.order {
-                return self.tell_rejected(place, Reason::DuplicateClientOrderId, false);
+        let first = self.results.get(&key)?;
+        if first.terms != place.order {
+            return Some(Answer::Refused(Reason::DuplicateClientOrderId));
+        }
+        Some(Answer::Repeated(first.refused))
+    }
+
+    /// Ranks 3 to 17, and what follows; whether it was accepted.
+    pub(super) fn enter_order(&mut self, place: &Place) -> bool {
+        let key = (place.origin.account, place.order.client_order_id);
+        match self.used_before(place) {
+            Some(Answer::Refused(reason)) => {
+                self.tell_rejected(place, reason, false);
+                return false;
             }
-            return match first.refused {
-                Some(reason) => self.tell_rejected(place, reason, true),
-                None => self.tell_repeated(key),
-            };
+            Some(Answer::Repeated(Some(reason))) => {
+                self.tell_rejected(place, reason, true);
+                return false;
+            }
+            Some(Answer::Repeated(None)) => {
+                self.tell_repeated(key);
+                return true;
+            }
+            None => {}
         }
         let verdict = self.admit_place(place);
         let refused = verdict.as_ref().err().copied();
@@ -46,15 +76,36 @@ impl Model {
             },
         );
         match verdict {
-            Err(reason) => self.tell_rejected(place, reason, false),
-            Ok((mut order, slid)) => {
-                self.entries += 1;
-                order.entry = self.entries;
-                self.orders.insert(key, order.clone());
-                let reason = slid.then_some(Reason::PostOnlySlid);
-                self.tell(&order, OrderEventKind::Accepted, reason, false, None);
-                self.work(key);
+            Err(reason) => {
+                self.tell_rejected(place, reason, false);
+                false
             }
+            Ok((order, slid)) => {
+                self.accept(order, slid.then_some(Reason::PostOnlySlid));
+                true
+            }
+        }
+    }
+
+    /// ORDER-02, ORDER-14: an order lives from here on.
+    fn accept(&mut self, mut order: Order, reason: Option<Reason>) {
+        self.entries += 1;
+        order.entry = self.entries;
+        order.priority = self.next_priority();
+        order.fill_up();
+        let in_call = self.contracts[&order.terms.instrument].in_call();
+        if order.trigger.is_some() {
+            (order.status, order.aside) = (OrderStatus::Untriggered, true);
+        } else if order.peg().is_some() {
+            self.price_new_peg(&mut order);
+        } else if order.at_auction() {
+            order.aside = !in_call;
+        }
+        let (key, aside) = (order.key, order.aside);
+        self.orders.insert(key, order.clone());
+        self.tell(&order, OrderEventKind::Accepted, reason, false, None);
+        if !aside {
+            self.work(key);
         }
     }
 
@@ -63,24 +114,39 @@ impl Model {
         if !self.enter(&command.origin) {
             return;
         }
-        let found = self.find(
-            command.origin.account,
-            command.target,
-            command.instrument,
-            names,
-        );
-        let verdict = match self.in_time(&command.origin) {
-            false => Err(Reason::DeadlinePassed),
-            true => self.admit_replace(command, found),
-        };
+        if !self.in_time(&command.origin) {
+            let found = self.find_replaced(command, names);
+            let (kind, reason) = (OrderEventKind::ReplaceRejected, Reason::DeadlinePassed);
+            return self.tell_refused_change(kind, reason, command.target, found);
+        }
+        self.replace_order(command, names);
+    }
+
+    pub(super) fn find_replaced(&self, command: &Replace, names: &Names) -> Result<Key, Reason> {
+        let account = command.origin.account;
+        self.find(account, command.target, command.instrument, names)
+    }
+
+    /// Ranks 4 to 17 of a Replace without carrying it out.
+    pub(super) fn judge_replace(&self, command: &Replace, names: &Names) -> Result<(), Reason> {
+        let found = self.find_replaced(command, names);
+        self.admit_replace(command, found).map(|_| ())
+    }
+
+    /// Ranks 4 to 17, and what follows; whether it was accepted.
+    pub(super) fn replace_order(&mut self, command: &Replace, names: &Names) -> bool {
+        let found = self.find_replaced(command, names);
+        let verdict = self.admit_replace(command, found);
         let kind = OrderEventKind::ReplaceRejected;
         match (verdict, found) {
             (Ok(change), Ok(key)) => {
                 self.cause.subject = Some(key);
                 self.amend(key, change);
+                true
             }
             (Err(reason), _) | (_, Err(reason)) => {
                 self.tell_refused_change(kind, reason, command.target, found);
+                false
             }
         }
     }
@@ -93,14 +159,20 @@ impl Model {
                 loses,
                 slid,
             } => {
-                order.resting = !loses;
+                self.touched.insert(order.terms.instrument);
+                // What waits or follows another price meets nobody when it loses its place.
+                let stays = order.aside || order.peg().is_some();
+                order.resting = order.resting && (!loses || stays);
+                if loses && order.open > 0 {
+                    order.priority = self.next_priority();
+                }
                 self.orders.insert(key, (*order).clone());
                 if order.open <= 0 {
                     return self.end(key, OrderStatus::Cancelled, Reason::ClientRequest);
                 }
                 let reason = slid.then_some(Reason::PostOnlySlid);
                 self.tell(&order, OrderEventKind::Replaced, reason, loses, None);
-                if loses {
+                if loses && !stays {
                     self.work(key);
                 }
             }
@@ -112,29 +184,43 @@ impl Model {
         if !self.enter(&command.origin) {
             return;
         }
-        let found = self.find(
-            command.origin.account,
-            command.target,
-            command.instrument,
-            names,
-        );
-        let verdict = match (self.in_time(&command.origin), found) {
-            (false, _) => Err(Reason::DeadlinePassed),
-            (true, Ok(key)) if self.orders.contains_key(&key) => Ok(key),
-            (true, Ok(key)) => Err(self.too_late(key)),
-            (true, Err(reason)) => Err(reason),
-        };
-        match verdict {
+        if !self.in_time(&command.origin) {
+            let found = self.find_cancelled(command, names);
+            let (kind, reason) = (OrderEventKind::CancelRejected, Reason::DeadlinePassed);
+            return self.tell_refused_change(kind, reason, command.target, found);
+        }
+        self.cancel_order(command, names);
+    }
+
+    pub(super) fn find_cancelled(&self, command: &Cancel, names: &Names) -> Result<Key, Reason> {
+        let account = command.origin.account;
+        self.find(account, command.target, command.instrument, names)
+    }
+
+    /// Rank 6 of a Cancel, AUCTION-01.
+    pub(super) fn judge_cancel(&self, command: &Cancel, names: &Names) -> Result<Key, Reason> {
+        let key = self.find_cancelled(command, names)?;
+        let order = self.orders.get(&key).ok_or_else(|| self.too_late(key))?;
+        match self.contracts[&order.terms.instrument].state {
+            TradingState::NoCancel => Err(Reason::NoCancelPeriod),
+            _ => Ok(key),
+        }
+    }
+
+    /// Rank 6, and what follows; whether it was accepted.
+    pub(super) fn cancel_order(&mut self, command: &Cancel, names: &Names) -> bool {
+        match self.judge_cancel(command, names) {
             Ok(key) => {
                 self.cause.subject = Some(key);
                 self.end(key, OrderStatus::Cancelled, Reason::ClientRequest);
+                true
             }
-            Err(reason) => self.tell_refused_change(
-                OrderEventKind::CancelRejected,
-                reason,
-                command.target,
-                found,
-            ),
+            Err(reason) => {
+                let found = self.find_cancelled(command, names);
+                let kind = OrderEventKind::CancelRejected;
+                self.tell_refused_change(kind, reason, command.target, found);
+                false
+            }
         }
     }
 
@@ -179,8 +265,18 @@ impl Model {
         let account = command.origin.account;
         let keys = self.selected(account, command.origin.session, &command.selection);
         self.cause.all = true;
+        let mut counts = [0; 3];
         for key in &keys {
-            self.end(*key, OrderStatus::Cancelled, Reason::MassCancel);
+            let order = &self.orders[key];
+            let kept = self.contracts[&order.terms.instrument].state == TradingState::NoCancel;
+            counts[if kept {
+                2
+            } else {
+                usize::from(order.quote.is_some())
+            }] += 1;
+            if !kept {
+                self.end(*key, OrderStatus::Cancelled, Reason::MassCancel);
+            }
         }
         if command.block_new_orders
             && let Some(account) = self.accounts.get_mut(&account)
@@ -188,9 +284,7 @@ impl Model {
             account.blocked = true;
         }
         self.number(self.cause.session);
-        self.seen
-            .mass_cancelled
-            .push((account, narrow(keys.len() as u64)));
+        self.seen.mass_cancelled.push((account, counts));
         if command.block_new_orders && readings::BLOCK_OF_ACCOUNT_IS_TOLD {
             self.number(self.cause.session);
         }
@@ -215,6 +309,7 @@ impl Model {
                 && (!selection.instrument.is_set() || selection.instrument == terms.instrument)
                 && (!selection.product.is_set() || selection.product == product(order))
                 && selection.side.is_none_or(|side| side == terms.side)
+                && (selection.mmp_group == 0 || selection.mmp_group == terms.mmp_group)
                 && (selection.cancel_group == 0 || selection.cancel_group == terms.cancel_group)
                 && (!selection.this_session_only || !session.is_set() || order.session == session)
                 && better(order)
@@ -280,7 +375,11 @@ impl Model {
         let Some(mut order) = self.orders.remove(&key) else {
             return;
         };
-        (order.open, order.status) = (0, status);
+        if order.resting {
+            self.touched.insert(order.terms.instrument);
+        }
+        (order.open, order.visible, order.status) = (0, 0, status);
+        (order.resting, order.aside) = (false, false);
         self.ended.insert(key, order.clone());
         self.tell(&order, OrderEventKind::Cancelled, Some(reason), false, None);
     }

@@ -6,14 +6,15 @@ use engine::{
         ResolveWithdrawal, SetAccountStatus, SetTradingState, StateScope, SubmitFixing,
     },
     event::OrderStatus,
-    ids::{AccountId, AssetId, IndexId, InstrumentId, ProductId},
+    ids::{AccountId, AssetId, FirmId, IndexId, InstrumentId, ProductId},
     instrument::{Terms, TradingState},
+    limits,
     reason::Reason,
 };
 
 use super::{
-    Account, Arithmetic, Contract, IndexState, Model, Names, Withdrawal, WithdrawalState, money,
-    narrow, small,
+    Account, Arithmetic, Call, Coming, Contract, IndexState, Model, Names, Withdrawal,
+    WithdrawalState, money, narrow, small,
 };
 use crate::readings;
 
@@ -45,10 +46,13 @@ impl Model {
                 self.create_account(AccountId(created), &request.body);
                 Ok(())
             }
-            Command::CreateInstrument(request) => {
-                self.list(InstrumentId(created), &request.body);
+            Command::CreateInstrument(request) => self.list(InstrumentId(created), &request.body),
+            Command::CreateFirm(_) => {
+                self.firms.insert(FirmId(created), false);
                 Ok(())
             }
+            Command::SetMmpGroup(request) => self.set_mmp_group(request.body),
+            Command::SetKillSwitch(request) => self.set_kill_switch(request.body),
             Command::SetAccountStatus(request) => self.set_account_status(request.body),
             Command::SetTradingState(request) => self.set_trading_state(request.body),
             Command::CreditDeposit(request) => self.deposit(request.body),
@@ -78,7 +82,14 @@ impl Model {
     }
 
     /// MARK-01.
-    fn list(&mut self, id: InstrumentId, terms: &Terms) {
+    fn list(&mut self, id: InstrumentId, terms: &Terms) -> Result<(), Reason> {
+        let volatility = terms.volatility;
+        let off = volatility.window_ms == 0 && volatility.move_ppm == 0;
+        let fits = limits::VOLATILITY_WINDOW_MS.contains(&volatility.window_ms)
+            && (1..=999_999).contains(&volatility.move_ppm);
+        if !off && !fits {
+            return Err(Reason::InvalidField);
+        }
         let money = Arithmetic::new(
             terms,
             &self.commodities[&terms.commodity.0],
@@ -101,8 +112,12 @@ impl Model {
             scheduled: None,
             reopens: None,
             expired: false,
+            last: None,
+            call: Call::default(),
+            moves: Vec::new(),
         };
         self.contracts.insert(id, contract);
+        Ok(())
     }
 
     fn set_account_status(&mut self, body: SetAccountStatus) -> Result<(), Reason> {
@@ -113,7 +128,8 @@ impl Model {
         account.status = body.status;
         if body.cancel_open_orders {
             for key in self.oldest_first(|order| order.key.0 == body.account) {
-                self.end(key, OrderStatus::Cancelled, readings::STATUS_CANCEL_REASON);
+                let reason = readings::STATUS_CANCEL_REASON;
+                self.end_or_defer(key, OrderStatus::Cancelled, reason);
             }
         }
         Ok(())
@@ -121,29 +137,36 @@ impl Model {
 
     fn set_trading_state(&mut self, body: SetTradingState) -> Result<(), Reason> {
         let now = self.now;
-        let covered = |(id, contract): &(&InstrumentId, &mut Contract)| match body.scope {
+        let covered = |(id, contract): &(&InstrumentId, &Contract)| match body.scope {
             StateScope::Instrument(one) => one == **id,
             StateScope::Product(product) => product == contract.product,
             StateScope::All => true,
         };
-        let mut changed = Vec::new();
-        for (id, contract) in self.contracts.iter_mut().filter(covered) {
-            if contract.expired {
+        let alive = self.contracts.iter().filter(covered);
+        let alive: Vec<InstrumentId> = alive
+            .filter(|(_, contract)| !contract.expired)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in alive {
+            let Some(contract) = self.contracts.get_mut(&id) else {
+                continue;
+            };
+            if body.effective.0 > now {
+                contract.scheduled = Some(Coming {
+                    at: body.effective.0,
+                    state: body.target,
+                    reason: body.reason,
+                });
                 continue;
             }
-            changed.push(*id);
-            if body.effective.0 > now {
-                contract.scheduled = Some((body.effective.0, body.target));
-            } else {
-                contract.state = body.target;
-                contract.reopens = None;
-                if readings::IMMEDIATE_STATE_DROPS_SCHEDULE {
-                    contract.scheduled = None;
-                }
+            contract.reopens = None;
+            if readings::IMMEDIATE_STATE_DROPS_SCHEDULE {
+                contract.scheduled = None;
             }
-        }
-        for id in changed.into_iter().filter(|_| body.cancel_open_orders) {
-            self.clear_book(id, readings::STATE_CANCEL_REASON);
+            self.become_state(id, body.target, body.reason);
+            if body.cancel_open_orders {
+                self.clear_book(id, readings::STATE_CANCEL_REASON);
+            }
         }
         Ok(())
     }
@@ -261,6 +284,7 @@ impl Model {
             {
                 contract.mark = mark;
             }
+            self.touched.insert(*id);
         }
         for id in on_index.into_iter().filter(|_| daily) {
             let contract = &self.contracts[&id];
@@ -286,6 +310,8 @@ fn request_id(command: &Command) -> Option<u64> {
         Command::SetTradingState(request) => Some(request.id),
         Command::CreditDeposit(request) => Some(request.id),
         Command::ResolveWithdrawal(request) => Some(request.id),
+        Command::SetMmpGroup(request) => Some(request.id),
+        Command::SetKillSwitch(request) => Some(request.id),
         _ => None,
     }
 }

@@ -29,6 +29,7 @@ impl Model {
             action: login.action,
             grace_ms: 0,
             blocked: false,
+            killed: false,
             pending: None,
         });
         session.login += 1;
@@ -63,15 +64,17 @@ impl Model {
         session.pending = None;
         let (account, action) = (session.account, session.action);
         let covers = |order: &Order| {
-            !order.terms.keep_on_disconnect
-                && match action {
-                    DisconnectAction::CancelSession => order.session == id,
-                    DisconnectAction::CancelAccount => order.key.0 == account,
-                    DisconnectAction::Keep => false,
-                }
+            let own_quote = order.quote.is_some() && order.session == id;
+            own_quote
+                || !order.terms.keep_on_disconnect
+                    && match action {
+                        DisconnectAction::CancelSession => order.session == id,
+                        DisconnectAction::CancelAccount => order.key.0 == account,
+                        DisconnectAction::Keep => false,
+                    }
         };
         for key in self.oldest_first(covers) {
-            self.end(key, OrderStatus::Cancelled, cause);
+            self.end_or_defer(key, OrderStatus::Cancelled, cause);
         }
     }
 
@@ -83,7 +86,7 @@ impl Model {
         let id = logout.origin.session;
         if logout.cancel_orders {
             for key in self.oldest_first(|order| order.session == id) {
-                self.end(key, OrderStatus::Cancelled, Reason::ClientRequest);
+                self.end_or_defer(key, OrderStatus::Cancelled, Reason::ClientRequest);
             }
         }
         if let Some(session) = self.sessions.get_mut(&id) {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use engine::{
     command::{
-        AccountStatus, Decision, DisconnectAction, OrderTerms, PostOnly, Rail, Selection, Side,
+        AccountStatus, Decision, DisconnectAction, OrderTerms, Peg, PostOnly, Pricing, Rail,
+        Selection, Side, TimeInForce, Trigger,
     },
     event::OrderStatus,
     ids::{AccountId, AssetId, FirmId, InstrumentId, ProductId, SessionId},
@@ -14,7 +15,7 @@ use engine::{
 };
 
 use super::{Model, money::Arithmetic};
-use crate::rows::Key;
+use crate::{readings, rows::Key};
 
 /// An account.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Account {
     pub status: AccountStatus,
     /// New orders are refused.
     pub blocked: bool,
+    /// Risk's own switch.
+    pub killed: bool,
     /// Dead man's switch: when, of which session, what.
     pub timer: Option<(i64, SessionId, Selection)>,
 }
@@ -41,6 +44,7 @@ impl Default for Account {
             taker_offset: 0,
             status: AccountStatus::Active,
             blocked: false,
+            killed: false,
             timer: None,
         }
     }
@@ -60,11 +64,62 @@ pub struct Contract {
     /// Accepts what.
     pub state: TradingState,
     /// Next change.
-    pub scheduled: Option<(i64, TradingState)>,
+    pub scheduled: Option<Coming>,
     /// After a restart: when it matches again.
     pub reopens: Option<i64>,
     /// Its last trade time has been run.
     pub expired: bool,
+    /// Newest trade.
+    pub last: Option<i64>,
+    /// Its calls.
+    pub call: Call,
+    /// AUCTION-08: slices of the window: when it began, lowest, highest trade.
+    pub moves: Vec<(i64, i64, i64)>,
+}
+
+/// A change of state that will come.
+#[derive(Clone, Copy, Debug)]
+pub struct Coming {
+    /// When.
+    pub at: i64,
+    /// To which.
+    pub state: TradingState,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The call of an auction, the present or the last one.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    /// When it began.
+    pub began: i64,
+    /// It is to be told when this command is over.
+    pub announce: bool,
+    /// AUCTION-07: what was told, and when.
+    pub told: Option<(i64, Indication)>,
+    /// AUCTION-05: price of an auction that is not over, what it traded, its imbalance, what comes
+    /// then and why.
+    pub uncrossing: Option<Uncross>,
+    /// AUCTION-06: cancels that wait for the end.
+    pub deferred: Vec<(Key, OrderStatus, Reason)>,
+}
+
+/// Price, lots, imbalance.
+pub type Indication = (Option<i64>, i64, i64);
+
+/// An auction under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Uncross {
+    /// The one price.
+    pub price: i64,
+    /// Traded so far.
+    pub lots: i64,
+    /// Buying interest less selling interest when it began.
+    pub imbalance: i64,
+    /// What the contract becomes.
+    pub then: TradingState,
+    /// Why.
+    pub reason: Reason,
 }
 
 impl Contract {
@@ -171,6 +226,8 @@ pub struct Session {
     pub grace_ms: i32,
     /// New orders are refused.
     pub blocked: bool,
+    /// Risk's own switch.
+    pub killed: bool,
     /// When the action runs, and why.
     pub pending: Option<(i64, Reason)>,
 }
@@ -192,6 +249,14 @@ pub struct Order {
     pub filled: i64,
     /// Open.
     pub open: i64,
+    /// Visible at most; 0 = all.
+    pub display: i64,
+    /// Visible now, if it is an iceberg.
+    pub visible: i64,
+    /// What it waits for.
+    pub trigger: Option<Trigger>,
+    /// Quote id and rung, if it is a side of a quote.
+    pub quote: Option<(i64, u8)>,
     /// May be switched.
     pub post_only: PostOnly,
     /// GTD and DAY.
@@ -202,6 +267,9 @@ pub struct Order {
     pub priority: u64,
     /// In the book, as opposed to being matched.
     pub resting: bool,
+    /// Neither in the book nor being matched: a waiting stop, a sleeping peg, an order for the next
+    /// auction.
+    pub aside: bool,
     /// Life.
     pub status: OrderStatus,
     /// Mark at its newest check of money, for MONEY-09.
@@ -215,6 +283,63 @@ pub struct First {
     pub terms: OrderTerms,
     /// Refusal, or none if it was accepted.
     pub refused: Option<Reason>,
+}
+
+impl Order {
+    /// Lots that its level shows.
+    #[must_use]
+    pub fn shown(&self) -> i64 {
+        match self.display {
+            0 => self.open,
+            _ => self.visible,
+        }
+    }
+
+    /// ORDER-17: the visible part filled up.
+    pub fn fill_up(&mut self) {
+        self.visible = self.display.min(self.open);
+    }
+
+    /// ORDER-17: hidden lots went first.
+    pub fn hide_less(&mut self) {
+        self.visible = self.visible.min(self.open);
+    }
+
+    /// How it follows another price.
+    #[must_use]
+    pub fn peg(&self) -> Option<Peg> {
+        match self.terms.pricing {
+            Pricing::Peg(peg) => Some(peg),
+            _ => None,
+        }
+    }
+
+    /// MONEY-07: price of its hold.
+    #[must_use]
+    pub fn hold_price(&self) -> i64 {
+        self.peg().map_or(self.price, |peg| peg.cap.0)
+    }
+
+    /// A stop that waits.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.status == OrderStatus::Untriggered
+    }
+
+    /// Only for the next auction.
+    #[must_use]
+    pub fn at_auction(&self) -> bool {
+        self.terms.time_in_force == TimeInForce::AtAuction
+    }
+
+    /// Whether it may not rest.
+    #[must_use]
+    pub fn takes_only(&self) -> bool {
+        matches!(
+            self.terms.time_in_force,
+            TimeInForce::Ioc | TimeInForce::Fok
+        )
+    }
 }
 
 impl Model {
@@ -251,7 +376,7 @@ impl Model {
             || (firm(one) == firm(other) && group != 0 && group == other.terms.self_trade_group)
     }
 
-    /// ORDER-07: resting reduce-only lots of a side, and lots of the position that side may close.
+    /// ORDER-07: living reduce-only lots of a side, and lots of the position that side may close.
     #[must_use]
     pub fn reduce_only_lots(
         &self,
@@ -264,14 +389,25 @@ impl Model {
             Side::Buy => (-net).max(0),
             Side::Sell => net.max(0),
         };
-        let own = |order: &&&Order| order.key.0 == account && order.terms.reduce_only;
-        let resting = self
-            .queue(instrument, side)
-            .iter()
-            .filter(own)
-            .map(|order| order.open)
-            .sum();
-        (resting, room)
+        let living = self.reduce_only_orders(account, instrument, side);
+        (living.iter().map(|order| order.open).sum(), room)
+    }
+
+    /// ORDER-07: what waits for its price or its auction counts like what rests.
+    pub(super) fn reduce_only_orders(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        side: Side,
+    ) -> Vec<&Order> {
+        let own = |order: &&Order| {
+            order.key.0 == account
+                && order.terms.instrument == instrument
+                && order.terms.side == side
+                && order.terms.reduce_only
+                && (order.resting || order.aside && readings::WAITING_REDUCE_ONLY_COUNTS)
+        };
+        self.orders.values().filter(own).collect()
     }
 
     /// A position, or a flat one.

@@ -8,7 +8,7 @@ use engine::{
 };
 
 use super::{Model, Order};
-use crate::rows::{FillRow, Key, Row};
+use crate::rows::{FillRow, Heard, Key, QUOTES, Row};
 
 impl Model {
     /// SESSION-03: the next number of a session; 0 without one.
@@ -17,6 +17,25 @@ impl Model {
             session.event_seq += 1;
             session.event_seq
         })
+    }
+
+    /// Events about item n of a batch carry n, if they go to who sent it.
+    fn item_of(&self, session: SessionId) -> u16 {
+        match session == self.cause.session {
+            true => self.cause.item,
+            false => 0,
+        }
+    }
+
+    /// The address of an answer.
+    pub(super) fn heard(&mut self) -> Heard {
+        let cause = self.cause;
+        Heard {
+            account: cause.account,
+            session: cause.session,
+            event_seq: self.number(cause.session),
+            client_seq: cause.client_seq,
+        }
     }
 
     pub(super) fn refuse_numbered(&mut self, reason: Reason) {
@@ -38,12 +57,16 @@ impl Model {
         let mut row = self.row(order, order.session, kind, reason);
         (row.priority_lost, row.fill) = (priority_lost, fill);
         row.client_seq = if own { cause.client_seq } else { 0 };
+        if order.key.0 != cause.account || order.session != cause.session {
+            row.item = 0;
+        }
         self.seen.private.push(row.clone());
         let named = cause.all || cause.subject == Some(order.key);
         if named && cause.session.is_set() && !own {
             row.session = cause.session;
             row.event_seq = self.number(cause.session);
             row.client_seq = cause.client_seq;
+            row.item = cause.item;
             row.copy = true;
             self.seen.private.push(row);
         }
@@ -60,19 +83,22 @@ impl Model {
             account: order.key.0,
             session,
             client_seq: self.cause.client_seq,
+            item: self.item_of(session),
             event_seq: self.number(session),
             copy: false,
             repeated: false,
             kind,
             status: order.status,
             reason,
-            client_order_id: order.key.1,
+            client_order_id: Some(order.key.1).filter(|id| *id < QUOTES).unwrap_or(0),
             instrument: order.terms.instrument,
             side: order.terms.side,
             price: order.price,
             total: order.total,
             filled: order.filled,
             open: order.open,
+            display: if order.display == 0 { 0 } else { order.visible },
+            quote: order.quote,
             priority_lost: false,
             fill: None,
         }
@@ -98,6 +124,7 @@ impl Model {
             account: place.origin.account,
             session,
             client_seq: self.cause.client_seq,
+            item: self.item_of(session),
             event_seq: self.number(session),
             copy: false,
             repeated,
@@ -111,6 +138,8 @@ impl Model {
             total: terms.lots.0,
             filled: 0,
             open: 0,
+            display: 0,
+            quote: None,
             priority_lost: false,
             fill: None,
         };
@@ -135,6 +164,7 @@ impl Model {
             account: self.cause.account,
             session,
             client_seq: self.cause.client_seq,
+            item: self.item_of(session),
             event_seq: self.number(session),
             copy: false,
             repeated: false,
@@ -148,6 +178,8 @@ impl Model {
             total: 0,
             filled: 0,
             open: 0,
+            display: 0,
+            quote: None,
             priority_lost: false,
             fill: None,
         };

@@ -10,7 +10,7 @@ use engine::{
     units::Nanos,
 };
 
-use super::Model;
+use super::{Model, Order};
 use crate::rows::Key;
 
 /// What waits. The variants are in the order of TIME-01, and so are their numbers.
@@ -26,13 +26,24 @@ enum Timer {
     LastTrade(InstrumentId),
     /// A restarted contract matches again.
     Reopens(InstrumentId),
+    /// Stops that the last command could not release any more.
+    Stops(InstrumentId),
+    /// The end of a call begins.
+    NoCancel(InstrumentId),
+    /// An auction that is not over.
+    Auction(InstrumentId),
+    /// A protection group has been frozen long enough.
+    Thaw(AccountId, u16),
+    /// What an auction would do is told again.
+    Indicate(InstrumentId),
 }
 
 impl Model {
     fn timers(&self) -> Vec<(i64, Timer)> {
         let mut timers = Vec::new();
         for order in self.orders.values() {
-            if let Some(at) = order.expires {
+            let deferred = self.contracts[&order.terms.instrument].is_deferred(order.key);
+            if let Some(at) = order.expires.filter(|_| !deferred) {
                 timers.push((
                     at,
                     Timer::Expiry {
@@ -53,8 +64,17 @@ impl Model {
             }
         }
         for (id, contract) in &self.contracts {
-            if let Some((at, _)) = contract.scheduled {
-                timers.push((at, Timer::Scheduled(*id)));
+            if let Some(coming) = contract.scheduled {
+                timers.push((coming.at, Timer::Scheduled(*id)));
+            }
+            if let Some(at) = contract.no_cancel_at() {
+                timers.push((at, Timer::NoCancel(*id)));
+            }
+            if contract.call.uncrossing.is_some() {
+                timers.push((self.now, Timer::Auction(*id)));
+            }
+            if let Some(at) = self.indication_due(*id) {
+                timers.push((at, Timer::Indicate(*id)));
             }
             if let Some(at) = contract.reopens {
                 timers.push((at, Timer::Reopens(*id)));
@@ -62,6 +82,14 @@ impl Model {
             if !contract.expired {
                 timers.push((contract.terms.last_trade.0, Timer::LastTrade(*id)));
             }
+        }
+        for ((account, group), state) in &self.groups {
+            if let Some(at) = state.frozen.filter(|until| *until != 0) {
+                timers.push((at, Timer::Thaw(*account, *group)));
+            }
+        }
+        if let Some(id) = self.stops_are_due() {
+            timers.push((self.now, Timer::Stops(id)));
         }
         timers
     }
@@ -75,16 +103,28 @@ impl Model {
     /// TIME-01.
     pub(super) fn tick(&mut self) {
         for _ in 0..limits::TIMERS_PER_TICK {
-            match self.timers().into_iter().min() {
+            let mut timers = self.timers();
+            timers.retain(|(_, timer)| !matches!(timer, Timer::Stops(_)));
+            match timers.into_iter().min() {
                 Some((at, timer)) if at <= self.now => self.run(timer),
                 _ => return,
             }
         }
     }
 
+    /// A state that was scheduled, or the reopening after a restart.
+    fn open_or_close(&mut self, id: InstrumentId, state: TradingState, reason: Reason) {
+        if let Some(contract) = self.contracts.get_mut(&id) {
+            contract.reopens = None;
+        }
+        self.become_state(id, state, reason);
+    }
+
     fn run(&mut self, timer: Timer) {
         match timer {
-            Timer::Expiry { key, .. } => self.end(key, OrderStatus::Expired, Reason::Expired),
+            Timer::Expiry { key, .. } => {
+                self.end_or_defer(key, OrderStatus::Expired, Reason::Expired)
+            }
             Timer::Grace(id) => {
                 let pending = self.sessions.get(&id).and_then(|session| session.pending);
                 if let Some((_, cause)) = pending {
@@ -98,47 +138,52 @@ impl Model {
                     .and_then(|account| account.timer.take());
                 if let Some((_, session, selection)) = armed {
                     for key in self.selected(id, session, &selection) {
-                        self.end(key, OrderStatus::Cancelled, Reason::CancelTimer);
+                        self.end_or_defer(key, OrderStatus::Cancelled, Reason::CancelTimer);
                     }
                 }
             }
             Timer::Scheduled(id) => {
-                if let Some(contract) = self.contracts.get_mut(&id)
-                    && let Some((_, state)) = contract.scheduled.take()
-                {
-                    contract.state = state;
-                    contract.reopens = None;
+                let contract = self.contracts.get_mut(&id);
+                if let Some(coming) = contract.and_then(|contract| contract.scheduled.take()) {
+                    self.open_or_close(id, coming.state, coming.reason);
                 }
             }
-            Timer::Reopens(id) => {
-                if let Some(contract) = self.contracts.get_mut(&id) {
-                    contract.state = TradingState::Open;
-                    contract.reopens = None;
-                }
-            }
+            Timer::Reopens(id) => self.open_or_close(id, TradingState::Open, Reason::Restart),
             Timer::LastTrade(id) => {
                 if let Some(contract) = self.contracts.get_mut(&id) {
                     contract.expired = true;
                     contract.scheduled = None;
                     contract.reopens = None;
-                    contract.state = TradingState::Closed;
                 }
+                self.become_state(id, TradingState::Closed, Reason::Schedule);
                 self.clear_book(id, Reason::InstrumentExpired);
             }
+            // They go when this command is over, like all others.
+            Timer::Stops(_) => {}
+            Timer::NoCancel(id) => self.begin_no_cancel(id),
+            Timer::Auction(id) => {
+                let contract = self.contracts.get_mut(&id);
+                let uncross = contract.and_then(|contract| contract.call.uncrossing.take());
+                if let Some(uncross) = uncross {
+                    self.step_auction(id, uncross);
+                }
+            }
+            Timer::Thaw(account, group) => self.thaw((account, group)),
+            Timer::Indicate(id) => self.tell_indication(id),
         }
     }
 
-    /// TIME-02: cancels a whole book, buys best first, then sells.
+    /// TIME-02: cancels a whole book, buys best first, then sells, then what stands in no book.
     pub(super) fn clear_book(&mut self, instrument: InstrumentId, reason: Reason) {
+        let own = |order: &Order| order.terms.instrument == instrument;
+        let mut keys: Vec<Key> = Vec::new();
         for side in [Side::Buy, Side::Sell] {
-            let keys: Vec<Key> = self
-                .queue(instrument, side)
-                .iter()
-                .map(|order| order.key)
-                .collect();
-            for key in keys {
-                self.end(key, OrderStatus::Cancelled, reason);
-            }
+            let queue = self.queue(instrument, side);
+            keys.extend(queue.iter().map(|order| order.key));
+        }
+        keys.extend(self.oldest_first(|order| own(order) && order.aside));
+        for key in keys {
+            self.end_or_defer(key, OrderStatus::Cancelled, reason);
         }
     }
 }

@@ -130,11 +130,11 @@ fn tell_order(
             let priority = if event.priority_lost { "lost" } else { "kept" };
             phrases.push(format!("{whose}replaced, priority {priority}"));
         }
+        OrderEventKind::Triggered => phrases.push(format!("{whose}triggered")),
         OrderEventKind::Fill => tell_fill(world, event, orders, wish, &whose, phrases),
         OrderEventKind::Cancelled => {
             phrases.push(format!("{whose}cancelled {because}"));
         }
-        OrderEventKind::Triggered => phrases.push(format!("{whose}triggered")),
         OrderEventKind::Restated if event.problem.is_none() => {
             phrases.push(format!("{whose}joins the call"));
         }

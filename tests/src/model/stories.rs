@@ -1,0 +1,1 @@
+//! Tiny stories computed by hand.
