@@ -118,10 +118,12 @@ impl Exchange {
         let waits = order.trigger.is_some();
         let pegged = matches!(order.pricing, Pricing::Peg(_));
         let at_auction = order.time_in_force == TimeInForce::AtAuction;
-        let (quiet, entry) = if waits || pegged || at_auction {
-            (true, PostOnly::Slide) // it takes nothing on entry
+        // What takes nothing on entry cannot cross.
+        let quiet = quiet || waits;
+        let entry = if waits || pegged || at_auction {
+            PostOnly::Slide
         } else {
-            (quiet, order.post_only)
+            order.post_only
         };
         self.check_state(contract, order.side, price, quiet, entry)?;
         let other = order.post_only != PostOnly::No
