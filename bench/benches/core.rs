@@ -280,7 +280,10 @@ fn flow(criterion: &mut Criterion, name: &str, commands: usize, make: impl Fn() 
             || (flow.start.clone(), Vec::with_capacity(1 << 12)),
             |(exchange, out)| {
                 let mut events = 0;
-                for stamped in &flow.commands {
+                for (place, stamped) in flow.commands.iter().enumerate() {
+                    // As the sequencer does with the commands that wait behind this one.
+                    let ahead = |at: usize| flow.commands.get(at).map(|ahead| &ahead.command);
+                    exchange.look_ahead(ahead, place);
                     out.clear();
                     exchange.apply(black_box(stamped), out);
                     events += black_box(&*out).len();

@@ -8,7 +8,9 @@ use std::{
 use bench::{
     books::{BareBook, hashpit::Hashpit},
     flows::{self, Flow, Shape},
+    workload,
 };
+use engine::event::Event;
 
 /// The system's allocator, and how often this thread called it.
 struct Counting;
@@ -46,6 +48,36 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
+
+/// The whole exchange: orders, fills, money, positions, client ids and all events, with ten thousand
+/// accounts.
+#[test]
+fn a_warm_exchange_allocates_nothing() {
+    const COMMANDS: usize = 50_000;
+    for shape in [workload::HOT, workload::BALANCED] {
+        let flow = workload::Flow::new(shape, 2 * COMMANDS, 3);
+        let mut exchange = flow.start.clone();
+        let mut out = Vec::with_capacity(1 << 16);
+        let (warm, measured) = flow.commands.split_at(COMMANDS);
+        for stamped in warm {
+            out.clear();
+            exchange.apply(stamped, &mut out);
+        }
+        let before = CALLS.get();
+        let mut trades = 0;
+        for (place, stamped) in measured.iter().enumerate() {
+            exchange.look_ahead(|at| measured.get(at).map(|ahead| &ahead.command), place);
+            out.clear();
+            exchange.apply(stamped, &mut out);
+            let is_trade = |event: &&Event| matches!(event, Event::Trade(_));
+            trades += out.iter().filter(is_trade).count();
+        }
+        let calls = CALLS.get() - before;
+        println!("{}: {calls} calls in {COMMANDS} commands, {trades} trades", shape.name);
+        assert!(trades > 1_000, "{} hardly traded", shape.name);
+        assert_eq!(calls, 0, "{}", shape.name);
+    }
+}
 
 #[test]
 fn a_warm_book_allocates_nothing() {

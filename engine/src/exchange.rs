@@ -23,6 +23,7 @@ use crate::{
 };
 mod admin;
 mod admission;
+mod ahead;
 mod amend;
 mod auction;
 mod audit;
@@ -120,6 +121,12 @@ impl Exchange {
         exchange.open_house();
         exchange.trades_left = crate::limits::TRADES_PER_COMMAND;
         exchange
+    }
+
+    /// Makes room for so many client order ids before the first one comes, so that the first hours of
+    /// trading take no memory from the system either.
+    pub fn reserve(&mut self, client_ids: usize) {
+        self.client_ids.reserve(client_ids);
     }
 
     /// Applies one command; appends what happened to `out`.

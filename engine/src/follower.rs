@@ -58,7 +58,8 @@ impl Follower {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let mut start = 0;
-        for (command, end) in stamped.iter().zip(ends) {
+        for (place, (command, end)) in stamped.iter().zip(ends).enumerate() {
+            exchange.look_ahead(|at| stamped.get(at).map(|ahead| &ahead.command), place);
             let end = *end as usize;
             scratch.clear();
             exchange.apply(command, scratch);

@@ -5,6 +5,7 @@ use bincode::Encode;
 use crate::{
     event::{Event, Posting, PostingKind},
     ids::{AccountId, AssetId, InstrumentId, TradeId, house},
+    prefetch::prefetch,
     units::{Minor, Ppm},
 };
 
@@ -86,6 +87,23 @@ impl Ledger {
             .and_then(|(row, column)| row.get(column))
             .copied()
             .unwrap_or_default()
+    }
+
+    /// Asks for the list of an account's balances.
+    pub(crate) fn ask_row(&self, account: AccountId) {
+        if let Some(row) = account.index().and_then(|row| self.rows.get(row)) {
+            prefetch(row);
+        }
+    }
+
+    /// Asks for a balance.
+    pub(crate) fn ask(&self, account: AccountId, asset: AssetId) {
+        let row = account.index().and_then(|row| self.rows.get(row));
+        if let Some((row, column)) = row.zip(asset.index())
+            && let Some(balance) = row.get(column)
+        {
+            prefetch(balance);
+        }
     }
 
     /// Balances of an account, by asset.

@@ -15,6 +15,7 @@ use crate::{
     event::{OrderStatus, QuoteKey},
     ids::{AccountId, OrderId, Seq, SessionId},
     limits,
+    prefetch::prefetch,
     reason::Problem,
     units::{Lots, Minor, Nanos, TickLots, Ticks},
 };
@@ -167,6 +168,15 @@ impl Clone for Orders {
     }
 }
 
+/// Asks for every cache line of an order.
+fn ask_order(order: &Order) {
+    prefetch(order);
+    prefetch(&order.terms.tag);
+    prefetch(&order.price);
+    prefetch(&order.priority);
+    prefetch(&order.owner);
+}
+
 impl Orders {
     /// Places of all books.
     #[must_use]
@@ -183,6 +193,35 @@ impl Orders {
         let order = self.at(slot);
         let lots = order.visible(order.open);
         Node::new(order.terms.side, order.price, lots, order.account)
+    }
+
+    /// Asks for an order that will be needed soon, and its place in a book.
+    pub(crate) fn ask(&self, id: OrderId) {
+        if let Some(slot) = id.slot()
+            && let Some(order) = self.slots.get(slot as usize)
+        {
+            ask_order(order);
+            self.nodes.ask(slot);
+        }
+    }
+
+    /// Asks for the slot that the `ahead`-th next order will take, if it was used before.
+    pub(crate) fn ask_next(&self, ahead: usize) {
+        if self.freed.len() > limits::ENDED_ORDERS_KEPT
+            && let Some(slot) = self.freed.get(ahead)
+        {
+            ask_order(&self.slots[*slot as usize]);
+            self.nodes.ask(*slot);
+        }
+    }
+
+    /// Asks for the neighbours of an order in its account's list.
+    pub(crate) fn ask_owner_neighbours(&self, order: &Order) {
+        for slot in [order.owner.prev, order.owner.next] {
+            if let Some(order) = self.slots.get(slot as usize) {
+                prefetch(&order.owner);
+            }
+        }
     }
 
     /// Whether one more order fits.

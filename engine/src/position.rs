@@ -6,6 +6,7 @@ use crate::{
     command::Side,
     ids::{AccountId, InstrumentId},
     instrument::{Instrument, Kind},
+    prefetch::prefetch,
     units::{Lots, Minor, Ppm, TickLots, Ticks, div_half_even},
 };
 
@@ -269,6 +270,22 @@ impl Positions {
         self.get(account, instrument)
             .copied()
             .unwrap_or_else(|| Position::new(account, instrument))
+    }
+
+    /// Asks for the list of an account's positions.
+    pub(crate) fn ask_row(&self, account: AccountId) {
+        if let Some(row) = account.index().and_then(|row| self.by_account.get(row)) {
+            prefetch(row);
+        }
+    }
+
+    /// Asks for a position.
+    pub(crate) fn ask(&self, account: AccountId, instrument: InstrumentId) {
+        if let Some(position) = self.get(account, instrument) {
+            prefetch(position);
+            prefetch(&position.open_buy);
+            prefetch(&position.result);
+        }
     }
 
     /// Where a position lies, made if needed.

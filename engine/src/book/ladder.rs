@@ -26,6 +26,8 @@ use crate::{
 const WORD: usize = 64;
 const STRIPS: usize = WORD * WORD;
 const ROW: usize = STRIPS * WORD;
+/// Pages there is room for from the first level on.
+const FIRST_PAGES: usize = 16;
 
 /// One price: a queue of orders, first come first served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +149,8 @@ impl Ladder {
         if self.strips.is_empty() {
             self.strips = vec![Strip { bits: 0, page: 0 }; STRIPS];
             self.groups = vec![0; WORD];
+            self.pages.reserve(FIRST_PAGES);
+            self.free_pages.reserve(FIRST_PAGES);
         }
         self.base = price.0 - (ROW / 2) as i64;
         ROW / 2

@@ -354,6 +354,9 @@ impl Exchange {
         if states::is_call(contract.state) {
             return Ok((price, false));
         }
+        if post_only == PostOnly::No {
+            return Ok((price, false));
+        }
         let touch = self
             .book(contract.id)
             .and_then(|book| book.best(side.opposite()));
@@ -362,8 +365,7 @@ impl Exchange {
         };
         let refused = Problem::limit(Reason::PostOnlyWouldCross, Field::Price, touch.0, price.0);
         match post_only {
-            PostOnly::No => Ok((price, false)),
-            PostOnly::Reject => Err(refused),
+            PostOnly::No | PostOnly::Reject => Err(refused),
             PostOnly::Slide => {
                 let slid = match side {
                     Side::Buy => Ticks(touch.0 - 1),

@@ -17,6 +17,7 @@ use foldhash::fast::RandomState;
 use crate::{
     ids::{AccountId, OrderId, Seq},
     limits,
+    prefetch::prefetch,
     reason::Problem,
     units::Nanos,
 };
@@ -153,7 +154,7 @@ impl Index {
 }
 
 /// Client order ids in use or recently used, each account's oldest forgotten first.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ClientIds {
     seed: RandomState,
     index: Index,
@@ -161,6 +162,8 @@ pub struct ClientIds {
     old: Index,
     moved: usize,
     chunks: Vec<Vec<Entry>>,
+    /// Entries ever stored in chunks, free ones included.
+    stored: usize,
     free: Vec<u32>,
     rows: Vec<Row>,
     count: usize,
@@ -174,9 +177,34 @@ impl Default for ClientIds {
             old: Index::default(),
             moved: 0,
             chunks: Vec::new(),
+            stored: 0,
             free: Vec::new(),
             rows: Vec::new(),
             count: 0,
+        }
+    }
+}
+
+impl Clone for ClientIds {
+    /// A copy with as much room.
+    fn clone(&self) -> Self {
+        let chunk = |chunk: &Vec<Entry>| {
+            let mut copy = Vec::with_capacity(CHUNK);
+            copy.extend_from_slice(chunk);
+            copy
+        };
+        let mut free = Vec::with_capacity(self.free.capacity());
+        free.extend_from_slice(&self.free);
+        Self {
+            seed: self.seed.clone(),
+            index: self.index.clone(),
+            old: self.old.clone(),
+            moved: self.moved,
+            chunks: self.chunks.iter().map(chunk).collect(),
+            stored: self.stored,
+            free,
+            rows: self.rows.clone(),
+            count: self.count,
         }
     }
 }
@@ -187,6 +215,19 @@ impl ClientIds {
     pub fn get(&self, account: AccountId, id: u64) -> Option<&FirstResult> {
         let entry = self.find(account, id)?;
         Some(&self.entry(entry).first)
+    }
+
+    /// Asks for where an id will be looked for, and for its account's row.
+    pub(super) fn ask(&self, account: AccountId, id: u64) {
+        let hash = self.hash(account, id);
+        for index in [&self.index, &self.old] {
+            if let Some(place) = index.places.get(index.home(hash)) {
+                prefetch(place);
+            }
+        }
+        if let Some(row) = account.index().and_then(|row| self.rows.get(row)) {
+            prefetch(row);
+        }
     }
 
     fn hash(&self, account: AccountId, id: u64) -> u64 {
@@ -307,13 +348,25 @@ impl ClientIds {
             *self.entry_mut(free) = entry;
             return free;
         }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+        let place = self.stored;
+        if place / CHUNK == self.chunks.len() {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
-        let before = (self.chunks.len() - 1) * CHUNK;
-        let chunk = &mut self.chunks[before / CHUNK];
-        chunk.push(entry);
-        u32::try_from(before + chunk.len() - 1).unwrap_or(NONE)
+        self.chunks[place / CHUNK].push(entry);
+        self.stored += 1;
+        u32::try_from(place).unwrap_or(NONE)
+    }
+
+    /// Makes room for so many ids before they come.
+    pub(super) fn reserve(&mut self, ids: usize) {
+        while self.chunks.len() * CHUNK < ids {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        self.free.reserve(ids.saturating_sub(self.free.len()));
+        let places = (ids * 2).next_power_of_two();
+        if self.count == 0 && self.index.places.len() < places {
+            self.index = Index::with_places(places);
+        }
     }
 
     fn unindex(&mut self, entry: u32) {

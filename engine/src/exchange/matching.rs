@@ -319,13 +319,15 @@ impl Exchange {
             let (side, limit, instrument) = (order.terms.side, order.price, order.terms.instrument);
             let (account, group) = (order.account, order.terms.self_trade_group);
             let index = instrument.index().unwrap_or(usize::MAX);
-            let Some(maker) = self.books[index].first(side.opposite()) else {
+            let book = &self.books[index];
+            let best = book.best(side.opposite());
+            let Some(price) = best.filter(|best| side.accepts(limit, *best)) else {
+                return;
+            };
+            let Some(maker) = book.level(side.opposite(), price).map(|level| level.head) else {
                 return;
             };
             let resting = self.orders.nodes().at(maker);
-            if !side.accepts(limit, resting.price) {
-                return;
-            }
             let own = account == resting.account
                 || (group != 0 && self.same_group(account, group, self.orders.at(maker)));
             if self.trades_left == 0 {

@@ -1,0 +1,124 @@
+//! Looking ahead: asking for the memory that the next commands of a batch will touch.
+//!
+//! With many orders and accounts an order command waits for a dozen cache misses one after the other.
+//! Whoever holds a batch knows the commands behind the present one; asked for in time, their misses
+//! overlap with the work on it. Nothing here changes anything or decides anything: a wrong guess costs
+//! time, never a result.
+
+use super::Exchange;
+use crate::{
+    command::{Command, Origin, Pricing, Target},
+    ids::{InstrumentId, OrderId},
+    prefetch::prefetch,
+};
+
+/// How many commands ahead [`Exchange::ask_far`] and [`Exchange::ask_near`] look.
+const FAR: usize = 8;
+const NEAR: usize = 4;
+/// Below so many orders everything is near the processor anyway, and asking only costs.
+const PAYS: usize = 4_096;
+
+impl Exchange {
+    /// Looks ahead from a place in a batch. To be called before the command at that place is applied.
+    pub fn look_ahead<'a>(&self, batch: impl Fn(usize) -> Option<&'a Command>, place: usize) {
+        if self.orders.live() < PAYS {
+            return;
+        }
+        if let Some(command) = batch(place + FAR) {
+            self.ask_far(command);
+        }
+        if let Some(command) = batch(place + NEAR) {
+            self.ask_near(command);
+        }
+    }
+
+    /// Rows that a command names: who sends it, and which order it means.
+    fn ask_far(&self, command: &Command) {
+        match command {
+            Command::Place(place) => {
+                self.ask_sender(&place.origin);
+                self.client_ids
+                    .ask(place.origin.account, place.order.client_order_id);
+                self.orders.ask_next(FAR);
+                if let Pricing::Limit(price) = place.order.pricing
+                    && let Some(book) = self.book(place.order.instrument)
+                {
+                    book.ask_price(place.order.side, price);
+                }
+            }
+            Command::Cancel(cancel) => {
+                self.ask_sender(&cancel.origin);
+                self.ask_target(&cancel.origin, cancel.target);
+            }
+            Command::Replace(replace) => {
+                self.ask_sender(&replace.origin);
+                self.ask_target(&replace.origin, replace.target);
+            }
+            _ => {}
+        }
+    }
+
+    /// What the rows asked for before lead to.
+    fn ask_near(&self, command: &Command) {
+        match command {
+            Command::Place(place) => {
+                self.ask_money(&place.origin, place.order.instrument);
+                if let Pricing::Limit(price) = place.order.pricing
+                    && let Some(book) = self.book(place.order.instrument)
+                {
+                    book.ask_level(place.order.side, price);
+                    book.ask_last(self.orders.nodes(), place.order.side, price);
+                }
+            }
+            Command::Cancel(cancel) => self.ask_neighbours(&cancel.origin, cancel.target),
+            Command::Replace(replace) => self.ask_neighbours(&replace.origin, replace.target),
+            _ => {}
+        }
+    }
+
+    fn ask_sender(&self, origin: &Origin) {
+        if let Some(account) = self.account(origin.account) {
+            prefetch(account);
+            prefetch(&account.sessions);
+        }
+        if let Some(session) = self.session(origin.session) {
+            prefetch(session);
+            prefetch(&session.last_event_seq);
+        }
+        self.positions.ask_row(origin.account);
+        self.ledger.ask_row(origin.account);
+    }
+
+    fn ask_target(&self, origin: &Origin, target: Target) {
+        match target {
+            Target::Order(id) => self.orders.ask(id),
+            Target::Client(id) => self.client_ids.ask(origin.account, id),
+        }
+    }
+
+    fn ask_money(&self, origin: &Origin, instrument: InstrumentId) {
+        self.positions.ask(origin.account, instrument);
+        if let Some(contract) = self.instrument(instrument) {
+            self.ledger.ask(origin.account, contract.terms.price_asset);
+        }
+    }
+
+    fn ask_neighbours(&self, origin: &Origin, target: Target) {
+        let id = match target {
+            Target::Order(id) => id,
+            Target::Client(id) => {
+                let first = self.client_ids.get(origin.account, id);
+                first.map_or(OrderId::NONE, |first| first.order)
+            }
+        };
+        if let Some((slot, order)) = id.slot().zip(self.orders.get(id)) {
+            self.ask_money(origin, order.terms.instrument);
+            if order.resting
+                && let Some(book) = self.book(order.terms.instrument)
+            {
+                book.ask_around(self.orders.nodes(), slot);
+            }
+            self.orders.ask_owner_neighbours(order);
+        }
+    }
+}
