@@ -9,6 +9,7 @@ mod matching;
 mod money;
 mod orders;
 mod pegs;
+mod promises;
 mod protection;
 mod quotes;
 mod reference;
@@ -332,7 +333,7 @@ impl Model {
             }
         }
         match self.broken_promises.first() {
-            None => Ok(()),
+            None => self.check_newer(),
             Some(broken) => Err(broken.clone()),
         }
     }

@@ -1,4 +1,7 @@
 //! Does the fast exchange do what the slow, obvious one does, on random commands good and bad?
+//!
+//! `HASHPIT_MODEL_COMMANDS` sets the length of a run, `HASHPIT_MODEL_FEATURES` the newer features of its
+//! streams (`tests::generator::Features`): `none`, `all`, or names such as `icebergs,stops`.
 
 use std::collections::BTreeMap;
 
@@ -114,8 +117,7 @@ fn the_fast_exchange_agrees_with_the_slow_one() {
         Some(vec![]),
         "refusals that no command of any seed met"
     );
-    let seldom = Coverage::too_seldom(&events, features);
-    assert_eq!(seldom, Vec::<String>::new(), "seldom met");
+    not_seldom(&events, features);
 }
 
 /// What happened in all seeds together.
@@ -127,15 +129,23 @@ fn add(events: &mut BTreeMap<String, u64>, of: &Coverage) {
 
 #[test]
 fn the_slow_exchange_keeps_its_own_promises() {
-    let mut events = BTreeMap::new();
+    let (features, mut events) = (Features::from_environment(), BTreeMap::new());
     for seed in 1..=6 {
-        let coverage = compare::alone(seed, Features::ALL, commands().min(20_000))
+        let coverage = compare::alone(seed, features, commands())
             .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
         add(&mut events, &coverage);
     }
+    println!("features {}", features.names());
     for (event, count) in &events {
         println!("{count:8} {event}");
     }
-    let seldom = Coverage::too_seldom(&events, Features::ALL);
-    assert_eq!(seldom, Vec::<String>::new(), "seldom met");
+    not_seldom(&events, features);
+}
+
+/// Every newer event was really met; short runs on purpose are not asked.
+fn not_seldom(events: &BTreeMap<String, u64>, features: Features) {
+    if commands() >= 20_000 {
+        let seldom = Coverage::too_seldom(events, features);
+        assert_eq!(seldom, Vec::<String>::new(), "seldom met");
+    }
 }
