@@ -259,7 +259,7 @@ impl Venue {
     /// The same with so many contracts.
     fn with(accounts: usize, contracts: u16, band: Band) -> Self {
         let mut venue = Self {
-            exchange: Exchange::new(),
+            exchange: roomy(),
             contract: InstrumentId::NONE,
             contracts: Vec::new(),
             events: Vec::new(),
@@ -518,6 +518,13 @@ impl Venue {
         place.order.time_in_force = TimeInForce::Ioc;
         Command::Place(place)
     }
+}
+
+/// An exchange with room for the client ids of every flow, as one has that has run for a day.
+fn roomy() -> Exchange {
+    let mut exchange = Exchange::new();
+    exchange.reserve(1 << 21);
+    exchange
 }
 
 fn request<T>(body: T) -> Request<T> {

@@ -73,7 +73,10 @@ fn a_warm_exchange_allocates_nothing() {
             trades += out.iter().filter(is_trade).count();
         }
         let calls = CALLS.get() - before;
-        println!("{}: {calls} calls in {COMMANDS} commands, {trades} trades", shape.name);
+        println!(
+            "{}: {calls} calls in {COMMANDS} commands, {trades} trades",
+            shape.name
+        );
         assert!(trades > 1_000, "{} hardly traded", shape.name);
         assert_eq!(calls, 0, "{}", shape.name);
     }

@@ -19,6 +19,9 @@ const NEAR: usize = 4;
 const PAYS: usize = 4_096;
 
 impl Exchange {
+    /// How many commands behind the present one are looked at.
+    pub const LOOKS_AHEAD: usize = FAR;
+
     /// Looks ahead from a place in a batch. To be called before the command at that place is applied.
     pub fn look_ahead<'a>(&self, batch: impl Fn(usize) -> Option<&'a Command>, place: usize) {
         if self.orders.live() < PAYS {

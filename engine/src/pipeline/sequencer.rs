@@ -1,10 +1,14 @@
 //! Here a command gets its number and its time; from now on it is history.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crossbeam::utils::Backoff;
 
-use super::{BATCH_EVENTS, Batch, Clock, Fault, Settings, intake::Queue, restart_command};
+use super::{
+    BATCH_EVENTS, Batch, Clock, Fault, Settings,
+    intake::{Queue, Submission},
+    restart_command,
+};
 use crate::{
     command::{Command, Stamped},
     exchange::Exchange,
@@ -20,6 +24,8 @@ pub(super) struct Sequencer<R, C> {
     exchange: Exchange,
     clock: C,
     queue: Queue<R>,
+    /// Taken from the queue, not yet numbered.
+    staged: VecDeque<Submission<R>>,
     feeder: Feeder<Batch<R>>,
     fault: Arc<Fault>,
     settings: Settings,
@@ -38,6 +44,7 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
             exchange,
             clock,
             queue,
+            staged: VecDeque::with_capacity(Exchange::LOOKS_AHEAD + 1),
             feeder,
             fault,
             settings,
@@ -58,9 +65,12 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
             let now = self.clock.now();
             self.tick_if_due(now, &mut batch);
             while batch.stamped.len() < self.settings.batch && batch.events.len() < BATCH_EVENTS {
-                let Some(submission) = self.queue.pop() else {
+                self.stage();
+                let Some(submission) = self.staged.pop_front() else {
                     break;
                 };
+                let behind = |place: usize| self.staged.get(place - 1).map(|next| &next.command);
+                self.exchange.look_ahead(behind, 0);
                 self.sequence(submission.command, submission.reply, &mut batch);
             }
             if !batch.stamped.is_empty() {
@@ -75,6 +85,17 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
             }
         }
         self.feeder.close();
+    }
+
+    /// Keeps a few submissions at hand, so that the memory of those behind the present one is asked for
+    /// in time.
+    fn stage(&mut self) {
+        while self.staged.len() <= Exchange::LOOKS_AHEAD {
+            let Some(submission) = self.queue.pop() else {
+                return;
+            };
+            self.staged.push_back(submission);
+        }
     }
 
     /// Runs timers that a command stamped `at` must not overtake.
