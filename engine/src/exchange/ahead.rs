@@ -15,8 +15,8 @@ use crate::{
 /// How many commands ahead [`Exchange::ask_far`] and [`Exchange::ask_near`] look.
 const FAR: usize = 8;
 const NEAR: usize = 4;
-/// Below so many orders everything is near the processor anyway, and asking only costs.
-const PAYS: usize = 4_096;
+/// Below so many orders and accounts everything is near the processor anyway, and asking only costs.
+const PAYS: usize = 2_048;
 
 impl Exchange {
     /// How many commands behind the present one are looked at.
@@ -24,7 +24,7 @@ impl Exchange {
 
     /// Looks ahead from a place in a batch. To be called before the command at that place is applied.
     pub fn look_ahead<'a>(&self, batch: impl Fn(usize) -> Option<&'a Command>, place: usize) {
-        if self.orders.live() < PAYS {
+        if self.orders.live() < PAYS && self.accounts.len() < PAYS {
             return;
         }
         if let Some(command) = batch(place + FAR) {
