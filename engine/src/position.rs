@@ -187,17 +187,34 @@ impl Position {
     /// What must be held (MONEY-08).
     #[must_use]
     pub fn requirement_in(&self, instrument: &Instrument) -> Minor {
+        self.requirement_with(instrument, Side::Buy, Lots::ZERO, Minor::ZERO)
+    }
+
+    /// What would have to be held with so many more open lots of a side and their hold.
+    #[must_use]
+    pub fn requirement_with(
+        &self,
+        instrument: &Instrument,
+        side: Side,
+        lots: Lots,
+        hold: Minor,
+    ) -> Minor {
         let one_lot = &instrument.at_mark;
-        let worst_long = Lots((self.net + self.open_buy).0.max(0));
-        let worst_short = Lots((self.open_sell - self.net).0.max(0));
+        let (mut long, mut short) = (self.net + self.open_buy, self.open_sell - self.net);
+        let (mut buy_holds, mut sell_holds) = (self.buy_holds, self.sell_holds);
+        match side {
+            Side::Buy => (long, buy_holds) = (long + lots, buy_holds + hold),
+            Side::Sell => (short, sell_holds) = (short + lots, sell_holds + hold),
+        }
+        let (worst_long, worst_short) = (long.max(Lots::ZERO), short.max(Lots::ZERO));
         match instrument.terms.kind {
             Kind::SpotBlock => {
                 let bond = one_lot.bond.for_lots(worst_short);
-                self.owed.max(Minor::ZERO) + self.buy_holds + self.sell_holds + bond
+                self.owed.max(Minor::ZERO) + buy_holds + sell_holds + bond
             }
             Kind::Forward => {
-                let long = one_lot.initial_buy.for_lots(worst_long) + self.buy_holds;
-                let short = one_lot.initial_sell.for_lots(worst_short) + self.sell_holds;
+                let long = one_lot.initial_buy.for_lots(worst_long) + buy_holds;
+                let short = one_lot.initial_sell.for_lots(worst_short) + sell_holds;
                 long.max(short)
             }
         }

@@ -216,6 +216,17 @@ impl TickValue {
         Minor(narrow(div_up(exact, i128::from(self.denominator) * PPM)))
     }
 
+    /// Money of an order's price times lots, where contracts count whole units and everything is far from
+    /// the edge of the integers: the common case, without a division.
+    #[must_use]
+    pub fn small_money(self, price: Ticks, lots: Lots) -> Option<Minor> {
+        if self.denominator != 1 {
+            return None;
+        }
+        let value = price.0.checked_mul(lots.0)?.checked_mul(self.numerator)?;
+        (value.unsigned_abs() < (i64::MAX / 8) as u64).then_some(Minor(value))
+    }
+
     /// Whether `price * lots` and its money fit the integers used everywhere else.
     #[must_use]
     pub fn fits(self, price: Ticks, lots: Lots) -> bool {

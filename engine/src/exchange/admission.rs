@@ -14,7 +14,7 @@ use crate::{
     instrument::{Instrument, Kind},
     limits,
     order::Order,
-    position::hold_of_one_lot,
+    position::{Position, hold_of_one_lot},
     reason::{Field, Problem, Reason},
     units::{Lots, Minor, Nanos, Ppm, Ticks},
 };
@@ -158,7 +158,14 @@ impl Exchange {
         }
         check_band(contract, price)?;
         check_notional(contract, price, order.lots)?;
-        let position = self.positions.view(origin.account, order.instrument);
+        let fresh;
+        let position = match self.positions.get(origin.account, order.instrument) {
+            Some(position) => position,
+            None => {
+                fresh = Position::new(origin.account, order.instrument);
+                &fresh
+            }
+        };
         let most = contract.terms.limits.max_open_orders;
         if i64::from(position.orders) >= i64::from(most) || !self.orders.has_room() {
             let actual = i64::from(position.orders);
@@ -187,11 +194,10 @@ impl Exchange {
             }
             lots = lots.min(allowed);
         }
-        check_position_limit(contract, &position, order.side, lots)?;
+        check_position_limit(contract, position, order.side, lots)?;
         let hold_lot = self.hold_lot(origin.account, contract, order.side, price);
-        let mut after = position;
-        after.count_open(order.side, order.reduce_only, lots, hold_lot.for_lots(lots));
-        self.check_money(contract, &position, &after)?;
+        let after = position.requirement_with(contract, order.side, lots, hold_lot.for_lots(lots));
+        self.check_need(contract, origin.account, after - position.requirement)?;
         let (price, slid) = match waits || pegged {
             true => (price, false),
             false => self.settle_post_only(contract, order.side, price, order.post_only)?,
@@ -326,8 +332,18 @@ impl Exchange {
         after: &crate::position::Position,
     ) -> Result<(), Problem> {
         let needed = after.requirement_in(contract) - before.requirement;
+        self.check_need(contract, before.account, needed)
+    }
+
+    /// As [`Self::check_money`], for what is known to be needed.
+    fn check_need(
+        &self,
+        contract: &Instrument,
+        account: AccountId,
+        needed: Minor,
+    ) -> Result<(), Problem> {
         let asset = contract.terms.price_asset;
-        let available = self.ledger.balance(before.account, asset).available();
+        let available = self.ledger.balance(account, asset).available();
         if needed <= Minor::ZERO || needed <= available {
             return Ok(());
         }
@@ -574,11 +590,13 @@ pub(super) fn check_notional(
     lots: Lots,
 ) -> Result<(), Problem> {
     let most = contract.terms.limits.max_notional;
-    let fits = contract.tick_value.fits(price, lots);
-    let value = if fits {
-        contract.tick_value.money(price.times(lots)).0
-    } else {
-        i64::MAX
+    let small = contract.tick_value.small_money(price, lots);
+    let value = match small {
+        Some(value) => value.0,
+        None if contract.tick_value.fits(price, lots) => {
+            contract.tick_value.money(price.times(lots)).0
+        }
+        None => i64::MAX,
     };
     if value <= most {
         return Ok(());

@@ -623,7 +623,7 @@ impl Exchange {
     /// balance in line.
     pub(super) fn count_open(&mut self, slot: u32, lots: Lots) {
         self.count_lots(slot, lots);
-        self.rehold_at(self.orders.at(slot).position);
+        self.require_at(self.orders.at(slot).position);
     }
 
     /// As [`Self::count_open`], where more happens to the position before its requirement is due.
@@ -645,20 +645,30 @@ impl Exchange {
     /// As [`Self::rehold`], for the position in a place.
     fn rehold_at(&mut self, place: u32) {
         let position = self.positions.change_at(place);
-        let account = position.account;
         let contract = &self.instruments[position.instrument.index().unwrap_or(usize::MAX)];
-        let requirement = position.requirement_in(contract);
         let result = position.result_at(contract);
-        let more = requirement - position.requirement;
         // A loss in one contract does not hide behind a gain in another (MONEY-02).
         let gained = result.min(Minor::ZERO) - position.result.min(Minor::ZERO);
-        position.requirement = requirement;
         position.result = result;
-        if more == Minor::ZERO && gained == Minor::ZERO {
+        if gained != Minor::ZERO {
+            let asset = contract.terms.price_asset;
+            self.ledger.change(position.account, asset).result += gained;
+        }
+        self.require_at(place);
+    }
+
+    /// The part of it that open orders change: what must be held, not what was won or lost.
+    fn require_at(&mut self, place: u32) {
+        let position = self.positions.change_at(place);
+        let contract = &self.instruments[position.instrument.index().unwrap_or(usize::MAX)];
+        let requirement = position.requirement_in(contract);
+        let more = requirement - position.requirement;
+        position.requirement = requirement;
+        if more == Minor::ZERO {
             return;
         }
-        let balance = self.ledger.change(account, contract.terms.price_asset);
-        balance.result += gained;
+        let asset = contract.terms.price_asset;
+        let balance = self.ledger.change(position.account, asset);
         match contract.terms.kind {
             Kind::SpotBlock => balance.held += more,
             Kind::Forward => balance.margin += more,
