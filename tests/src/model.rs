@@ -185,9 +185,9 @@ impl Model {
         std::mem::take(&mut self.seen)
     }
 
-    /// What the end of every command brings: stops, pegs, indications.
+    /// What the end of every command brings, and nobody did: stops, pegs, indications.
     fn after(&mut self) {
-        (self.cause.all, self.cause.item) = (false, 0);
+        self.cause = Cause::default();
         self.release_stops();
         self.move_pegs();
         self.indicate();

@@ -152,6 +152,7 @@ impl Exchange {
         check_combination(order)?;
         let expire = self.expiry(order.time_in_force)?;
         check_price_range(price)?;
+        check_numbers(order)?;
         check_quantity(contract, order.lots)?;
         if order.display != Lots::ZERO {
             check_display(contract, order.display, order.lots)?;
@@ -428,22 +429,23 @@ impl Exchange {
                 if !window.admits(level_price) {
                     return wanted - left;
                 }
+                let seen = self.orders.nodes().at(slot).lots;
+                let unseen = resting.open - seen;
+                if unseen > Lots::ZERO {
+                    parts += usize::try_from((unseen.0 - 1) / resting.terms.display.0 + 1)
+                        .unwrap_or(usize::MAX);
+                }
+                // Another order of its owner may trade first and cut it.
                 if resting.terms.reduce_only {
                     let position = self.positions.view(resting.account, order.instrument);
                     if position.open(side) != resting.open {
                         continue;
                     }
                 }
-                let seen = self.orders.nodes().at(slot).lots;
                 left -= seen;
-                if resting.open > seen {
-                    let more = resting.open - seen;
-                    hidden += more;
-                    parts += usize::try_from((more.0 - 1) / resting.terms.display.0 + 1)
-                        .unwrap_or(usize::MAX);
-                }
+                hidden += unseen;
             }
-            if left > Lots::ZERO && hidden > Lots::ZERO {
+            if left > Lots::ZERO && parts > 0 {
                 // Every further part is one more meeting; a level that needs too many ends the count.
                 let Some(rest) = meetings.checked_sub(parts) else {
                     break;
@@ -488,35 +490,38 @@ fn check_combination(order: &OrderTerms) -> Result<(), Problem> {
     let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
     let at_auction = order.time_in_force == TimeInForce::AtAuction;
     let shows_part = order.display != Lots::ZERO;
-    if let Some(trigger) = order.trigger {
-        let plain = order.post_only == PostOnly::No && !shows_part && order.min_fill == Lots::ZERO;
-        if !plain || pegged || at_auction {
-            return unsupported(Field::Trigger);
-        }
-        if !(1..=limits::PRICE_TICKS).contains(&trigger.price.0) {
-            let (limit, actual) = (limits::PRICE_TICKS, trigger.price.0);
-            let reason = Reason::InvalidField;
-            return Err(Problem::limit(reason, Field::Trigger, limit, actual));
-        }
+    let plain = order.post_only == PostOnly::No && !shows_part && order.min_fill == Lots::ZERO;
+    if order.trigger.is_some() && (!plain || pegged || at_auction) {
+        return unsupported(Field::Trigger);
     }
     if shows_part && (immediate || pegged || at_auction) {
         return unsupported(Field::Display);
     }
-    if order.min_fill != Lots::ZERO {
-        if order.time_in_force != TimeInForce::Ioc {
-            return unsupported(Field::MinFill);
-        }
-        if !(1..=order.lots.0).contains(&order.min_fill.0) {
-            let (limit, actual) = (order.lots.0, order.min_fill.0);
-            let reason = Reason::InvalidField;
-            return Err(Problem::limit(reason, Field::MinFill, limit, actual));
-        }
+    if order.min_fill != Lots::ZERO && order.time_in_force != TimeInForce::Ioc {
+        return unsupported(Field::MinFill);
+    }
+    if pegged && (order.post_only != PostOnly::No || immediate || at_auction) {
+        return unsupported(Field::OrderType);
+    }
+    Ok(())
+}
+
+/// Rank 8, the numbers of a kind.
+fn check_numbers(order: &OrderTerms) -> Result<(), Problem> {
+    let invalid = |field, limit, actual| {
+        Err(Problem::limit(Reason::InvalidField, field, limit, actual))
+    };
+    if let Some(trigger) = order.trigger
+        && !(1..=limits::PRICE_TICKS).contains(&trigger.price.0)
+    {
+        return invalid(Field::Trigger, limits::PRICE_TICKS, trigger.price.0);
+    }
+    let (least, most) = (order.min_fill.0, order.lots.0);
+    if least != 0 && !(1..=most).contains(&least) {
+        return invalid(Field::MinFill, most, least);
     }
     if let Pricing::Peg(peg) = order.pricing {
-        if order.post_only != PostOnly::No {
-            return unsupported(Field::OrderType);
-        }
-        super::pegs::check_peg(peg, order.side, order.time_in_force)?;
+        super::pegs::check_offset(peg, order.side)?;
     }
     Ok(())
 }

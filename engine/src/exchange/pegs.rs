@@ -2,7 +2,7 @@
 
 use super::{Exchange, News};
 use crate::{
-    command::{OrderTerms, Origin, Peg, PegTo, Pricing, Side, TimeInForce},
+    command::{OrderTerms, Origin, Peg, PegTo, Pricing, Side},
     event::{Event, OrderEventKind},
     ids::InstrumentId,
     limits,
@@ -18,16 +18,8 @@ pub(super) struct References {
     index: Option<Ticks>,
 }
 
-/// Rank 8 for a peg.
-pub(super) fn check_peg(peg: Peg, side: Side, time_in_force: TimeInForce) -> Result<(), Problem> {
-    let may_rest = matches!(
-        time_in_force,
-        TimeInForce::Gtc | TimeInForce::Gtd(_) | TimeInForce::Day
-    );
-    if !may_rest {
-        let reason = Reason::UnsupportedCombination;
-        return Err(Problem::about(reason, Field::OrderType));
-    }
+/// Rank 8: a peg's distance from what it follows.
+pub(super) fn check_offset(peg: Peg, side: Side) -> Result<(), Problem> {
     let takes = peg.to == PegTo::Best && side.signed(crate::units::Lots(peg.offset.0)).0 > 0;
     if takes || peg.offset.0.abs() > limits::PRICE_TICKS {
         let actual = peg.offset.0;

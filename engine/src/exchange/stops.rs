@@ -109,13 +109,17 @@ impl Exchange {
     /// Releases the stops whose price has come, one after the other; what they do may release more.
     pub(super) fn release_stops(&mut self, out: &mut Vec<Event>) {
         for _ in 0..limits::TRIGGERS_PER_COMMAND {
+            if self.trades_left == 0 {
+                break;
+            }
             let Some(slot) = self.due_stop() else {
                 return;
             };
             self.release(slot, out);
         }
-        if let Some(slot) = self.due_stop() {
-            let id = self.orders.at(slot).terms.instrument;
+        let due = |id: &InstrumentId| self.due_in(*id).is_some();
+        let left: Vec<InstrumentId> = self.stirred.iter().copied().filter(due).collect();
+        for id in left {
             self.timers.set(self.at, Timer::Triggers(id));
         }
     }
@@ -124,11 +128,14 @@ impl Exchange {
     fn due_stop(&mut self) -> Option<u32> {
         self.stirred.sort_unstable();
         self.stirred.dedup();
-        self.stirred.iter().find_map(|id| {
-            let open = self.contract(*id).state == TradingState::Open;
-            let stops = self.stops.get(id.index()?).filter(|_| open)?;
-            stops.due(|source| self.watched(*id, source))
-        })
+        self.stirred.iter().find_map(|id| self.due_in(*id))
+    }
+
+    /// The next stop to release of one contract.
+    fn due_in(&self, id: InstrumentId) -> Option<u32> {
+        let open = self.contract(id).state == TradingState::Open;
+        let stops = self.stops.get(id.index()?).filter(|_| open)?;
+        stops.due(|source| self.watched(id, source))
     }
 
     fn release(&mut self, slot: u32, out: &mut Vec<Event>) {

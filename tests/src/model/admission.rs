@@ -1,7 +1,7 @@
 //! RANK: the checks in their order; the first that fails wins.
 
 use engine::{
-    command::{AccountStatus, Origin, PegTo, Place, PostOnly, Pricing, Replace, Side, TimeInForce},
+    command::{AccountStatus, Origin, Peg, PegTo, Place, PostOnly, Pricing, Replace, Side, TimeInForce},
     ids::{AccountId, InstrumentId},
     instrument::TradingState,
     limits,
@@ -267,7 +267,7 @@ impl Model {
             if !(limits.min_lots..=limits.max_lots).contains(&order.total) {
                 return Err(Reason::QuantityOutOfRange);
             }
-            let asks_display = wish.command.is_none_or(|command| command.display.is_some());
+            let asks_display = wish.old.is_none_or(|old| old.display != order.display);
             let fits = (limits.min_display..=order.total).contains(&order.display);
             if asks_display && order.display != 0 && !fits {
                 return Err(Reason::DisplayTooSmall);
@@ -361,7 +361,7 @@ impl Model {
         );
         let is_gtd = matches!(terms.time_in_force, TimeInForce::Gtd(_));
         let post_only = order.post_only != PostOnly::No;
-        let (stop, peg) = (terms.trigger.is_some(), order.peg());
+        let (stop, peg) = (order.trigger.is_some(), order.peg());
         let (min_fill, display) = (terms.min_fill.0, order.display);
         let shows_part = limit && rests && !stop && order.quote.is_none();
         let extras = post_only || display != 0 || min_fill != 0;
@@ -388,7 +388,9 @@ impl Model {
             return Err(Reason::ExpireTimeInvalid);
         }
         let prices = 1..=limits::PRICE_TICKS;
+        let far = |peg: Peg| peg.offset.0.abs() > limits::PRICE_TICKS;
         let offset_fits = peg.is_none_or(|peg| match (peg.to, terms.side) {
+            _ if far(peg) => false,
             (PegTo::Index, _) => true,
             (PegTo::Best, Side::Buy) => peg.offset.0 <= 0,
             (PegTo::Best, Side::Sell) => peg.offset.0 >= 0,

@@ -21,30 +21,51 @@ impl Model {
         queue
     }
 
-    /// ORDER-05.
+    /// ORDER-05: whether so many lots of an order would trade at once.
     pub(super) fn fillable(&self, order: &Order, wanted: i64) -> bool {
-        let mut counted = 0;
-        for rival in self.meets(order) {
-            if counted >= wanted {
-                break;
-            }
-            if self.same_group(order, rival) {
-                if order.terms.self_trade != SelfTrade::CancelResting {
-                    return false;
+        self.can_trade(order, order.open) >= wanted
+    }
+
+    /// ORDER-05: lots of an order, up to `wanted`, that would trade at once.
+    fn can_trade(&self, order: &Order, wanted: i64) -> i64 {
+        let (mut counted, mut meetings) = (0, self.trades_left);
+        let (mut prices, rivals) = (Vec::new(), self.meets(order));
+        for level in rivals.chunk_by(|one, other| one.price == other.price) {
+            let (mut hidden, mut parts) = (0, 0);
+            for rival in level {
+                if counted >= wanted || meetings == 0 {
+                    return counted.min(wanted);
                 }
-                continue;
+                meetings -= 1;
+                if self.same_group(order, rival) {
+                    match order.terms.self_trade {
+                        SelfTrade::CancelResting => continue,
+                        _ => return counted,
+                    }
+                }
+                if self.moves_too_far(rival.terms.instrument, rival.price, &prices) {
+                    return counted;
+                }
+                prices.push(rival.price);
+                let unseen = rival.open - rival.shown();
+                if unseen > 0 {
+                    parts += usize::try_from((unseen - 1) / rival.display + 1).unwrap_or(0);
+                }
+                let open = self.open_lots(rival.key.0, rival.terms.instrument, rival.terms.side);
+                if !rival.terms.reduce_only || open == rival.open {
+                    counted += rival.shown();
+                    hidden += unseen;
+                }
             }
-            let queue = self.queue(rival.terms.instrument, rival.terms.side);
-            let alone = queue
-                .iter()
-                .filter(|other| other.key.0 == rival.key.0)
-                .count()
-                == 1;
-            if !rival.terms.reduce_only || alone {
-                counted += rival.open;
+            if counted < wanted && parts > 0 {
+                if meetings < parts {
+                    break;
+                }
+                meetings -= parts;
+                counted += hidden;
             }
         }
-        counted >= wanted
+        counted.min(wanted)
     }
 
     /// Matches an order that is not in the book; what is left rests or is cancelled.
@@ -75,7 +96,7 @@ impl Model {
                 self.prevent(&order, &rival);
             } else if self.trades_left == 0 {
                 self.end(key, OrderStatus::Cancelled, Reason::TooManyItems);
-            } else if self.moves_too_far(instrument, rival.price) {
+            } else if self.moves_too_far(instrument, rival.price, &[]) {
                 self.begin_volatility(instrument);
             } else {
                 self.trade(&order, &rival);
@@ -163,7 +184,9 @@ impl Model {
             order.fill_up();
             order.priority = priority;
             let (order, reason) = (order.clone(), Some(Reason::IcebergRefresh));
+            let cause = std::mem::take(&mut self.cause);
             self.tell(&order, OrderEventKind::Restated, reason, true, None);
+            self.cause = cause;
         }
     }
 

@@ -118,7 +118,11 @@ impl Model {
             frozen: None,
             fills: Vec::new(),
         };
-        self.groups.insert(key, group);
+        let old = self.groups.insert(key, group);
+        if old.is_some_and(|old| old.frozen.is_some()) {
+            let told = Told::Mmp(key.0, key.1, false, 0, None, 0);
+            self.seen.told.push(told);
+        }
         Ok(())
     }
 

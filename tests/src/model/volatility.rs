@@ -19,8 +19,8 @@ impl Contract {
 }
 
 impl Model {
-    /// Whether a continuous trade at this price does not happen.
-    pub(super) fn moves_too_far(&self, id: InstrumentId, price: i64) -> bool {
+    /// Whether a continuous trade at this price does not happen, after others of this moment.
+    pub(super) fn moves_too_far(&self, id: InstrumentId, price: i64, others: &[i64]) -> bool {
         let contract = &self.contracts[&id];
         let Some(window) = contract.window() else {
             return false;
@@ -30,11 +30,11 @@ impl Model {
         let inside: Vec<_> = inside
             .filter(|(began, _, _)| self.now < began + window)
             .collect();
-        let low = inside.iter().map(|(_, low, _)| *low).min();
-        let high = inside.iter().map(|(_, _, high)| *high).max();
+        let low = inside.iter().map(|(_, low, _)| low).chain(others).min();
+        let high = inside.iter().map(|(_, _, high)| high).chain(others).max();
         let exact = i128::from(price) * MILLION;
-        low.is_some_and(|low| exact > i128::from(low) * (MILLION + ppm))
-            || high.is_some_and(|high| exact < i128::from(high) * (MILLION - ppm))
+        low.is_some_and(|low| exact > i128::from(*low) * (MILLION + ppm))
+            || high.is_some_and(|high| exact < i128::from(*high) * (MILLION - ppm))
     }
 
     /// Newest trade; the slice that it falls into begins at a multiple of the slices' length.
