@@ -36,8 +36,8 @@ use engine::{
 pub use money::Arithmetic;
 pub use protection::Group;
 pub use state::{
-    Account, Call, Coming, Contract, First, IndexState, Indication, Order, Position, Session,
-    Uncross, Withdrawal, WithdrawalState,
+    Account, Arrival, Call, Coming, Contract, First, IndexState, Indication, Order, Position,
+    Reopening, Session, Uncross, Withdrawal, WithdrawalState,
 };
 
 use crate::rows::{Key, Observed};
@@ -135,8 +135,12 @@ pub struct Model {
     trades: u64,
     /// ORDER-16: trades this command may still make.
     trades_left: usize,
-    /// ORDER-21: contracts whose pegs look again when this command is over.
+    /// AUCTION-05: trades this command's auctions may still make.
+    uncross_left: usize,
+    /// ORDER-21, AUCTION-07: contracts whose pegs and calls look again when this command is over.
     touched: BTreeSet<InstrumentId>,
+    /// AUCTION-07: contracts whose call began, or whose interval is over.
+    called: BTreeSet<InstrumentId>,
     /// A group froze or a price moved too far during this command: FOK may be broken off.
     broken_off: bool,
     /// Fills that broke MONEY-09 and FOK orders that broke ORDER-05, in words.
@@ -161,6 +165,7 @@ impl Model {
     pub fn apply(&mut self, stamped: &Stamped, names: &Names) -> Observed {
         self.now = stamped.at.0;
         self.trades_left = limits::TRADES_PER_COMMAND;
+        self.uncross_left = limits::TRADES_PER_COMMAND;
         self.touched.clear();
         self.broken_off = false;
         self.cause = Cause::default();
@@ -191,6 +196,7 @@ impl Model {
         self.release_stops();
         self.move_pegs();
         self.indicate();
+        self.touched.clear();
     }
 
     /// ORDER-14.

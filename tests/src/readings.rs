@@ -37,14 +37,10 @@ pub const WAITING_REDUCE_ONLY_COUNTS: bool = true;
 /// ORDER-18: TRIGGERED still tells the old price of a market stop; the new band edge shows in what
 /// follows.
 pub const TRIGGERED_TELLS_OLD_PRICE: bool = true;
-/// ORDER-20: joining the call gives a new priority number, so that levels stay in order of numbers.
-pub const AT_AUCTION_JOINS_AT_THE_BACK: bool = true;
 /// QUOTE-04: a side that is quoted with the same price and lots keeps the id of its older mass quote.
 pub const EQUAL_QUOTE_KEEPS_ITS_ID: bool = true;
 /// QUOTE-04: a side belongs to the session that quoted it last.
 pub const QUOTE_MOVES_TO_NEWEST_SESSION: bool = true;
-/// AUCTION-07: an auction, or a round of one, in which nothing traded is not told.
-pub const EMPTY_AUCTION_IS_TOLD: bool = false;
 
 /// What streams with a feature must have met at least so often, all seeds of a run together: the
 /// feature, the event as `Coverage::events` names it, how often.

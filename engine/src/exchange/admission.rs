@@ -508,9 +508,8 @@ fn check_combination(order: &OrderTerms) -> Result<(), Problem> {
 
 /// Rank 8, the numbers of a kind.
 fn check_numbers(order: &OrderTerms) -> Result<(), Problem> {
-    let invalid = |field, limit, actual| {
-        Err(Problem::limit(Reason::InvalidField, field, limit, actual))
-    };
+    let invalid =
+        |field, limit, actual| Err(Problem::limit(Reason::InvalidField, field, limit, actual));
     if let Some(trigger) = order.trigger
         && !(1..=limits::PRICE_TICKS).contains(&trigger.price.0)
     {

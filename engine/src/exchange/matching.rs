@@ -608,7 +608,7 @@ impl Exchange {
         self.count_open(slot, -lots);
         let order = self.orders.at_mut(slot);
         order.open -= lots;
-        if order.resting {
+        if order.resting && lots != Lots::ZERO {
             let (instrument, side, price) = (order.terms.instrument, order.terms.side, order.price);
             let open = order.open;
             // Hidden lots go first.

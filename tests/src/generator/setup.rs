@@ -14,7 +14,7 @@ use engine::{
     units::{DAY, Decimal, Nanos, Ppm, SECOND, Ticks},
 };
 
-use super::{Features, Generator, START};
+use super::{Generator, START};
 
 const PETA: i64 = 1_000_000_000_000_000;
 const ACCOUNTS: usize = 8;
@@ -189,7 +189,7 @@ impl Generator {
                     asset(sheet.asset),
                     IndexId(number(3 + sheet.asset)),
                 );
-                if self.features != Features::NONE {
+                if self.features.quotes {
                     terms.limits.max_open_orders = 9;
                 }
                 if self.features.icebergs && step == 17 {

@@ -1,7 +1,9 @@
 //! RANK: the checks in their order; the first that fails wins.
 
 use engine::{
-    command::{AccountStatus, Origin, Peg, PegTo, Place, PostOnly, Pricing, Replace, Side, TimeInForce},
+    command::{
+        AccountStatus, Origin, Peg, PegTo, Place, PostOnly, Pricing, Replace, Side, TimeInForce,
+    },
     ids::{AccountId, InstrumentId},
     instrument::TradingState,
     limits,
@@ -330,8 +332,8 @@ impl Model {
         if wish.old.is_some() && contract.state == TradingState::NoCancel {
             return Err(Reason::NoCancelPeriod);
         }
-        let takes = order.takes_only() || order.terms.pricing == Pricing::Market;
-        let waits = order.terms.trigger.is_some() && (wish.old.is_none() || order.waits());
+        let waits = order.trigger.is_some();
+        let takes = !waits && (order.takes_only() || order.terms.pricing == Pricing::Market);
         let crosses = self.crosses(order.terms.instrument, order.terms.side, order.price)
             && order.post_only != PostOnly::Slide
             && !waits
@@ -376,7 +378,6 @@ impl Model {
         ];
         let wrong_change = wish.command.is_some_and(|command| {
             command.expire.is_some() && !is_gtd
-                || command.display.is_some() && !shows_part
                 || command.trigger.is_some() && !order.waits()
                 || command.price.is_some() && !limit
         });

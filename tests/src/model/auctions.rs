@@ -8,11 +8,8 @@ use engine::{
     reason::Reason,
 };
 
-use super::{Contract, Model, Order, money, state::Indication, state::Uncross};
-use crate::{
-    readings,
-    rows::{Key, Told},
-};
+use super::{Arrival, Contract, Indication, Model, Order, Uncross, money};
+use crate::rows::Key;
 
 /// Volume, surplus (buying less selling interest) at a price.
 struct Candidate {
@@ -76,53 +73,67 @@ impl Model {
     }
 
     /// AUCTION-03: the first step on the way to a state that matches.
-    pub(super) fn begin_auction(&mut self, id: InstrumentId, then: TradingState, reason: Reason) {
-        let Some(best) = self.auction_price(id) else {
-            return self.finish_auction(id, then, reason);
-        };
+    pub(super) fn begin_auction(&mut self, id: InstrumentId, then: Arrival) {
+        let (price, _, imbalance) = self.indication(id);
         let uncross = Uncross {
-            price: best.price,
+            price,
             lots: 0,
-            imbalance: best.surplus,
+            imbalance,
+            traded_at: None,
+            next: self.now,
             then,
-            reason,
         };
         self.step_auction(id, uncross);
     }
 
     /// AUCTION-05.
     pub(super) fn step_auction(&mut self, id: InstrumentId, mut uncross: Uncross) {
-        while let Some((buy, sell)) = self.next_pair(id, uncross.price) {
-            if self.same_group(&buy, &sell) {
-                let newer = match buy.priority > sell.priority {
-                    true => buy.key,
-                    false => sell.key,
-                };
-                let smaller = buy.open.min(sell.open);
-                self.shrink(newer, smaller, Reason::SelfTradePrevented);
-                continue;
-            }
-            if self.trades_left == 0 {
-                if let Some(contract) = self.contracts.get_mut(&id) {
-                    contract.state = TradingState::NoCancel;
-                    contract.call.uncrossing = Some(uncross);
+        loop {
+            while let Some((buy, sell)) = self.next_pair(id, uncross.price) {
+                if self.uncross_left == 0 {
+                    return self.pause_auction(id, uncross);
                 }
-                return;
+                self.uncross_left -= 1;
+                if self.same_group(&buy, &sell) {
+                    let newer = if buy.priority > sell.priority {
+                        &buy
+                    } else {
+                        &sell
+                    };
+                    let smaller = buy.open.min(sell.open);
+                    self.shrink(newer.key, smaller, Reason::SelfTradePrevented);
+                } else {
+                    let price = uncross.price.unwrap_or(0);
+                    uncross.lots += self.cross(&buy, &sell, price);
+                    uncross.traded_at = uncross.price;
+                }
             }
-            uncross.lots += self.cross(&buy, &sell, uncross.price);
+            // What self-trade prevention or reduce-only took out may leave a crossed rest.
+            let again = self.indication(id);
+            if uncross.lots > 0 || again.0.is_none() {
+                let last = (uncross.price, uncross.lots, uncross.imbalance);
+                self.tell_indication(id, last);
+            }
+            if again.0.is_none() {
+                break;
+            }
+            (uncross.price, uncross.lots, uncross.imbalance) = (again.0, 0, again.2);
         }
-        if uncross.lots > 0 || readings::EMPTY_AUCTION_IS_TOLD {
-            let (price, lots) = (Some(uncross.price), uncross.lots);
-            let told = Told::Auction(id, price, lots, uncross.imbalance);
-            self.seen.told.push(told);
+        self.finish_auction(id, uncross);
+    }
+
+    /// AUCTION-05: the rest comes in a tick of its own.
+    fn pause_auction(&mut self, id: InstrumentId, mut uncross: Uncross) {
+        uncross.next = self.now + 1;
+        if let Some(contract) = self.contracts.get_mut(&id) {
+            contract.state = TradingState::NoCancel;
+            contract.call.uncrossing = Some(uncross);
         }
-        self.restart_window(id, uncross.price, uncross.lots);
-        // What self-trade prevention or protection took out may leave a crossed rest: another round.
-        self.begin_auction(id, uncross.then, uncross.reason);
     }
 
     /// Best buy and best sell, if both accept the price.
-    fn next_pair(&self, id: InstrumentId, price: i64) -> Option<(Order, Order)> {
+    fn next_pair(&self, id: InstrumentId, price: Option<i64>) -> Option<(Order, Order)> {
+        let price = price?;
         let buy = self
             .queue(id, Side::Buy)
             .first()
@@ -163,7 +174,7 @@ impl Model {
     }
 
     /// AUCTION-06.
-    fn finish_auction(&mut self, id: InstrumentId, then: TradingState, reason: Reason) {
+    fn finish_auction(&mut self, id: InstrumentId, uncross: Uncross) {
         for side in [Side::Buy, Side::Sell] {
             let queue = self.queue(id, side);
             let left = queue.iter().filter(|order| order.at_auction());
@@ -172,10 +183,7 @@ impl Model {
                 self.end(key, OrderStatus::Cancelled, Reason::AuctionRemainder);
             }
         }
-        self.run_deferred(id);
-        if let Some(contract) = self.contracts.get_mut(&id) {
-            contract.call.uncrossing = None;
-        }
-        self.settle_state(id, then, reason);
+        self.restart_window(id, uncross.traded_at);
+        self.open_into(id, uncross.then);
     }
 }

@@ -1,11 +1,16 @@
 //! AUCTION-01 to 02 and 06 to 07: what a change of the trading state brings, and the call of an auction.
 
 use engine::{
-    command::Side, event::OrderStatus, ids::InstrumentId, instrument::TradingState, limits,
-    reason::Reason, units::MILLISECOND,
+    command::Side,
+    event::{OrderEventKind, OrderStatus},
+    ids::InstrumentId,
+    instrument::TradingState,
+    limits,
+    reason::Reason,
+    units::MILLISECOND,
 };
 
-use super::{Contract, Model, state::Coming};
+use super::{Arrival, Call, Contract, Indication, Model, Reopening};
 use crate::{
     readings,
     rows::{Key, Told},
@@ -18,18 +23,31 @@ impl Contract {
         is_call(self.state)
     }
 
-    /// AUCTION-02: when its orders can no longer be cancelled.
-    pub(super) fn no_cancel_at(&self) -> Option<i64> {
-        let end = self.scheduled?;
-        let ends = matches!(end.state, TradingState::Open | TradingState::PostOnly);
-        let open = matches!(
+    /// AUCTION-02: ten seconds before its end, or as soon as the end is known.
+    pub(super) fn plan_no_cancel(&mut self, now: i64) {
+        self.call.no_cancel_at = self.last_part().map(|at| at.max(now + 1));
+    }
+
+    fn last_part(&self) -> Option<i64> {
+        let collects = matches!(
             self.state,
             TradingState::PreOpen | TradingState::VolatilityAuction
         );
-        let volatile = self.state == TradingState::VolatilityAuction;
-        let at = end.at - limits::NO_CANCEL_MS * MILLISECOND;
-        (open && (ends || volatile) && self.call.began < at).then_some(at)
+        let ends = self
+            .scheduled
+            .filter(|end| matches(end.state) && !end.cancels);
+        let end = ends
+            .map(|end| end.at)
+            .into_iter()
+            .chain(self.reopens)
+            .min()?;
+        let at = end - limits::NO_CANCEL_MS * MILLISECOND;
+        (collects && self.call.began < at).then_some(at)
     }
+}
+
+fn matches(state: TradingState) -> bool {
+    matches!(state, TradingState::Open | TradingState::PostOnly)
 }
 
 fn is_call(state: TradingState) -> bool {
@@ -41,21 +59,65 @@ fn is_call(state: TradingState) -> bool {
 
 impl Model {
     /// A contract's new state, with all that comes with it.
-    pub(super) fn become_state(&mut self, id: InstrumentId, state: TradingState, reason: Reason) {
+    pub(super) fn become_state(&mut self, id: InstrumentId, state: TradingState) {
+        let reopens = Reopening::No;
+        self.arrive(id, Arrival { state, reopens });
+    }
+
+    /// STATE-01: all open orders are cancelled instead of an auction.
+    pub(super) fn clear_into(&mut self, id: InstrumentId, state: TradingState) {
+        self.settle_state(id, state);
+        self.clear_book(id, readings::STATE_CANCEL_REASON);
+    }
+
+    /// AUCTION-03: an auction comes first where one is needed.
+    pub(super) fn arrive(&mut self, id: InstrumentId, then: Arrival) {
         let Some(contract) = self.contracts.get_mut(&id) else {
             return;
         };
-        contract.call.uncrossing = None;
-        let matches = matches!(state, TradingState::Open | TradingState::PostOnly);
-        if matches && contract.state != state && self.needs_auction(id) {
-            return self.begin_auction(id, state, reason);
+        if !matches(then.state) {
+            return self.settle_state(id, then.state);
         }
-        self.settle_state(id, state, reason);
+        if let Some(uncross) = &mut contract.call.uncrossing {
+            uncross.then = then;
+        } else if self.needs_auction(id) {
+            self.begin_auction(id, then);
+        } else {
+            self.open_into(id, then);
+        }
     }
 
-    /// The state, after its auction if there was one.
-    pub(super) fn settle_state(&mut self, id: InstrumentId, state: TradingState, reason: Reason) {
-        if self.contracts[&id].state == TradingState::NoCancel && state != TradingState::NoCancel {
+    /// A state that matches, after its auction if there was one.
+    pub(super) fn open_into(&mut self, id: InstrumentId, then: Arrival) {
+        let now = self.now;
+        self.settle_state(id, then.state);
+        let Some(contract) = self.contracts.get_mut(&id) else {
+            return;
+        };
+        match then.reopens {
+            Reopening::No => {}
+            Reopening::Soon => contract.reopens = Some(now + limits::REOPEN_MS * MILLISECOND),
+            Reopening::At(at) => contract.reopens = Some(at.max(now + 1)),
+        }
+    }
+
+    /// A restarted contract opens; a volatility call ends (AUCTION-08).
+    pub(super) fn reopen(&mut self, id: InstrumentId) {
+        let Some(contract) = self.contracts.get_mut(&id) else {
+            return;
+        };
+        contract.reopens = None;
+        let then = match contract.in_call() {
+            true => (TradingState::PostOnly, Reopening::Soon),
+            false => (TradingState::Open, Reopening::No),
+        };
+        let (state, reopens) = then;
+        self.arrive(id, Arrival { state, reopens });
+    }
+
+    /// The state without an auction.
+    pub(super) fn settle_state(&mut self, id: InstrumentId, state: TradingState) {
+        if state != TradingState::NoCancel {
             self.run_deferred(id);
         }
         let now = self.now;
@@ -64,41 +126,69 @@ impl Model {
         };
         let begins = is_call(state) && !contract.in_call();
         contract.state = state;
+        contract.call.uncrossing = None;
         if begins {
-            contract.call.began = now;
-            contract.call.told = None;
-            contract.call.announce = true;
-        }
-        if state == TradingState::PostOnly && reason == Reason::Volatility {
-            contract.scheduled = Some(Coming {
-                at: now + limits::REOPEN_MS * MILLISECOND,
-                state: TradingState::Open,
-                reason,
-            });
-        }
-        self.touched.insert(id);
-        if begins {
+            let deferred = std::mem::take(&mut contract.call.deferred);
+            let began = now;
+            contract.call = Call {
+                began,
+                deferred,
+                ..Call::default()
+            };
+            contract.moves.clear();
+            self.called.insert(id);
             self.join_call(id);
         }
+        if let Some(contract) = self.contracts.get_mut(&id) {
+            contract.plan_no_cancel(now);
+        }
+        self.touched_state(id);
         if state == TradingState::Halted {
             self.pull_quotes(id);
         }
     }
 
-    /// ORDER-20: what waited for the next auction, in order of priority number.
+    /// Pegs look at the book again in a new state; calls do not.
+    pub(super) fn touched_state(&mut self, id: InstrumentId) {
+        if !self.contracts[&id].in_call() {
+            self.touched.insert(id);
+        }
+    }
+
+    /// SESSION-05: a call, after a restart.
+    pub(super) fn restart_call(&mut self, id: InstrumentId, until: i64) {
+        let Some(contract) = self.contracts.get_mut(&id) else {
+            return;
+        };
+        if let Some(uncross) = &mut contract.call.uncrossing {
+            let then = &mut uncross.then;
+            if then.state == TradingState::Open || then.reopens != Reopening::No {
+                (then.state, then.reopens) = (TradingState::PostOnly, Reopening::At(until));
+            }
+        } else if contract.reopens.is_some_and(|at| at < until) {
+            contract.reopens = Some(until);
+            contract.plan_no_cancel(self.now);
+        }
+    }
+
+    /// ORDER-20: what waited for the next auction, in order of priority number; nobody did it.
     fn join_call(&mut self, id: InstrumentId) {
+        let cause = std::mem::take(&mut self.cause);
         let waiting = self.orders.values();
         let waiting = waiting
             .filter(|order| order.terms.instrument == id && order.aside && order.at_auction());
         let mut keys: Vec<(u64, Key)> = waiting.map(|order| (order.priority, order.key)).collect();
         keys.sort_unstable();
         for (_, key) in keys {
-            let fresh = readings::AT_AUCTION_JOINS_AT_THE_BACK.then(|| self.next_priority());
+            let priority = self.next_priority();
             if let Some(order) = self.orders.get_mut(&key) {
-                (order.aside, order.resting) = (false, true);
-                order.priority = fresh.unwrap_or(order.priority);
+                (order.aside, order.resting, order.priority) = (false, true, priority);
+                let order = order.clone();
+                self.touched.insert(id);
+                self.tell(&order, OrderEventKind::Restated, None, true, None);
             }
         }
+        self.cause = cause;
     }
 
     /// QUOTE-06.
@@ -142,45 +232,53 @@ impl Model {
     pub(super) fn begin_no_cancel(&mut self, id: InstrumentId) {
         if let Some(contract) = self.contracts.get_mut(&id) {
             contract.state = TradingState::NoCancel;
+            contract.call.no_cancel_at = None;
         }
     }
 
-    /// AUCTION-07: when something must be told, if something must.
-    pub(super) fn indication_due(&self, id: InstrumentId) -> Option<i64> {
-        let contract = &self.contracts[&id];
-        if !contract.in_call() || contract.call.uncrossing.is_some() {
-            return None;
-        }
-        let present = self.indication(id);
-        match contract.call.told {
-            // The first one is told when the command is over.
-            None => None,
-            Some((_, told)) if told == present => None,
-            Some((at, _)) => Some(at + limits::INDICATIVE_MS * MILLISECOND),
+    /// AUCTION-07: the interval after a look is over.
+    pub(super) fn look_again(&mut self, id: InstrumentId) {
+        if let Some(contract) = self.contracts.get_mut(&id) {
+            contract.call.looks = None;
+            self.called.insert(id);
         }
     }
 
     /// AUCTION-07, at the end of a command.
     pub(super) fn indicate(&mut self) {
-        for id in self.contracts.keys().copied().collect::<Vec<_>>() {
-            let due = self.indication_due(id).is_some_and(|due| due <= self.now);
-            if due || self.contracts[&id].call.announce {
-                self.tell_indication(id);
+        let called = std::mem::take(&mut self.called);
+        for id in self.touched.union(&called).copied().collect::<Vec<_>>() {
+            self.look(id);
+        }
+    }
+
+    /// AUCTION-07: looks at a book, or plans to.
+    fn look(&mut self, id: InstrumentId) {
+        let (now, present) = (self.now, self.indication(id));
+        let Some(contract) = self.contracts.get_mut(&id).filter(|one| one.in_call()) else {
+            return;
+        };
+        let call = &mut contract.call;
+        if call.uncrossing.is_some() || call.looks.is_some() {
+            return;
+        }
+        let next = call
+            .looked_at
+            .map(|at| at + limits::INDICATIVE_MS * MILLISECOND);
+        call.looks = next.filter(|next| now < *next);
+        if call.looks.is_none() {
+            call.looked_at = Some(now);
+            if call.told != Some(present) {
+                self.tell_indication(id, present);
             }
         }
     }
 
     /// AUCTION-07.
-    pub(super) fn tell_indication(&mut self, id: InstrumentId) {
-        let (now, present) = (self.now, self.indication(id));
-        let Some(contract) = self.contracts.get_mut(&id) else {
-            return;
-        };
-        contract.call.announce = false;
-        if !contract.in_call() {
-            return;
+    pub(super) fn tell_indication(&mut self, id: InstrumentId, present: Indication) {
+        if let Some(contract) = self.contracts.get_mut(&id) {
+            contract.call.told = Some(present);
         }
-        contract.call.told = Some((now, present));
         let (price, lots, imbalance) = present;
         self.seen
             .told

@@ -92,10 +92,12 @@ impl Model {
                 }
                 return;
             };
+            if self.trades_left == 0 {
+                return self.end(key, OrderStatus::Cancelled, Reason::TooManyItems);
+            }
+            self.trades_left -= 1;
             if self.same_group(&order, &rival) {
                 self.prevent(&order, &rival);
-            } else if self.trades_left == 0 {
-                self.end(key, OrderStatus::Cancelled, Reason::TooManyItems);
             } else if self.moves_too_far(instrument, rival.price, &[]) {
                 self.begin_volatility(instrument);
             } else {
@@ -199,7 +201,6 @@ impl Model {
         aggressor: Option<Side>,
     ) {
         self.trades += 1;
-        self.trades_left = self.trades_left.saturating_sub(1);
         let (trade, instrument) = (self.trades, sides[0].0.terms.instrument);
         let contract = self.contracts[&instrument].clone();
         let asset = contract.terms.price_asset;
@@ -241,7 +242,10 @@ impl Model {
             .trades
             .push((instrument, price, lots, aggressor, trade));
         self.touched.insert(instrument);
-        self.remember_trade(instrument, price);
+        match aggressor {
+            Some(_) => self.remember_trade(instrument, price),
+            None => self.set_last(instrument, price),
+        }
         for ((order, _, liquidity), before) in sides.iter().zip(before) {
             let after = self.available(order.key.0, asset);
             if before >= 0 && after < 0 && order.checked_at == contract.mark {

@@ -322,6 +322,7 @@ impl Model {
             };
             let mid = firm(Side::Buy)
                 .zip(firm(Side::Sell))
+                .filter(|(bid, ask)| bid < ask)
                 .map(|(bid, ask)| half_even(bid + ask, 2));
             let width = by_index * i128::from(contract.terms.limits.band_basis_points) / 10_000;
             let pull = 2 * width / 20;

@@ -159,7 +159,11 @@ impl Model {
                 loses,
                 slid,
             } => {
-                self.touched.insert(order.terms.instrument);
+                let old = &self.orders[&key];
+                let same = !loses && (old.open, old.visible) == (order.open, order.visible);
+                if old.resting && !same {
+                    self.touched.insert(order.terms.instrument);
+                }
                 // What waits or follows another price meets nobody when it loses its place.
                 let stays = order.aside || order.peg().is_some();
                 order.resting = order.resting && (!loses || stays);

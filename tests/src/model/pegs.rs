@@ -75,7 +75,7 @@ impl Model {
 
     /// References once, then every peg in the order of acceptance.
     pub(super) fn move_pegs(&mut self) {
-        for instrument in std::mem::take(&mut self.touched) {
+        for instrument in self.touched.clone() {
             if !self.pegs_move(instrument) {
                 continue;
             }
@@ -97,6 +97,7 @@ impl Model {
         if aside == order.aside && price == order.price {
             return;
         }
+        self.touched.insert(order.terms.instrument);
         (order.aside, order.resting, order.price) = (aside, !aside, price);
         order.priority = self.next_priority();
         self.orders.insert(key, order.clone());

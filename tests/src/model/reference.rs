@@ -156,16 +156,18 @@ impl Model {
                     at: body.effective.0,
                     state: body.target,
                     reason: body.reason,
+                    cancels: body.cancel_open_orders,
                 });
+                contract.plan_no_cancel(now);
                 continue;
             }
             contract.reopens = None;
             if readings::IMMEDIATE_STATE_DROPS_SCHEDULE {
                 contract.scheduled = None;
             }
-            self.become_state(id, body.target, body.reason);
-            if body.cancel_open_orders {
-                self.clear_book(id, readings::STATE_CANCEL_REASON);
+            match body.cancel_open_orders {
+                true => self.clear_into(id, body.target),
+                false => self.become_state(id, body.target),
             }
         }
         Ok(())

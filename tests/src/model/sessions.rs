@@ -113,10 +113,18 @@ impl Model {
         for id in at_once {
             self.disconnect_action(id, readings::RESTART_CAUSE);
         }
-        for contract in self.contracts.values_mut() {
-            if contract.state == TradingState::Open || contract.reopens.is_some() {
+        let until = restart.post_only_until.0;
+        for id in self.contracts.keys().copied().collect::<Vec<_>>() {
+            let Some(contract) = self.contracts.get_mut(&id).filter(|_| until > now) else {
+                continue;
+            };
+            let waits = contract.state == TradingState::PostOnly && contract.reopens.is_some();
+            if contract.state == TradingState::Open || waits {
                 contract.state = TradingState::PostOnly;
-                contract.reopens = Some(restart.post_only_until.0);
+                contract.reopens = Some(until);
+                self.touched.insert(id);
+            } else if contract.in_call() {
+                self.restart_call(id, until);
             }
         }
     }

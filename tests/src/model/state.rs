@@ -86,6 +86,8 @@ pub struct Coming {
     pub state: TradingState,
     /// Why.
     pub reason: Reason,
+    /// STATE-01: all open orders are cancelled then.
+    pub cancels: bool,
 }
 
 /// The call of an auction, the present or the last one.
@@ -93,12 +95,15 @@ pub struct Coming {
 pub struct Call {
     /// When it began.
     pub began: i64,
-    /// It is to be told when this command is over.
-    pub announce: bool,
-    /// AUCTION-07: what was told, and when.
-    pub told: Option<(i64, Indication)>,
-    /// AUCTION-05: price of an auction that is not over, what it traded, its imbalance, what comes
-    /// then and why.
+    /// AUCTION-02: when its orders can no longer be cancelled.
+    pub no_cancel_at: Option<i64>,
+    /// AUCTION-07: what was told.
+    pub told: Option<Indication>,
+    /// AUCTION-07: when the book was looked at for it.
+    pub looked_at: Option<i64>,
+    /// AUCTION-07: when it will be looked at again.
+    pub looks: Option<i64>,
+    /// AUCTION-05: an auction that is not over.
     pub uncrossing: Option<Uncross>,
     /// AUCTION-06: cancels that wait for the end.
     pub deferred: Vec<(Key, OrderStatus, Reason)>,
@@ -110,16 +115,38 @@ pub type Indication = (Option<i64>, i64, i64);
 /// An auction under way.
 #[derive(Clone, Copy, Debug)]
 pub struct Uncross {
-    /// The one price.
-    pub price: i64,
-    /// Traded so far.
+    /// The one price; none = nothing crosses.
+    pub price: Option<i64>,
+    /// Traded so far at it.
     pub lots: i64,
     /// Buying interest less selling interest when it began.
     pub imbalance: i64,
-    /// What the contract becomes.
-    pub then: TradingState,
-    /// Why.
-    pub reason: Reason,
+    /// Newest price at which something traded.
+    pub traded_at: Option<i64>,
+    /// When the next step is due.
+    pub next: i64,
+    /// Where it leads.
+    pub then: Arrival,
+}
+
+/// A state that a contract comes to, perhaps after an auction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Which.
+    pub state: TradingState,
+    /// Whether it opens from there by itself, and when.
+    pub reopens: Reopening,
+}
+
+/// Whether a contract opens by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reopening {
+    /// No.
+    No,
+    /// So long after a volatility auction.
+    Soon,
+    /// Then.
+    At(i64),
 }
 
 impl Contract {

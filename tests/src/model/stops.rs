@@ -102,6 +102,10 @@ impl Model {
         let cancelled = OrderStatus::Cancelled;
         // What is told of an order that ends here is what it has become.
         let affordable = self.check_money(&contract, &order);
+        if affordable.is_err() {
+            // It has not become dearer.
+            order.price = self.orders[&key].price;
+        }
         self.orders.insert(key, order.clone());
         if !(low..=high).contains(&price) {
             return self.end(key, cancelled, Reason::PriceOutsideBand);

@@ -32,10 +32,10 @@ enum Timer {
     NoCancel(InstrumentId),
     /// An auction that is not over.
     Auction(InstrumentId),
+    /// A call's book is looked at again.
+    Indicate(InstrumentId),
     /// A protection group has been frozen long enough.
     Thaw(AccountId, u16),
-    /// What an auction would do is told again.
-    Indicate(InstrumentId),
 }
 
 impl Model {
@@ -67,13 +67,13 @@ impl Model {
             if let Some(coming) = contract.scheduled {
                 timers.push((coming.at, Timer::Scheduled(*id)));
             }
-            if let Some(at) = contract.no_cancel_at() {
+            if let Some(at) = contract.call.no_cancel_at.filter(|_| contract.in_call()) {
                 timers.push((at, Timer::NoCancel(*id)));
             }
-            if contract.call.uncrossing.is_some() {
-                timers.push((self.now, Timer::Auction(*id)));
+            if let Some(uncross) = contract.call.uncrossing {
+                timers.push((uncross.next, Timer::Auction(*id)));
             }
-            if let Some(at) = self.indication_due(*id) {
+            if let Some(at) = contract.call.looks.filter(|_| contract.in_call()) {
                 timers.push((at, Timer::Indicate(*id)));
             }
             if let Some(at) = contract.reopens {
@@ -112,14 +112,6 @@ impl Model {
         }
     }
 
-    /// A state that was scheduled, or the reopening after a restart.
-    fn open_or_close(&mut self, id: InstrumentId, state: TradingState, reason: Reason) {
-        if let Some(contract) = self.contracts.get_mut(&id) {
-            contract.reopens = None;
-        }
-        self.become_state(id, state, reason);
-    }
-
     fn run(&mut self, timer: Timer) {
         match timer {
             Timer::Expiry { key, .. } => {
@@ -143,19 +135,24 @@ impl Model {
                 }
             }
             Timer::Scheduled(id) => {
-                let contract = self.contracts.get_mut(&id);
-                if let Some(coming) = contract.and_then(|contract| contract.scheduled.take()) {
-                    self.open_or_close(id, coming.state, coming.reason);
+                let Some(contract) = self.contracts.get_mut(&id) else {
+                    return;
+                };
+                contract.reopens = None;
+                match contract.scheduled.take() {
+                    Some(coming) if coming.cancels => self.clear_into(id, coming.state),
+                    Some(coming) => self.become_state(id, coming.state),
+                    None => {}
                 }
             }
-            Timer::Reopens(id) => self.open_or_close(id, TradingState::Open, Reason::Restart),
+            Timer::Reopens(id) => self.reopen(id),
             Timer::LastTrade(id) => {
                 if let Some(contract) = self.contracts.get_mut(&id) {
                     contract.expired = true;
                     contract.scheduled = None;
                     contract.reopens = None;
                 }
-                self.become_state(id, TradingState::Closed, Reason::Schedule);
+                self.become_state(id, TradingState::Closed);
                 self.clear_book(id, Reason::InstrumentExpired);
             }
             // They go when this command is over, like all others.
@@ -163,13 +160,12 @@ impl Model {
             Timer::NoCancel(id) => self.begin_no_cancel(id),
             Timer::Auction(id) => {
                 let contract = self.contracts.get_mut(&id);
-                let uncross = contract.and_then(|contract| contract.call.uncrossing.take());
-                if let Some(uncross) = uncross {
+                if let Some(uncross) = contract.and_then(|contract| contract.call.uncrossing) {
                     self.step_auction(id, uncross);
                 }
             }
             Timer::Thaw(account, group) => self.thaw((account, group)),
-            Timer::Indicate(id) => self.tell_indication(id),
+            Timer::Indicate(id) => self.look_again(id),
         }
     }
 
@@ -181,9 +177,12 @@ impl Model {
             let queue = self.queue(instrument, side);
             keys.extend(queue.iter().map(|order| order.key));
         }
-        keys.extend(self.oldest_first(|order| own(order) && order.aside));
+        let mut aside: Vec<&Order> = self.orders.values().collect();
+        aside.retain(|order| own(order) && order.aside);
+        aside.sort_by_key(|order| order.priority);
+        keys.extend(aside.iter().map(|order| order.key));
         for key in keys {
-            self.end_or_defer(key, OrderStatus::Cancelled, reason);
+            self.end(key, OrderStatus::Cancelled, reason);
         }
     }
 }

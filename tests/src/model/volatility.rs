@@ -1,10 +1,8 @@
 //! AUCTION-08: a price that moved too far, too fast is decided by an auction.
 
-use engine::{
-    ids::InstrumentId, instrument::TradingState, limits, reason::Reason, units::MILLISECOND,
-};
+use engine::{ids::InstrumentId, instrument::TradingState, limits, units::MILLISECOND};
 
-use super::{Contract, Model, state::Coming};
+use super::{Contract, Model};
 
 const MILLION: i128 = 1_000_000;
 /// The window is kept in so many slices.
@@ -55,15 +53,21 @@ impl Model {
         contract.moves.retain(|(began, _, _)| now < began + window);
     }
 
-    /// The window begins anew with the auction's price, if something traded at it.
-    pub(super) fn restart_window(&mut self, id: InstrumentId, price: i64, lots: i64) {
-        if lots == 0 {
-            return;
+    /// Newest trade of an auction; the window learns of it when the auction is over.
+    pub(super) fn set_last(&mut self, id: InstrumentId, price: i64) {
+        if let Some(contract) = self.contracts.get_mut(&id) {
+            contract.last = Some(price);
         }
+    }
+
+    /// The window begins anew with the auction's price, if something traded at it.
+    pub(super) fn restart_window(&mut self, id: InstrumentId, price: Option<i64>) {
         if let Some(contract) = self.contracts.get_mut(&id) {
             contract.moves.clear();
         }
-        self.remember_trade(id, price);
+        if let Some(price) = price {
+            self.remember_trade(id, price);
+        }
     }
 
     /// The contract, and with a lead all others of its product that match.
@@ -91,12 +95,8 @@ impl Model {
     fn call_for_volatility(&mut self, id: InstrumentId) {
         let at = self.now + limits::VOLATILITY_CALL_MS * MILLISECOND;
         if let Some(contract) = self.contracts.get_mut(&id) {
-            contract.scheduled = Some(Coming {
-                at,
-                state: TradingState::PostOnly,
-                reason: Reason::Volatility,
-            });
+            contract.reopens = Some(at);
         }
-        self.settle_state(id, TradingState::VolatilityAuction, Reason::Volatility);
+        self.settle_state(id, TradingState::VolatilityAuction);
     }
 }
