@@ -24,10 +24,11 @@ use proto::{
     },
     trading::v1::{
         BatchDone, BatchPolicy, Cancel, DisconnectAction, GetOrderRequest, Liquidity,
-        ListOpenOrdersRequest, MassQuoteDone, MmpLimit, MmpReset, NewOrder, Order, OrderEvent,
-        OrderEventKind, OrderStatus, OrderType, SessionEvent, SetOrderEntry, SubmitOrderRequest,
-        SubmitOrderResponse, TimeInForce, TriggerSource, cancel, get_order_request,
-        open_session_request::Command, session_event::Event,
+        ListOpenOrdersRequest, MassQuoteDone, MmpEvent, MmpLimit, MmpReset, NewOrder, Order,
+        OrderEvent, OrderEventKind, OrderStatus, OrderType, SessionEvent, SetOrderEntry,
+        StreamEventsRequest, SubmitOrderRequest, SubmitOrderResponse, TimeInForce, TriggerSource,
+        cancel, get_order_request, open_session_request::Command, private_event,
+        session_event::Event, stream_events_request,
     },
 };
 use tests::venue::{Folder, Venue, limit};
@@ -205,6 +206,34 @@ async fn groups(venue: &Venue) -> Vec<MmpGroup> {
     let client = venue.client("maker-1").await;
     let answer = client.risk().list_mmp_groups(request).await;
     answer.expect("groups are listed").into_inner().groups
+}
+
+/// The freeze at a journal position, as the account's drop copy tells it.
+async fn dropped_copy(venue: &Venue, position: i64) -> MmpEvent {
+    let request = StreamEventsRequest {
+        scope: Some(stream_events_request::Scope::AccountId(
+            venue.account("maker-1"),
+        )),
+        resume_after_journal_seq: Some(position - 1),
+        fills_only: false,
+    };
+    let client = venue.client("maker-1").await;
+    let answer = client.trading().stream_events(request).await;
+    let mut stream = answer.expect("a stream").into_inner();
+    let found = async {
+        loop {
+            let message = stream.message().await.expect("the stream lives");
+            for event in message.expect("no end").events {
+                if let Some(private_event::Event::Mmp(change)) = event.event {
+                    assert_eq!(event.journal_seq, position);
+                    assert!(event.index > 0, "after the fill and the cancels");
+                    return change;
+                }
+            }
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, found).await;
+    found.expect("the freeze is copied in time")
 }
 
 async fn open_orders(venue: &Venue, actor: &str, include_quotes: bool) -> Vec<Order> {
@@ -410,6 +439,7 @@ async fn a_protected_maker_freezes_at_its_limit_and_resets() {
     assert_eq!(froze.limit_hit(), MmpLimit::FillCount);
     assert_eq!(froze.frozen_until_unix_nanos, 0, "until reset");
     assert!(groups(&venue).await[0].frozen);
+    assert_eq!(dropped_copy(&venue, position).await, *froze);
 
     send(&mut maker, quote()).await;
     let told = next(&mut maker).await;

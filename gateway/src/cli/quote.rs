@@ -75,9 +75,10 @@ impl Quote {
                 fills.push(sentence(&order));
             }
         });
-        let done = done.await?;
-        // An orderly logout leaves the quotes where they are.
+        let done = done.await;
+        // An orderly logout leaves the quotes where they are; a refusal must not take the former ones away.
         session.terminate(false).await?;
+        let done = done?;
         for line in fills {
             print(&(line + "\n"))?;
         }
