@@ -66,6 +66,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Makes room for so many changes of one command.
+    pub(crate) fn reserve(&mut self, changes: usize) {
+        self.touched.reserve(changes);
+    }
+
     /// Opens the row of the next account.
     pub(crate) fn open(&mut self) {
         self.rows.push(Vec::new());

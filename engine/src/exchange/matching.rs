@@ -162,6 +162,9 @@ impl Exchange {
     }
 
     fn remember(&mut self, account: AccountId, id: u64, first: FirstResult, again: bool) {
+        if self.account(account).is_none() {
+            return; // a number nobody has takes no room, however large it is
+        }
         let orders = &self.orders;
         let is_open = |order| orders.get(order).is_some_and(Order::lives);
         self.client_ids.remember(account, id, first, again, is_open);
