@@ -37,6 +37,7 @@ mod pegs;
 mod preview;
 mod protection;
 mod quotes;
+mod reducing;
 mod remembered;
 mod sessions;
 pub mod states;
@@ -88,6 +89,7 @@ pub struct Exchange {
     client_ids: ClientIds,
     requests: RequestIds,
     timers: timers::Timers,
+    reducing: reducing::Reducing,
     reference_version: u64,
     priorities: u64,
     trades: u64,

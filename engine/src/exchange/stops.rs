@@ -143,11 +143,9 @@ impl Exchange {
         self.stop_waiting_for_trigger(slot);
         let id = self.orders.at(slot).terms.instrument;
         self.contract_mut(id).followers -= 1;
-        self.priorities += 1;
-        let priority = self.priorities;
+        self.reprioritise(slot);
         let order = self.orders.at_mut(slot);
         order.status = OrderStatus::Open;
-        order.priority = priority;
         let (side, open) = (order.terms.side, order.open);
         let (account, limit) = (order.account, order.price);
         let market = order.terms.pricing == Pricing::Market;
