@@ -148,12 +148,12 @@ impl Ledger {
 
     /// Tells each row changed since the last call, in order of first change.
     pub(crate) fn take_touched(&mut self, mut tell: impl FnMut(AccountId, AssetId, Balance)) {
-        let mut touched = std::mem::take(&mut self.touched);
-        for (account, asset) in touched.drain(..) {
+        for place in 0..self.touched.len() {
+            let (account, asset) = self.touched[place];
             self.marks[account.index().unwrap_or(0)] = 0;
             tell(account, asset, self.balance(account, asset));
         }
-        self.touched = touched; // keeps its room
+        self.touched.clear();
     }
 
     /// Moves cash on one account. Whoever calls it posts the other side too, or counts a flow.

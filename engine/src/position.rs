@@ -296,6 +296,16 @@ impl Positions {
         }
     }
 
+    /// Asks for the place of a position.
+    pub(crate) fn ask_place(&self, account: AccountId, instrument: InstrumentId) {
+        let row = account.index().and_then(|row| self.by_account.get(row));
+        if let Some((row, column)) = row.zip(instrument.index())
+            && let Some(place) = row.get(column)
+        {
+            prefetch(place);
+        }
+    }
+
     /// Asks for a position.
     pub(crate) fn ask(&self, account: AccountId, instrument: InstrumentId) {
         if let Some(position) = self.get(account, instrument) {
@@ -363,12 +373,11 @@ impl Positions {
 
     /// Tells each position changed since the last call, in order of first change.
     pub(crate) fn take_touched(&mut self, mut tell: impl FnMut(&Position)) {
-        let mut touched = std::mem::take(&mut self.touched);
-        for place in touched.drain(..) {
-            self.marks[place as usize] = false;
-            tell(&self.table[place as usize]);
+        for place in &self.touched {
+            self.marks[*place as usize] = false;
+            tell(&self.table[*place as usize]);
         }
-        self.touched = touched; // keeps its room
+        self.touched.clear();
     }
 
     pub(crate) fn encode_state(&self, sink: &mut crate::exchange::Digester) {

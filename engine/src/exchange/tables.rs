@@ -32,6 +32,8 @@ pub struct Account {
     pub blocked: bool,
     /// New orders are refused until the operator releases them.
     pub killed: bool,
+    /// The same for its whole firm; a copy of the firm's switch, where every order looks anyway.
+    pub firm_killed: bool,
     /// Market maker protection groups, by number.
     pub groups: Vec<super::Group>,
     /// Open orders, in order of entry.
