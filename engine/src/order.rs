@@ -15,7 +15,7 @@ use crate::{
     event::{OrderStatus, QuoteKey},
     ids::{AccountId, OrderId, Seq, SessionId},
     limits,
-    prefetch::prefetch,
+    prefetch::{prefetch, prefetch_whole},
     reason::Problem,
     units::{Lots, Minor, Nanos, TickLots, Ticks},
 };
@@ -24,6 +24,7 @@ pub use crate::book::NIL;
 
 /// An order: the client's instructions and what became of them.
 #[derive(Clone, Debug, Encode)]
+#[repr(align(64))]
 pub struct Order {
     /// Name.
     pub id: OrderId,
@@ -194,15 +195,6 @@ impl Clone for Orders {
     }
 }
 
-/// Asks for every cache line of an order.
-fn ask_order(order: &Order) {
-    prefetch(order);
-    prefetch(&order.terms.tag);
-    prefetch(&order.price);
-    prefetch(&order.priority);
-    prefetch(&order.owner);
-}
-
 impl Orders {
     /// Places of all books.
     #[must_use]
@@ -226,7 +218,7 @@ impl Orders {
         if let Some(slot) = id.slot()
             && let Some(order) = self.slots.get(slot as usize)
         {
-            ask_order(order);
+            prefetch_whole(order);
             self.nodes.ask(slot);
         }
     }
@@ -236,7 +228,7 @@ impl Orders {
         if self.freed.len() > limits::ENDED_ORDERS_KEPT
             && let Some(slot) = self.freed.get(ahead)
         {
-            ask_order(&self.slots[*slot as usize]);
+            prefetch_whole(&self.slots[*slot as usize]);
             self.nodes.ask(*slot);
         }
     }

@@ -6,12 +6,13 @@ use crate::{
     command::Side,
     ids::{AccountId, InstrumentId},
     instrument::{Instrument, Kind},
-    prefetch::prefetch,
+    prefetch::{prefetch, prefetch_whole},
     units::{Lots, Minor, Ppm, TickLots, Ticks, div_half_even},
 };
 
 /// Position of one account in one contract, open orders included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+#[repr(align(64))]
 pub struct Position {
     /// Whose.
     pub account: AccountId,
@@ -308,10 +309,9 @@ impl Positions {
 
     /// Asks for a position.
     pub(crate) fn ask(&self, account: AccountId, instrument: InstrumentId) {
-        if let Some(position) = self.get(account, instrument) {
-            prefetch(position);
-            prefetch(&position.open_buy);
-            prefetch(&position.result);
+        if let Some(place) = self.place(account, instrument) {
+            prefetch_whole(&self.table[place as usize]);
+            prefetch(&self.marks[place as usize]);
         }
     }
 

@@ -113,11 +113,9 @@ impl Exchange {
     fn ask_sender(&self, origin: &Origin) {
         if let Some(account) = self.account(origin.account) {
             prefetch(account);
-            prefetch(&account.sessions);
         }
         if let Some(session) = self.session(origin.session) {
             prefetch(session);
-            prefetch(&session.last_event_seq);
         }
         self.positions.ask_row(origin.account);
         self.ledger.ask_row(origin.account);
