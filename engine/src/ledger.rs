@@ -73,6 +73,11 @@ struct Row {
 }
 
 impl Ledger {
+    /// Makes room for so many changes of one command.
+    pub(crate) fn reserve(&mut self, changes: usize) {
+        self.touched.reserve(changes);
+    }
+
     /// Opens the row of the next account.
     pub(crate) fn open(&mut self) {
         self.rows.push(Row::default());

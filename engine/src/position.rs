@@ -260,6 +260,11 @@ pub struct Positions {
 }
 
 impl Positions {
+    /// Makes room for so many changes of one command.
+    pub(crate) fn reserve(&mut self, changes: usize) {
+        self.touched.reserve(changes);
+    }
+
     pub(crate) fn open_account(&mut self) {
         self.by_account.push(Vec::new());
     }

@@ -153,6 +153,9 @@ impl Exchange {
     }
 
     fn remember(&mut self, used: &Use, order: OrderId, refused: Option<&Problem>) {
+        if self.account(used.account).is_none() {
+            return; // a number nobody has takes no room, however large it is
+        }
         let orders = &self.orders;
         let is_open = |order| orders.get(order).is_some_and(Order::lives);
         let now = (self.seq, self.at);
