@@ -225,11 +225,19 @@ impl Orders {
 
     /// Asks for the slot that the `ahead`-th next order will take, if it was used before.
     pub(crate) fn ask_next(&self, ahead: usize) {
-        if self.freed.len() > limits::ENDED_ORDERS_KEPT
+        // Until then orders may end and make it free.
+        if self.freed.len() + ahead > limits::ENDED_ORDERS_KEPT
             && let Some(slot) = self.freed.get(ahead)
         {
-            prefetch_whole(&self.slots[*slot as usize]);
-            self.nodes.ask(*slot);
+            self.ask_slot(*slot);
+        }
+    }
+
+    /// Asks for a slot and its place in a book.
+    pub(crate) fn ask_slot(&self, slot: u32) {
+        if let Some(order) = self.slots.get(slot as usize) {
+            prefetch_whole(order);
+            self.nodes.ask(slot);
         }
     }
 

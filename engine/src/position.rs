@@ -315,7 +315,14 @@ impl Positions {
     /// Asks for a position.
     pub(crate) fn ask(&self, account: AccountId, instrument: InstrumentId) {
         if let Some(place) = self.place(account, instrument) {
-            prefetch_whole(&self.table[place as usize]);
+            self.ask_at(place);
+        }
+    }
+
+    /// Asks for the position in a place.
+    pub(crate) fn ask_at(&self, place: u32) {
+        if let Some(position) = self.table.get(place as usize) {
+            prefetch_whole(position);
             prefetch(&self.marks[place as usize]);
         }
     }

@@ -335,6 +335,9 @@ impl Exchange {
             let resting = self.orders.nodes().at(maker);
             let own = account == resting.account
                 || (group != 0 && self.same_group(account, group, self.orders.at(maker)));
+            if resting.lots < order.open {
+                self.ask_behind(instrument, maker);
+            }
             if self.trades_left == 0 {
                 return self.end(slot, Reason::TooManyItems, commander, out);
             }
