@@ -86,6 +86,22 @@ impl Book {
         Some((price, self.level(side, price)?.head))
     }
 
+    /// Slot of the order that is matched after this one: behind it, or first at the next price;
+    /// [`NIL`] if it is the last.
+    #[must_use]
+    pub fn behind(&self, nodes: &Nodes, slot: u32) -> u32 {
+        let Node {
+            next, side, price, ..
+        } = *nodes.at(slot);
+        if next != NIL {
+            return next;
+        }
+        let worse = self.worse(side, price);
+        worse
+            .and_then(|price| self.level(side, price))
+            .map_or(NIL, |level| level.head)
+    }
+
     /// Slots of a side in matching order.
     pub fn queue<'a>(&'a self, side: Side, orders: &'a Orders) -> impl Iterator<Item = u32> + 'a {
         self.slots(side, orders.nodes())
