@@ -18,6 +18,7 @@ use crate::{
     prefetch::{prefetch, prefetch_whole},
     reason::Problem,
     units::{Lots, Minor, Nanos, TickLots, Ticks},
+    visits::visit,
 };
 
 pub use crate::book::NIL;
@@ -297,6 +298,7 @@ impl Orders {
     /// The order of that name, open or recently ended.
     #[must_use]
     pub fn get(&self, id: OrderId) -> Option<&Order> {
+        visit();
         let order = self.slots.get(id.slot()? as usize)?;
         (order.id == id).then_some(order)
     }
@@ -304,10 +306,12 @@ impl Orders {
     /// The order in a slot that is known to be in use.
     #[must_use]
     pub fn at(&self, slot: u32) -> &Order {
+        visit();
         &self.slots[slot as usize]
     }
 
     pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Order {
+        visit();
         &mut self.slots[slot as usize]
     }
 
@@ -343,6 +347,7 @@ impl Orders {
         let mut slot = list.head;
         std::iter::from_fn(move || {
             let order = self.slots.get(slot as usize)?;
+            visit();
             slot = order.owner.next;
             Some(order)
         })

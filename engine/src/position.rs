@@ -8,6 +8,7 @@ use crate::{
     instrument::{Instrument, Kind},
     prefetch::{prefetch, prefetch_whole},
     units::{Lots, Minor, Ppm, TickLots, Ticks, div_half_even},
+    visits::visit,
 };
 
 /// Position of one account in one contract, open orders included.
@@ -274,6 +275,7 @@ impl Positions {
     }
 
     fn place(&self, account: AccountId, instrument: InstrumentId) -> Option<u32> {
+        visit();
         let row = self.by_account.get(account.index()?)?;
         row.get(instrument.index()?)
             .copied()
@@ -352,11 +354,13 @@ impl Positions {
 
     /// The position in a place.
     pub(crate) fn at(&self, place: u32) -> &Position {
+        visit();
         &self.table[place as usize]
     }
 
     /// The position in a place to change, noted as changed.
     pub(crate) fn change_at(&mut self, place: u32) -> &mut Position {
+        visit();
         if !std::mem::replace(&mut self.marks[place as usize], true) {
             self.touched.push(place);
         }
@@ -368,8 +372,9 @@ impl Positions {
         let row = account.index().and_then(|row| self.by_account.get(row));
         row.into_iter()
             .flatten()
+            .inspect(|_| visit())
             .filter(|place| **place != NONE)
-            .map(|place| &self.table[*place as usize])
+            .map(|place| self.at(*place))
     }
 
     /// Positions in a contract, in order of first use.
@@ -377,10 +382,7 @@ impl Positions {
         let column = instrument
             .index()
             .and_then(|column| self.by_instrument.get(column));
-        column
-            .into_iter()
-            .flatten()
-            .map(|place| &self.table[*place as usize])
+        column.into_iter().flatten().map(|place| self.at(*place))
     }
 
     /// Tells each position changed since the last call, in order of first change.
