@@ -2,6 +2,7 @@
 
 mod auctions;
 mod bug_classes;
+mod fuzz;
 mod journal;
 mod kill;
 mod overload;
