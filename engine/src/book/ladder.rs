@@ -121,8 +121,9 @@ fn bit_to(word: u64, to: usize) -> Option<usize> {
 impl Ladder {
     /// Where a price lies in the row, if it does.
     fn place(&self, price: Ticks) -> Option<usize> {
-        let offset = usize::try_from(price.0.checked_sub(self.base)?).ok()?;
-        (offset < self.strips.len() * WORD).then_some(offset)
+        // Below the row wraps around to far above it.
+        let offset = price.0.wrapping_sub(self.base) as u64;
+        (offset < ROW as u64 && !self.strips.is_empty()).then_some(offset as usize)
     }
 
     fn price(&self, place: usize) -> Ticks {
