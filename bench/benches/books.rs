@@ -19,6 +19,10 @@ use cpu_time::ThreadTime;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use peers::Entrant;
 
+/// As in the exchange's own program.
+#[global_allocator]
+static MEMORY: engine::memory::LargePages = engine::memory::LargePages;
+
 #[path = "../peers/mod.rs"]
 mod peers;
 

@@ -16,6 +16,10 @@ use engine::{
     ids::{AccountId, OrderId},
 };
 
+/// As in the exchange's own program.
+#[global_allocator]
+static MEMORY: engine::memory::LargePages = engine::memory::LargePages;
+
 /// Operations between two looks at the clock, so that looking costs nothing.
 const CHUNK: u64 = 128;
 /// Levels of one side that stand in the book all the time, and orders at each.

@@ -158,5 +158,6 @@ fn flows_become_commands() {
             tally.count(&out);
         }
         assert_eq!(tally, flow.tally, "{}", shape.name);
+        assert_eq!(exchange.audit(), Ok(()), "{}", shape.name);
     }
 }

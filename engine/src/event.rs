@@ -186,6 +186,40 @@ pub struct OrderEvent {
     pub fill: Option<Fill>,
 }
 
+impl OrderEvent {
+    /// Nothing filled in yet.
+    pub(crate) const BLANK: Self = Self {
+        to: Address {
+            account: AccountId(0),
+            session: SessionId(0),
+            event_seq: 0,
+            client_seq: 0,
+            item: 0,
+        },
+        copy: false,
+        repeated: false,
+        kind: OrderEventKind::Accepted,
+        status: OrderStatus::Open,
+        problem: None,
+        order_id: OrderId(0),
+        client_order_id: 0,
+        instrument: InstrumentId(0),
+        side: Side::Buy,
+        price: Ticks::ZERO,
+        total: Lots::ZERO,
+        filled: Lots::ZERO,
+        open: Lots::ZERO,
+        display: Lots::ZERO,
+        priority_lost: false,
+        priority: 0,
+        cancel_group: 0,
+        mmp_group: 0,
+        quote: None,
+        tag: Tag::EMPTY,
+        fill: None,
+    };
+}
+
 /// Role in a trade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Liquidity {

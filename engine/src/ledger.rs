@@ -55,21 +55,32 @@ pub struct Flow {
 /// All balances.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    /// Row per account, column per asset.
-    rows: Vec<Vec<Balance>>,
+    /// By account.
+    rows: Vec<Row>,
     flows: Vec<Flow>,
     entries: u64,
     /// Rows that changed since they were last told, each once, in order of first change.
     touched: Vec<(AccountId, AssetId)>,
-    /// Per account: bit per asset that stands in `touched`.
-    marks: Vec<u64>,
+}
+
+/// Balances of an account.
+#[derive(Clone, Debug, Default)]
+struct Row {
+    /// By asset.
+    balances: Vec<Balance>,
+    /// A bit for each asset that stands in `touched`.
+    marks: u64,
 }
 
 impl Ledger {
+    /// Makes room for so many changes of one command.
+    pub(crate) fn reserve(&mut self, changes: usize) {
+        self.touched.reserve(changes);
+    }
+
     /// Opens the row of the next account.
     pub(crate) fn open(&mut self) {
-        self.rows.push(Vec::new());
-        self.marks.push(0);
+        self.rows.push(Row::default());
     }
 
     /// Opens the column of the next asset.
@@ -84,7 +95,7 @@ impl Ledger {
             .index()
             .and_then(|row| self.rows.get(row))
             .zip(asset.index())
-            .and_then(|(row, column)| row.get(column))
+            .and_then(|(row, column)| row.balances.get(column))
             .copied()
             .unwrap_or_default()
     }
@@ -100,7 +111,7 @@ impl Ledger {
     pub(crate) fn ask(&self, account: AccountId, asset: AssetId) {
         let row = account.index().and_then(|row| self.rows.get(row));
         if let Some((row, column)) = row.zip(asset.index())
-            && let Some(balance) = row.get(column)
+            && let Some(balance) = row.balances.get(column)
         {
             prefetch(balance);
         }
@@ -110,7 +121,7 @@ impl Ledger {
     pub fn balances(&self, account: AccountId) -> impl Iterator<Item = (AssetId, Balance)> + '_ {
         let row = account.index().and_then(|row| self.rows.get(row));
         row.into_iter()
-            .flatten()
+            .flat_map(|row| &row.balances)
             .enumerate()
             .map(|(column, balance)| (AssetId::nth(column), *balance))
     }
@@ -135,25 +146,25 @@ impl Ledger {
     pub(crate) fn change(&mut self, account: AccountId, asset: AssetId) -> &mut Balance {
         let (line, column) = (account.index().unwrap_or(0), asset.index().unwrap_or(0));
         let bit = 1_u64 << (column % crate::limits::ASSETS);
-        if self.marks[line] & bit == 0 {
-            self.marks[line] |= bit;
+        let row = &mut self.rows[line];
+        if row.marks & bit == 0 {
+            row.marks |= bit;
             self.touched.push((account, asset));
         }
-        let row = &mut self.rows[line];
-        if row.len() <= column {
-            row.resize(column + 1, Balance::default());
+        if row.balances.len() <= column {
+            row.balances.resize(column + 1, Balance::default());
         }
-        &mut row[column]
+        &mut row.balances[column]
     }
 
     /// Tells each row changed since the last call, in order of first change.
     pub(crate) fn take_touched(&mut self, mut tell: impl FnMut(AccountId, AssetId, Balance)) {
-        let mut touched = std::mem::take(&mut self.touched);
-        for (account, asset) in touched.drain(..) {
-            self.marks[account.index().unwrap_or(0)] = 0;
+        for place in 0..self.touched.len() {
+            let (account, asset) = self.touched[place];
+            self.rows[account.index().unwrap_or(0)].marks = 0;
             tell(account, asset, self.balance(account, asset));
         }
-        self.touched = touched; // keeps its room
+        self.touched.clear();
     }
 
     /// Moves cash on one account. Whoever calls it posts the other side too, or counts a flow.
@@ -233,7 +244,7 @@ impl Ledger {
             let cash: i128 = self
                 .rows
                 .iter()
-                .filter_map(|row| row.get(column))
+                .filter_map(|row| row.balances.get(column))
                 .map(|balance| i128::from(balance.cash.0))
                 .sum();
             if cash != flow.deposited - flow.withdrawn || cash != flow.cash {
@@ -250,7 +261,9 @@ impl Ledger {
     }
 
     pub(crate) fn encode_state(&self, sink: &mut crate::exchange::Digester) {
-        sink.add(&self.rows);
+        for row in &self.rows {
+            sink.add(&row.balances);
+        }
         sink.add(&self.flows);
         sink.add(&self.entries);
     }

@@ -29,4 +29,6 @@ pub mod follower;
 #[cfg(feature = "runtime")]
 pub mod journal;
 #[cfg(feature = "runtime")]
+pub mod memory;
+#[cfg(feature = "runtime")]
 pub mod pipeline;

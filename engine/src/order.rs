@@ -15,7 +15,7 @@ use crate::{
     event::{OrderStatus, QuoteKey},
     ids::{AccountId, OrderId, Seq, SessionId},
     limits,
-    prefetch::prefetch,
+    prefetch::{prefetch, prefetch_whole},
     reason::Problem,
     units::{Lots, Minor, Nanos, TickLots, Ticks},
 };
@@ -24,6 +24,7 @@ pub use crate::book::NIL;
 
 /// An order: the client's instructions and what became of them.
 #[derive(Clone, Debug, Encode)]
+#[repr(align(64))]
 pub struct Order {
     /// Name.
     pub id: OrderId,
@@ -86,6 +87,32 @@ impl Link {
 }
 
 impl Order {
+    /// What a slot holds before its first order.
+    const BLANK: Self = Self {
+        id: OrderId(0),
+        terms: OrderTerms::BLANK,
+        account: AccountId(0),
+        session: SessionId(0),
+        quote: None,
+        price: Ticks::ZERO,
+        total: Lots::ZERO,
+        filled: Lots::ZERO,
+        open: Lots::ZERO,
+        filled_exposure: TickLots::ZERO,
+        priority: 0,
+        hold_lot: Minor::ZERO,
+        expire: Nanos::ZERO,
+        status: OrderStatus::Cancelled,
+        problem: None,
+        accepted_at: Nanos::ZERO,
+        updated_at: Nanos::ZERO,
+        updated_seq: 0,
+        resting: false,
+        waiting: false,
+        position: 0,
+        owner: Link::LOOSE,
+    };
+
     /// Whether it rests or may still trade.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -168,15 +195,6 @@ impl Clone for Orders {
     }
 }
 
-/// Asks for every cache line of an order.
-fn ask_order(order: &Order) {
-    prefetch(order);
-    prefetch(&order.terms.tag);
-    prefetch(&order.price);
-    prefetch(&order.priority);
-    prefetch(&order.owner);
-}
-
 impl Orders {
     /// Places of all books.
     #[must_use]
@@ -200,7 +218,7 @@ impl Orders {
         if let Some(slot) = id.slot()
             && let Some(order) = self.slots.get(slot as usize)
         {
-            ask_order(order);
+            prefetch_whole(order);
             self.nodes.ask(slot);
         }
     }
@@ -210,8 +228,15 @@ impl Orders {
         if self.freed.len() > limits::ENDED_ORDERS_KEPT
             && let Some(slot) = self.freed.get(ahead)
         {
-            ask_order(&self.slots[*slot as usize]);
+            prefetch_whole(&self.slots[*slot as usize]);
             self.nodes.ask(*slot);
+        }
+    }
+
+    /// Asks for the youngest order of an account, to which its next one will be linked.
+    pub(crate) fn ask_last(&self, list: OwnerList) {
+        if let Some(order) = self.slots.get(list.tail as usize) {
+            prefetch(&order.owner);
         }
     }
 
@@ -236,23 +261,23 @@ impl Orders {
         self.live
     }
 
-    /// Puts an order into a slot and names it.
-    pub(crate) fn insert(&mut self, mut order: Order) -> u32 {
+    /// A slot for a new order, named; everything else in it is still its former tenant's.
+    pub(crate) fn take_slot(&mut self) -> (u32, &mut Order) {
         self.live += 1;
         if self.freed.len() > limits::ENDED_ORDERS_KEPT
             && let Some(slot) = self.freed.pop_front()
         {
-            let generation = self.slots[slot as usize].id.generation() + 1;
+            let order = &mut self.slots[slot as usize];
             // The wire's order ids are signed; a slot that has served 2^31 orders starts over.
-            order.id = OrderId::new(slot, generation & 0x7fff_ffff);
-            self.slots[slot as usize] = order;
-            return slot;
+            order.id = OrderId::new(slot, (order.id.generation() + 1) & 0x7fff_ffff);
+            return (slot, order);
         }
         let slot = u32::try_from(self.slots.len()).unwrap_or(NIL);
-        order.id = OrderId::new(slot, 0);
-        self.slots.push(order);
+        self.slots.push(Order::BLANK);
         self.nodes.grow();
-        slot
+        let order = &mut self.slots[slot as usize];
+        order.id = OrderId::new(slot, 0);
+        (slot, order)
     }
 
     /// Marks the slot's order as ended; it stays readable for a while.

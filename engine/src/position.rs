@@ -6,12 +6,13 @@ use crate::{
     command::Side,
     ids::{AccountId, InstrumentId},
     instrument::{Instrument, Kind},
-    prefetch::prefetch,
+    prefetch::{prefetch, prefetch_whole},
     units::{Lots, Minor, Ppm, TickLots, Ticks, div_half_even},
 };
 
 /// Position of one account in one contract, open orders included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+#[repr(align(64))]
 pub struct Position {
     /// Whose.
     pub account: AccountId,
@@ -263,6 +264,11 @@ pub struct Positions {
 }
 
 impl Positions {
+    /// Makes room for so many changes of one command.
+    pub(crate) fn reserve(&mut self, changes: usize) {
+        self.touched.reserve(changes);
+    }
+
     pub(crate) fn open_account(&mut self) {
         self.by_account.push(Vec::new());
     }
@@ -300,12 +306,21 @@ impl Positions {
         }
     }
 
+    /// Asks for the place of a position.
+    pub(crate) fn ask_place(&self, account: AccountId, instrument: InstrumentId) {
+        let row = account.index().and_then(|row| self.by_account.get(row));
+        if let Some((row, column)) = row.zip(instrument.index())
+            && let Some(place) = row.get(column)
+        {
+            prefetch(place);
+        }
+    }
+
     /// Asks for a position.
     pub(crate) fn ask(&self, account: AccountId, instrument: InstrumentId) {
-        if let Some(position) = self.get(account, instrument) {
-            prefetch(position);
-            prefetch(&position.open_buy);
-            prefetch(&position.result);
+        if let Some(place) = self.place(account, instrument) {
+            prefetch_whole(&self.table[place as usize]);
+            prefetch(&self.marks[place as usize]);
         }
     }
 
@@ -367,12 +382,11 @@ impl Positions {
 
     /// Tells each position changed since the last call, in order of first change.
     pub(crate) fn take_touched(&mut self, mut tell: impl FnMut(&Position)) {
-        let mut touched = std::mem::take(&mut self.touched);
-        for place in touched.drain(..) {
-            self.marks[place as usize] = false;
-            tell(&self.table[place as usize]);
+        for place in &self.touched {
+            self.marks[*place as usize] = false;
+            tell(&self.table[*place as usize]);
         }
-        self.touched = touched; // keeps its room
+        self.touched.clear();
     }
 
     pub(crate) fn encode_state(&self, sink: &mut crate::exchange::Digester) {

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use gateway::{cli, commands};
 
+/// The core's tables are large and read at random.
+#[global_allocator]
+static MEMORY: engine::memory::LargePages = engine::memory::LargePages;
+
 /// Hashpit: the exchange where hashrate trades as a commodity.
 #[derive(Parser)]
 #[command(name = "hashpit", version, about, max_term_width = 100)]

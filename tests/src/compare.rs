@@ -196,7 +196,7 @@ impl Coverage {
 }
 
 /// Learns the engine's names from what it tells.
-fn learn(names: &mut Names, command: &Command, events: &[Event]) {
+pub(crate) fn learn(names: &mut Names, command: &Command, events: &[Event]) {
     names.created = 0;
     for event in events {
         match event {

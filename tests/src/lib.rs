@@ -2,8 +2,10 @@
 
 pub mod compare;
 pub mod generator;
+pub mod market;
 pub mod model;
 pub mod readings;
 pub mod rows;
 pub mod scenario;
+pub mod streams;
 pub mod venue;

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one file per question.
 
 mod auctions;
+mod bug_classes;
 mod journal;
 mod kill;
 mod overload;

@@ -73,7 +73,7 @@ struct Strip {
 }
 
 /// Price levels of one side.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Ladder {
     /// Price of the row's first tick.
     base: i64,
@@ -84,6 +84,25 @@ pub(super) struct Ladder {
     pages: Vec<[Level; WORD]>,
     free_pages: Vec<u32>,
     far: BTreeMap<i64, Level>,
+}
+
+impl Clone for Ladder {
+    /// A copy with as much room.
+    fn clone(&self) -> Self {
+        let mut pages = Vec::with_capacity(self.pages.capacity());
+        pages.extend_from_slice(&self.pages);
+        let mut free_pages = Vec::with_capacity(self.free_pages.capacity());
+        free_pages.extend_from_slice(&self.free_pages);
+        Self {
+            base: self.base,
+            strips: self.strips.clone(),
+            groups: self.groups.clone(),
+            top: self.top,
+            pages,
+            free_pages,
+            far: self.far.clone(),
+        }
+    }
 }
 
 /// Index of the lowest set bit at or above `from`.

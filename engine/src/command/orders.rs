@@ -151,14 +151,17 @@ pub struct Tag {
 
 impl Default for Tag {
     fn default() -> Self {
-        Self {
-            length: 0,
-            bytes: [0; limits::TAG_BYTES],
-        }
+        Self::EMPTY
     }
 }
 
 impl Tag {
+    /// No text.
+    pub(crate) const EMPTY: Self = Self {
+        length: 0,
+        bytes: [0; limits::TAG_BYTES],
+    };
+
     /// From text, or `None` if it is too long or not printable ASCII.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
@@ -225,6 +228,29 @@ pub struct OrderTerms {
     pub keep_on_disconnect: bool,
     /// Echoed.
     pub tag: Tag,
+}
+
+impl OrderTerms {
+    /// Nothing filled in.
+    pub(crate) const BLANK: Self = Self {
+        client_order_id: 0,
+        instrument: InstrumentId(0),
+        side: Side::Buy,
+        pricing: Pricing::Market,
+        lots: Lots::ZERO,
+        time_in_force: TimeInForce::Ioc,
+        post_only: PostOnly::No,
+        reduce_only: false,
+        self_trade: SelfTrade::CancelResting,
+        self_trade_group: 0,
+        cancel_group: 0,
+        display: Lots::ZERO,
+        min_fill: Lots::ZERO,
+        trigger: None,
+        mmp_group: 0,
+        keep_on_disconnect: false,
+        tag: Tag::EMPTY,
+    };
 }
 
 /// Enters an order.

@@ -100,6 +100,8 @@ impl Exchange {
 
     fn open_account(&mut self, new: &NewAccount) -> AccountId {
         let id = AccountId::nth(self.accounts.len());
+        let firm = new.firm.index().and_then(|index| self.firms.get(index));
+        let firm_killed = firm.is_some_and(|firm| firm.killed);
         self.accounts.push(Account {
             id,
             firm: new.firm,
@@ -110,6 +112,7 @@ impl Exchange {
             taker_fee_offset: new.taker_fee_offset,
             blocked: false,
             killed: false,
+            firm_killed,
             groups: Vec::new(),
             orders: OwnerList::default(),
             cancel_timer: None,

@@ -8,12 +8,15 @@
 use super::Exchange;
 use crate::{
     command::{Command, Origin, Pricing, Target},
-    ids::{InstrumentId, OrderId},
+    ids::InstrumentId,
+    order::Order,
     prefetch::prefetch,
 };
 
-/// How many commands ahead [`Exchange::ask_far`] and [`Exchange::ask_near`] look.
-const FAR: usize = 8;
+/// How many commands ahead [`Exchange::ask_far`], [`Exchange::ask_middle`] and [`Exchange::ask_near`]
+/// look: each follows what the one before asked for.
+const FAR: usize = 12;
+const MIDDLE: usize = 8;
 const NEAR: usize = 4;
 /// Below so many orders and accounts everything is near the processor anyway, and asking only costs.
 const PAYS: usize = 2_048;
@@ -29,6 +32,9 @@ impl Exchange {
         }
         if let Some(command) = batch(place + FAR) {
             self.ask_far(command);
+        }
+        if let Some(command) = batch(place + MIDDLE) {
+            self.ask_middle(command);
         }
         if let Some(command) = batch(place + NEAR) {
             self.ask_near(command);
@@ -61,11 +67,36 @@ impl Exchange {
         }
     }
 
-    /// What the rows asked for before lead to.
+    /// What the rows asked for first lead to: an account's places for its positions and balances.
+    fn ask_middle(&self, command: &Command) {
+        match command {
+            Command::Place(place) => {
+                self.ask_places(&place.origin, place.order.instrument);
+                if let Some(account) = self.account(place.origin.account) {
+                    self.orders.ask_last(account.orders);
+                }
+                self.client_ids.ask_last(place.origin.account);
+            }
+            Command::Cancel(cancel) => {
+                if let Some(order) = self.named_ahead(&cancel.origin, cancel.target) {
+                    self.ask_places(&cancel.origin, order.terms.instrument);
+                }
+            }
+            Command::Replace(replace) => {
+                if let Some(order) = self.named_ahead(&replace.origin, replace.target) {
+                    self.ask_places(&replace.origin, order.terms.instrument);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What those lead to.
     fn ask_near(&self, command: &Command) {
         match command {
             Command::Place(place) => {
-                self.ask_money(&place.origin, place.order.instrument);
+                self.positions
+                    .ask(place.origin.account, place.order.instrument);
                 if let Pricing::Limit(price) = place.order.pricing
                     && let Some(book) = self.book(place.order.instrument)
                 {
@@ -82,11 +113,9 @@ impl Exchange {
     fn ask_sender(&self, origin: &Origin) {
         if let Some(account) = self.account(origin.account) {
             prefetch(account);
-            prefetch(&account.sessions);
         }
         if let Some(session) = self.session(origin.session) {
             prefetch(session);
-            prefetch(&session.last_event_seq);
         }
         self.positions.ask_row(origin.account);
         self.ledger.ask_row(origin.account);
@@ -99,29 +128,33 @@ impl Exchange {
         }
     }
 
-    fn ask_money(&self, origin: &Origin, instrument: InstrumentId) {
-        self.positions.ask(origin.account, instrument);
+    fn ask_places(&self, origin: &Origin, instrument: InstrumentId) {
+        self.positions.ask_place(origin.account, instrument);
         if let Some(contract) = self.instrument(instrument) {
             self.ledger.ask(origin.account, contract.terms.price_asset);
         }
     }
 
-    fn ask_neighbours(&self, origin: &Origin, target: Target) {
+    /// The order that a later command means, as far as that is known by now.
+    fn named_ahead(&self, origin: &Origin, target: Target) -> Option<&Order> {
         let id = match target {
             Target::Order(id) => id,
-            Target::Client(id) => {
-                let first = self.client_ids.get(origin.account, id);
-                first.map_or(OrderId::NONE, |first| first.order)
-            }
+            Target::Client(id) => self.client_ids.get(origin.account, id)?.order,
         };
-        if let Some((slot, order)) = id.slot().zip(self.orders.get(id)) {
-            self.ask_money(origin, order.terms.instrument);
-            if order.resting
-                && let Some(book) = self.book(order.terms.instrument)
-            {
-                book.ask_around(self.orders.nodes(), slot);
-            }
-            self.orders.ask_owner_neighbours(order);
+        self.orders.get(id)
+    }
+
+    fn ask_neighbours(&self, origin: &Origin, target: Target) {
+        let Some(order) = self.named_ahead(origin, target) else {
+            return;
+        };
+        self.positions.ask(origin.account, order.terms.instrument);
+        if order.resting
+            && let Some(slot) = order.id.slot()
+            && let Some(book) = self.book(order.terms.instrument)
+        {
+            book.ask_around(self.orders.nodes(), slot);
         }
+        self.orders.ask_owner_neighbours(order);
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         SetOrderEntry, Target, TimeInForce, Trigger,
     },
     event::{CancelTimerSet, Event, MassCancelled, OrderEvent, OrderEventKind, OrderStatus},
-    ids::{AccountId, InstrumentId, OrderId},
+    ids::{AccountId, InstrumentId},
     limits,
     order::Order,
     reason::{Field, Problem, Reason},
@@ -360,48 +360,23 @@ impl Exchange {
             problem: Some(problem),
             ..News::plain(kind)
         };
-        let event = match known {
-            Some(order) => {
-                let shown = order
-                    .id
-                    .slot()
-                    .map_or(Lots::ZERO, |slot| self.iceberg(slot));
-                super::order_event(order, shown, to, &news)
-            }
-            None => OrderEvent {
+        let Some(order) = known else {
+            let mut event = OrderEvent {
                 to,
-                copy: false,
-                repeated: false,
                 kind,
                 status: OrderStatus::Rejected,
                 problem: Some(problem),
-                order_id: if let Target::Order(id) = target {
-                    id
-                } else {
-                    OrderId::NONE
-                },
-                client_order_id: if let Target::Client(id) = target {
-                    id
-                } else {
-                    0
-                },
-                instrument: InstrumentId::NONE,
-                side: crate::command::Side::Buy,
-                price: Ticks::ZERO,
-                total: Lots::ZERO,
-                filled: Lots::ZERO,
-                open: Lots::ZERO,
-                priority_lost: false,
-                priority: 0,
-                cancel_group: 0,
-                display: Lots::ZERO,
-                mmp_group: 0,
-                quote: None,
-                tag: crate::command::Tag::default(),
-                fill: None,
-            },
+                ..OrderEvent::BLANK
+            };
+            match target {
+                Target::Order(id) => event.order_id = id,
+                Target::Client(id) => event.client_order_id = id,
+            }
+            return out.push(Event::Order(event));
         };
-        out.push(Event::Order(event));
+        let slot = order.id.slot();
+        let shown = slot.map_or(Lots::ZERO, |slot| self.iceberg(slot));
+        super::describe(super::event_of_order(out), order, shown, to, &news);
     }
 
     /// Cancels every order that matches.

@@ -198,7 +198,6 @@ impl Exchange {
     }
 
     /// In debug builds: always while the exchange is small, then every 4,096th command.
-    #[cfg(debug_assertions)]
     pub(super) fn audit_now_and_then(&self) {
         let small = self.orders.live() < 64 && self.accounts.len() < 64 && self.seq < 20_000;
         if small || self.seq.is_multiple_of(4_096) {

@@ -101,14 +101,14 @@ impl Exchange {
     fn judge_item(&self, item: &BatchItem) -> Result<(), Option<Problem>> {
         match item {
             BatchItem::Place(place) => {
-                let (account, id) = (place.origin.account, place.order.client_order_id);
-                if id == 0 {
+                if place.order.client_order_id == 0 {
                     let reason = Reason::InvalidField;
                     return Err(Some(Problem::about(reason, Field::ClientOrderId)));
                 }
-                match self.first_use(account, id).0 {
+                let (used, first) = self.first_use(place);
+                match first {
                     None => self.admit(place).map(|_| ()).map_err(Some),
-                    Some(first) if first.content == Self::content_of(place) => {
+                    Some(first) if first.content == used.content => {
                         first.refused.map_or(Ok(()), |_| Err(None))
                     }
                     Some(_) => {
@@ -136,8 +136,7 @@ impl Exchange {
         match (item, judged.err().flatten()) {
             (BatchItem::Place(place), Some(problem)) => self.reject(place, problem, None, out),
             (BatchItem::Place(place), None) => {
-                let id = place.order.client_order_id;
-                if let (Some(first), _) = self.first_use(place.origin.account, id) {
+                if let Some(first) = self.first_use(place).1.copied() {
                     self.repeat(place, &first, out);
                 }
             }

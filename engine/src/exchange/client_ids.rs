@@ -60,6 +60,35 @@ struct Entry {
     first: FirstResult,
 }
 
+impl Entry {
+    const BLANK: Self = Self {
+        id: 0,
+        account: AccountId(0),
+        younger: NONE,
+        since: Nanos::ZERO,
+        replaced: false,
+        first: FirstResult {
+            content: 0,
+            seq: 0,
+            order: OrderId(0),
+            refused: None,
+            at: Nanos::ZERO,
+        },
+    };
+}
+
+/// An id in use by the present command: what is to be remembered, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Use {
+    pub(super) hash: u64,
+    pub(super) account: AccountId,
+    pub(super) id: u64,
+    /// Fingerprint of the content it came with.
+    pub(super) content: u64,
+    /// It has a first result already, which counts no more.
+    pub(super) again: bool,
+}
+
 /// Oldest and newest id of an account.
 #[derive(Clone, Copy, Debug)]
 struct Row {
@@ -213,7 +242,17 @@ impl ClientIds {
     /// First result of an id, if remembered.
     #[must_use]
     pub fn get(&self, account: AccountId, id: u64) -> Option<&FirstResult> {
-        let entry = self.find(account, id)?;
+        self.get_hashed(self.hash(account, id), account, id)
+    }
+
+    /// As [`Self::get`], where the id's hash is known.
+    pub(super) fn get_hashed(
+        &self,
+        hash: u64,
+        account: AccountId,
+        id: u64,
+    ) -> Option<&FirstResult> {
+        let entry = self.find(hash, account, id)?;
         Some(&self.entry(entry).first)
     }
 
@@ -230,7 +269,17 @@ impl ClientIds {
         }
     }
 
-    fn hash(&self, account: AccountId, id: u64) -> u64 {
+    /// Asks for an account's youngest entry, to which its next one will be linked.
+    pub(super) fn ask_last(&self, account: AccountId) {
+        if let Some(row) = account.index().and_then(|row| self.rows.get(row))
+            && row.newest != NONE
+        {
+            prefetch(&self.entry(row.newest).younger);
+        }
+    }
+
+    /// Where an id belongs; valid as long as these ids live, and in no other exchange.
+    pub(super) fn hash(&self, account: AccountId, id: u64) -> u64 {
         self.seed
             .hash_one((u64::from(account.0) << 32) ^ id.rotate_left(32) ^ id)
     }
@@ -243,8 +292,7 @@ impl ClientIds {
         &mut self.chunks[entry as usize / CHUNK][entry as usize % CHUNK]
     }
 
-    fn find(&self, account: AccountId, id: u64) -> Option<u32> {
-        let hash = self.hash(account, id);
+    fn find(&self, hash: u64, account: AccountId, id: u64) -> Option<u32> {
         let is_it = |entry| {
             let entry = self.entry(entry);
             entry.id == id && entry.account == account
@@ -257,36 +305,41 @@ impl ClientIds {
 
     /// Remembers a first result; `again`: the id has one already. `is_open` keeps ids of open orders from
     /// being forgotten.
-    pub(crate) fn remember(
+    pub(super) fn remember(
         &mut self,
-        account: AccountId,
-        id: u64,
-        first: FirstResult,
-        again: bool,
+        used: &Use,
+        order: OrderId,
+        refused: Option<&Problem>,
+        (seq, at): (Seq, Nanos),
         is_open: impl Fn(OrderId) -> bool,
     ) {
-        let at = first.at;
+        let (hash, account, id) = (used.hash, used.account, used.id);
         let row = account.index().unwrap_or(0);
         if self.rows.len() <= row {
             self.rows.resize(row + 1, Row::EMPTY);
         }
         self.forget_oldest(at, row, is_open);
-        if again && let Some(entry) = self.find(account, id) {
+        if used.again
+            && let Some(entry) = self.find(hash, account, id)
+        {
             self.unindex(entry);
             self.entry_mut(entry).replaced = true;
         }
-        let entry = self.store(Entry {
-            id,
-            account,
-            younger: NONE,
-            since: at,
-            replaced: false,
-            first,
-        });
+        let place = self.place();
+        let entry = self.entry_mut(place);
+        (entry.id, entry.account) = (id, account);
+        (entry.younger, entry.since, entry.replaced) = (NONE, at, false);
+        let first = &mut entry.first;
+        (first.content, first.seq, first.at) = (used.content, seq, at);
+        first.order = order;
+        match refused {
+            Some(problem) => first.refused = Some(*problem),
+            None => first.refused = None,
+        }
+        let entry = place;
         self.append(row, entry);
         self.count += 1;
         self.make_room();
-        let hash = self.hash(account, id);
         self.index.insert(hash, entry);
     }
 
@@ -343,16 +396,16 @@ impl ClientIds {
         self.rows[row].count += 1;
     }
 
-    fn store(&mut self, entry: Entry) -> u32 {
+    /// A place for a new entry.
+    fn place(&mut self) -> u32 {
         if let Some(free) = self.free.pop() {
-            *self.entry_mut(free) = entry;
             return free;
         }
         let place = self.stored;
         if place / CHUNK == self.chunks.len() {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
-        self.chunks[place / CHUNK].push(entry);
+        self.chunks[place / CHUNK].push(Entry::BLANK);
         self.stored += 1;
         u32::try_from(place).unwrap_or(NONE)
     }
@@ -436,6 +489,24 @@ mod tests {
         }
     }
 
+    fn remember(
+        ids: &mut ClientIds,
+        account: AccountId,
+        id: u64,
+        first: FirstResult,
+        again: bool,
+        is_open: impl Fn(OrderId) -> bool,
+    ) {
+        let used = Use {
+            hash: ids.hash(account, id),
+            account,
+            id,
+            content: first.content,
+            again,
+        };
+        ids.remember(&used, first.order, None, (first.seq, first.at), is_open);
+    }
+
     #[test]
     fn a_hundred_thousand_ids_are_found_while_the_index_grows() {
         let mut ids = ClientIds::default();
@@ -446,7 +517,7 @@ mod tests {
                 n.wrapping_mul(0x9e37) % 60_000,
             );
             let again = ids.get(account, id).is_some();
-            ids.remember(account, id, result(n, n), again, |_| false);
+            remember(&mut ids, account, id, result(n, n), again, |_| false);
             plain.insert((account, id), n);
             if n % 1_000 == 0 {
                 for ((account, id), seq) in &plain {
@@ -463,12 +534,12 @@ mod tests {
         let account = AccountId(1);
         let open = |order: OrderId| order.0 == 3;
         for n in 1..=5 {
-            ids.remember(account, n, result(n, n), false, open);
+            remember(&mut ids, account, n, result(n, n), false, open);
         }
         for n in 6..=10 {
             let mut first = result(n, n);
             first.at = Nanos(1 + limits::CLIENT_ID_LIFE);
-            ids.remember(account, n, first, false, open);
+            remember(&mut ids, account, n, first, false, open);
         }
         let kept: Vec<_> = (1..=10)
             .filter(|n| ids.get(account, *n).is_some())

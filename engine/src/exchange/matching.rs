@@ -3,6 +3,7 @@
 use super::{
     Exchange, FirstResult, News,
     admission::{Admitted, Door},
+    client_ids::Use,
     timers::Timer,
 };
 use crate::{
@@ -30,16 +31,14 @@ impl Exchange {
 
     /// Enters an order whose command is through the door; answers whether it was accepted.
     pub(super) fn place_inside(&mut self, place: &Place, out: &mut Vec<Event>) -> bool {
-        let (account, id) = (place.origin.account, place.order.client_order_id);
-        if id == 0 {
+        if place.order.client_order_id == 0 {
             let problem = Problem::about(Reason::InvalidField, Field::ClientOrderId);
             self.reject(place, problem, None, out);
             return false;
         }
-        let content = Self::content_of(place);
-        let (first, again) = self.first_use(account, id);
-        if let Some(first) = first {
-            if first.content == content {
+        let (used, first) = self.first_use(place);
+        if let Some(first) = first.copied() {
+            if first.content == used.content {
                 self.repeat(place, &first, out);
                 return first.refused.is_none();
             }
@@ -50,48 +49,48 @@ impl Exchange {
         }
         match self.admit(place) {
             Err(problem) => {
-                self.reject(place, problem, Some((content, again)), out);
+                self.reject(place, problem, Some(&used), out);
                 false
             }
             // From here the order is in.
             Ok(admitted) => {
-                let slot = self.accept(place, &admitted, (content, again), out);
+                let slot = self.accept(place, &admitted, &used, out);
                 self.begin(slot, &admitted, &place.origin, out);
                 true
             }
         }
     }
 
-    /// What came of the id's first use, and whether it was ever used. It is free again a day later,
+    /// The use of the order's client id, and what came of its first one. It is free again a day later,
     /// unless its order still lives.
-    pub(super) fn first_use(&self, account: AccountId, id: u64) -> (Option<FirstResult>, bool) {
-        let first = self.client_ids.get(account, id).copied();
+    pub(super) fn first_use(&self, place: &Place) -> (Use, Option<&FirstResult>) {
+        let (account, id) = (place.origin.account, place.order.client_order_id);
+        let hash = self.client_ids.hash(account, id);
+        let first = self.client_ids.get_hashed(hash, account, id);
+        let used = Use {
+            hash,
+            account,
+            id,
+            content: Self::content_of(place),
+            again: first.is_some(),
+        };
         let counts = first.filter(|first| {
             let lives = self.orders.get(first.order).is_some_and(Order::lives);
             lives || first.at.after(crate::limits::CLIENT_ID_LIFE) > self.at
         });
-        (counts, first.is_some())
+        (used, counts)
     }
 
-    /// Says no to a new order; remembers the answer under its id if its content is given,
-    /// with whether the id is used again.
+    /// Says no to a new order; remembers the answer if the use of its id is given.
     pub(super) fn reject(
         &mut self,
         place: &Place,
         problem: Problem,
-        content: Option<(u64, bool)>,
+        used: Option<&Use>,
         out: &mut Vec<Event>,
     ) {
-        let origin = &place.origin;
-        if let Some((content, again)) = content {
-            let first = FirstResult {
-                content,
-                seq: self.seq,
-                order: OrderId::NONE,
-                refused: Some(problem),
-                at: self.at,
-            };
-            self.remember(origin.account, place.order.client_order_id, first, again);
+        if let Some(used) = used {
+            self.remember(used, OrderId::NONE, Some(&problem));
         }
         let event = self.unborn(place, OrderEventKind::Rejected, Some(problem));
         out.push(Event::Order(event));
@@ -133,12 +132,9 @@ impl Exchange {
         let (origin, terms) = (&place.origin, &place.order);
         OrderEvent {
             to: self.address(origin.account, origin.session, origin.client_seq),
-            copy: false,
-            repeated: false,
             kind,
             status: OrderStatus::Rejected,
             problem,
-            order_id: OrderId::NONE,
             client_order_id: terms.client_order_id,
             instrument: terms.instrument,
             side: terms.side,
@@ -148,23 +144,22 @@ impl Exchange {
                 Pricing::Peg(peg) => peg.cap,
             },
             total: terms.lots,
-            filled: Lots::ZERO,
-            open: Lots::ZERO,
-            priority_lost: false,
-            priority: 0,
             cancel_group: terms.cancel_group,
             display: terms.display,
             mmp_group: terms.mmp_group,
-            quote: None,
             tag: terms.tag,
-            fill: None,
+            ..OrderEvent::BLANK
         }
     }
 
-    fn remember(&mut self, account: AccountId, id: u64, first: FirstResult, again: bool) {
+    fn remember(&mut self, used: &Use, order: OrderId, refused: Option<&Problem>) {
+        if self.account(used.account).is_none() {
+            return; // a number nobody has takes no room, however large it is
+        }
         let orders = &self.orders;
         let is_open = |order| orders.get(order).is_some_and(Order::lives);
-        self.client_ids.remember(account, id, first, again, is_open);
+        let now = (self.seq, self.at);
+        self.client_ids.remember(used, order, refused, now, is_open);
     }
 
     /// Gives the order a slot, holds its money, and says ACCEPTED.
@@ -172,19 +167,12 @@ impl Exchange {
         &mut self,
         place: &Place,
         admitted: &Admitted,
-        (content, again): (u64, bool),
+        used: &Use,
         out: &mut Vec<Event>,
     ) -> u32 {
-        let (origin, terms) = (&place.origin, place.order);
+        let (origin, terms) = (&place.origin, &place.order);
         let slot = self.enroll(origin, terms, admitted, None);
-        let first = FirstResult {
-            content,
-            seq: self.seq,
-            order: self.orders.at(slot).id,
-            refused: None,
-            at: self.at,
-        };
-        self.remember(origin.account, terms.client_order_id, first, again);
+        self.remember(used, self.orders.at(slot).id, None);
         let mut news = News::plain(OrderEventKind::Accepted);
         if admitted.slid {
             news.problem = Some(Problem::new(Reason::PostOnlySlid));
@@ -197,40 +185,57 @@ impl Exchange {
     pub(super) fn enroll(
         &mut self,
         origin: &Origin,
-        terms: OrderTerms,
+        terms: &OrderTerms,
         admitted: &Admitted,
         quote: Option<QuoteKey>,
     ) -> u32 {
         self.priorities += 1;
         let position = self.positions.place_of(origin.account, terms.instrument);
-        let slot = self.orders.insert(Order {
-            id: OrderId::NONE,
-            terms,
-            account: origin.account,
-            session: origin.session,
-            quote,
-            price: admitted.price,
-            total: admitted.lots,
-            filled: Lots::ZERO,
-            open: admitted.lots,
-            filled_exposure: TickLots::ZERO,
-            priority: self.priorities,
-            hold_lot: admitted.hold_lot,
-            expire: admitted.expire,
-            status: match terms.trigger {
-                Some(_) => OrderStatus::Untriggered,
-                None => OrderStatus::Open,
-            },
-            problem: None,
-            accepted_at: self.at,
-            updated_at: self.at,
-            updated_seq: self.seq,
-            resting: false,
-            waiting: false,
-            position,
-            owner: Link::LOOSE,
-        });
-        let id = self.orders.at(slot).id;
+        let (slot, order) = self.orders.take_slot();
+        let id = order.id;
+        // In place, field by field; the pattern makes the compiler ask for every one.
+        let Order {
+            id: _,
+            terms: its_terms,
+            account,
+            session,
+            quote: its_quote,
+            price,
+            total,
+            filled,
+            open,
+            filled_exposure,
+            priority,
+            hold_lot,
+            expire,
+            status,
+            problem,
+            accepted_at,
+            updated_at,
+            updated_seq,
+            resting,
+            waiting,
+            position: its_position,
+            owner,
+        } = order;
+        *its_terms = *terms;
+        (*account, *session) = (origin.account, origin.session);
+        *its_quote = quote;
+        *price = admitted.price;
+        (*total, *open, *filled) = (admitted.lots, admitted.lots, Lots::ZERO);
+        *filled_exposure = TickLots::ZERO;
+        *priority = self.priorities;
+        *hold_lot = admitted.hold_lot;
+        *expire = admitted.expire;
+        *status = match terms.trigger {
+            Some(_) => OrderStatus::Untriggered,
+            None => OrderStatus::Open,
+        };
+        *problem = None;
+        (*accepted_at, *updated_at, *updated_seq) = (self.at, self.at, self.seq);
+        (*resting, *waiting) = (false, false);
+        *its_position = position;
+        *owner = Link::LOOSE;
         if admitted.expire != Nanos::ZERO {
             self.timers.set(admitted.expire, Timer::Expiry(id));
         }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     command::{
         DisconnectAction, MassQuote, OrderTerms, Origin, PostOnly, Pricing, QuoteEntry, QuoteSide,
-        SelfTrade, Side, Tag, TimeInForce,
+        SelfTrade, Side, TimeInForce,
     },
     event::{Event, OrderStatus, QuoteKey, QuoteOrder, QuoteProblem, Quoted},
     ids::{InstrumentId, OrderId},
@@ -310,7 +310,7 @@ impl Exchange {
         };
         let Some(slot) = present else {
             let terms = quote_terms(quote, place, price, lots);
-            let slot = self.enroll(origin, terms, admitted, Some(key));
+            let slot = self.enroll(origin, &terms, admitted, Some(key));
             let id = self.orders.at(slot).id;
             if let Some(group) = self.group_mut(origin.account, quote.mmp_group) {
                 group.set_quote(place.instrument, place.slot, place.side, id);
@@ -400,22 +400,13 @@ fn bid_not_below_ask(entry: &QuoteEntry) -> bool {
 /// A quote's side as an order: good till cancelled, its own group's resting orders give way.
 fn quote_terms(quote: &MassQuote, place: Place, price: Ticks, lots: Lots) -> OrderTerms {
     OrderTerms {
-        client_order_id: 0,
         instrument: place.instrument,
         side: place.side,
         pricing: Pricing::Limit(price),
         lots,
         time_in_force: TimeInForce::Gtc,
-        post_only: PostOnly::No,
-        reduce_only: false,
         self_trade: SelfTrade::CancelResting,
-        self_trade_group: 0,
-        cancel_group: 0,
-        display: Lots::ZERO,
-        min_fill: Lots::ZERO,
-        trigger: None,
         mmp_group: quote.mmp_group,
-        keep_on_disconnect: false,
-        tag: Tag::default(),
+        ..OrderTerms::BLANK
     }
 }

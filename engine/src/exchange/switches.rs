@@ -14,25 +14,26 @@ use crate::{
 impl Exchange {
     /// Rank 4, the widest switch first.
     pub(super) fn check_switches(&self, origin: &Origin) -> Result<(), Problem> {
-        let account = self.account(origin.account);
-        let firm = account.and_then(|account| self.firms.get(account.firm.index()?));
-        let session = self.session(origin.session);
-        let switches = [
-            (self.killed, Reason::KillSwitchExchange),
-            (firm.is_some_and(|firm| firm.killed), Reason::KillSwitchFirm),
-            (
-                account.is_some_and(|account| account.killed || account.blocked),
-                Reason::KillSwitchAccount,
-            ),
-            (
-                session.is_some_and(|session| session.killed || session.blocked),
-                Reason::KillSwitchSession,
-            ),
-        ];
-        match switches.iter().find(|(engaged, _)| *engaged) {
-            Some((_, reason)) => Err(Problem::new(*reason)),
-            None => Ok(()),
+        let (firm, account) = self
+            .account(origin.account)
+            .map_or((false, false), |account| {
+                (account.firm_killed, account.killed | account.blocked)
+            });
+        let session = self
+            .session(origin.session)
+            .is_some_and(|session| session.killed | session.blocked);
+        if !(self.killed | firm | account | session) {
+            return Ok(());
         }
+        Err(Problem::new(if self.killed {
+            Reason::KillSwitchExchange
+        } else if firm {
+            Reason::KillSwitchFirm
+        } else if account {
+            Reason::KillSwitchAccount
+        } else {
+            Reason::KillSwitchSession
+        }))
     }
 
     /// Switches that are on, those of clients for themselves not counted: the venue's, then by number.
@@ -67,6 +68,11 @@ impl Exchange {
             SwitchScope::Firm(id) => {
                 let firm = id.index().and_then(|index| self.firms.get_mut(index));
                 firm.ok_or(not_found(Field::Firm))?.killed = set.engaged;
+                for account in &mut self.accounts {
+                    if account.firm == id {
+                        account.firm_killed = set.engaged;
+                    }
+                }
                 (id.0, Reason::KillSwitchFirm)
             }
             SwitchScope::Venue => {

@@ -11,38 +11,43 @@ use crate::{
     units::{Decimal, Nanos, Ppm},
 };
 
-/// An account.
+/// An account. What every order needs comes first and lies in one cache line.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct Account {
     /// Its number.
     pub id: AccountId,
     /// Whose.
     pub firm: FirmId,
-    /// For people.
-    pub label: String,
-    /// Purpose.
-    pub kind: AccountKind,
-    /// What it may do.
-    pub status: AccountStatus,
     /// Added to the contract's maker fee.
     pub maker_fee_offset: i32,
     /// Added to the contract's taker fee.
     pub taker_fee_offset: i32,
+    /// Open orders, in order of entry.
+    pub orders: OwnerList,
+    /// Market maker protection groups, by number.
+    pub groups: Vec<super::Group>,
+    /// Purpose.
+    pub kind: AccountKind,
+    /// What it may do.
+    pub status: AccountStatus,
     /// New orders are refused until a session releases them.
     pub blocked: bool,
     /// New orders are refused until the operator releases them.
     pub killed: bool,
-    /// Market maker protection groups, by number.
-    pub groups: Vec<super::Group>,
-    /// Open orders, in order of entry.
-    pub orders: OwnerList,
+    /// The same for its whole firm; a copy of the firm's switch, where every order looks anyway.
+    pub firm_killed: bool,
+    /// Core time of opening.
+    pub created_at: Nanos,
+    /// For people.
+    pub label: String,
     /// When its dead man's switch fires, which session armed it, and what it cancels.
     pub cancel_timer: Option<(Nanos, SessionId, Selection)>,
     /// Its sessions, in order of first login.
     pub sessions: Vec<SessionId>,
-    /// Core time of opening.
-    pub created_at: Nanos,
 }
+
+const _: () = assert!(std::mem::offset_of!(Account, firm_killed) < 64);
 
 impl Account {
     /// Its maker fee, given the contract's.
@@ -102,36 +107,39 @@ pub enum Presence {
     Away,
 }
 
-/// A named order session.
+/// A named order session. What every command needs comes first and lies in one cache line.
 #[derive(Clone, Debug, Encode)]
+#[repr(C, align(64))]
 pub struct Session {
     /// Its number.
     pub id: SessionId,
     /// Whose.
     pub account: AccountId,
-    /// Stable name of the strategy.
-    pub name: String,
-    /// Present login; older ones are fenced.
-    pub login: u32,
     /// Newest command that reached the core.
     pub last_client_seq: u64,
     /// Newest event.
     pub last_event_seq: u64,
-    /// On loss.
-    pub action: DisconnectAction,
-    /// Time to come back, in milliseconds.
-    pub grace_ms: i32,
     /// Where it stands.
     pub presence: Presence,
+    /// Present login; older ones are fenced.
+    pub login: u32,
+    /// Time to come back, in milliseconds.
+    pub grace_ms: i32,
+    /// On loss.
+    pub action: DisconnectAction,
     /// The disconnect action has run since the last login.
     pub action_ran: bool,
     /// New orders of this session are refused.
     pub blocked: bool,
     /// New orders are refused until the operator releases them.
     pub killed: bool,
+    /// Stable name of the strategy.
+    pub name: String,
     /// Key of the present login.
     pub key_id: String,
 }
+
+const _: () = assert!(std::mem::offset_of!(Session, killed) < 64);
 
 /// Direction and state of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]

@@ -68,13 +68,10 @@ impl Model {
         }
         let verdict = self.admit_place(place);
         let refused = verdict.as_ref().err().copied();
-        self.results.insert(
-            key,
-            First {
-                terms: place.order,
-                refused,
-            },
-        );
+        if self.accounts.contains_key(&place.origin.account) {
+            let terms = place.order;
+            self.results.insert(key, First { terms, refused });
+        }
         match verdict {
             Err(reason) => {
                 self.tell_rejected(place, reason, false);
