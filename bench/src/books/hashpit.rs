@@ -61,6 +61,9 @@ impl Hashpit {
             let maker = self.nodes.at(slot);
             let (lots, name) = (open.min(maker.lots), maker.account.0);
             let filled = lots == maker.lots;
+            if filled && lots < open {
+                self.nodes.ask(book.behind(&self.nodes, slot));
+            }
             out.push(Report::Fill {
                 taker: id,
                 maker: name,
@@ -157,7 +160,12 @@ impl Hashpit {
                     self.nodes.ask(slot);
                 }
             }
-            Message::Cross { .. } => {}
+            Message::Cross { book, side, .. } => {
+                let book = &self.books[usize::from(book)];
+                if let Some(first) = book.first(engine_side(side).opposite()) {
+                    self.nodes.ask(first);
+                }
+            }
         }
     }
 
@@ -176,7 +184,12 @@ impl Hashpit {
                     self.books[usize::from(book)].ask_around(&self.nodes, slot);
                 }
             }
-            Message::Cross { .. } => {}
+            Message::Cross { book, side, .. } => {
+                let book = &self.books[usize::from(book)];
+                if let Some(first) = book.first(engine_side(side).opposite()) {
+                    self.nodes.ask(book.behind(&self.nodes, first));
+                }
+            }
         }
     }
 }
