@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod fuzz;
 pub mod generator;
+pub mod legs;
 pub mod market;
 pub mod model;
 pub mod readings;
