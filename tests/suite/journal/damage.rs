@@ -240,9 +240,12 @@ fn forge(block: &Block, at: usize, field: &[u8]) {
 fn sound_blocks_that_do_not_belong_are_refused() {
     let whole = killed_after(&records(1, [100, 200, 300]));
     type Check = fn(&Reason) -> bool;
-    let cases: [(&str, usize, &[u8], Check); 9] = [
-        ("a newer version", 4, &[2, 0], |r| {
-            matches!(r, Reason::UnknownVersion { found: 2, .. })
+    let cases: [(&str, usize, &[u8], Check); 10] = [
+        ("an older version", 4, &[1, 0], |r| {
+            matches!(r, Reason::UnknownVersion { found: 1, known: 2 })
+        }),
+        ("a newer version", 4, &[3, 0], |r| {
+            matches!(r, Reason::UnknownVersion { found: 3, .. })
         }),
         ("another exchange", 8, &[1; 8], |r| {
             matches!(r, Reason::ForeignExchange { .. })
