@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod generator;
+pub mod legs;
 pub mod market;
 pub mod model;
 pub mod readings;

@@ -2,6 +2,7 @@
 
 mod auctions;
 mod bug_classes;
+mod combinations;
 mod journal;
 mod kill;
 mod overload;

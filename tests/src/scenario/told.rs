@@ -8,7 +8,7 @@ use engine::{
 
 use super::{
     actions::Done,
-    auctions,
+    auctions, combinations,
     operator::STATES,
     words::{grouped, reason},
     world::World,
@@ -54,6 +54,9 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
             Event::SessionClosed(closed) => {
                 let (cause, count) = (reason(closed.cause), closed.cancelled);
                 phrases.push(format!("session closed {cause}, {count} cancelled"));
+            }
+            Event::Leg(leg) if wish.contains("leg ") && !leg.copy => {
+                phrases.push(combinations::tell_leg(world, done, leg));
             }
             Event::Auction(change) if wish.contains("auction ") => {
                 phrases.push(auctions::tell_change(world, change));
@@ -190,6 +193,9 @@ fn tell_fill(
         let same = |other: Fill| other.trade == fill.trade;
         order.side != event.side && order.fill.is_some_and(same)
     };
+    if let Some(text) = combinations::implied(world, event, &fill, orders, wish) {
+        return phrases.push(format!("{whose}{text}"));
+    }
     let maker = orders.iter().find(other);
     let from = maker.map_or("nobody".into(), |maker| {
         world.order_name(maker.to.account, maker.client_order_id)
