@@ -14,6 +14,7 @@ use engine::{
     command::{Command, Side, Stamped, Target, TimeInForce},
     event::Event,
     ids::{AccountId, OrderId},
+    prefetch::prefetch_whole,
 };
 
 /// As in the exchange's own program.
@@ -287,6 +288,10 @@ fn flow(criterion: &mut Criterion, name: &str, commands: usize, make: impl Fn() 
                 for (place, stamped) in flow.commands.iter().enumerate() {
                     // As the sequencer does with the commands that wait behind this one.
                     let ahead = |at: usize| flow.commands.get(at).map(|ahead| &ahead.command);
+                    // There they were written a moment ago; here they lie in a list of megabytes.
+                    if let Some(far) = flow.commands.get(place + 32) {
+                        prefetch_whole(far);
+                    }
                     exchange.look_ahead(ahead, place);
                     out.clear();
                     exchange.apply(black_box(stamped), out);

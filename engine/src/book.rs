@@ -25,9 +25,28 @@ pub use ladder::Level;
 pub use nodes::{NIL, Node, Nodes};
 
 /// The order book of one contract. It owns the queues; the places in them lie in [`Nodes`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Book {
     sides: [ladder::Ladder; 2],
+    /// Best price of each side, kept along: every incoming order looks at it. [`nothing`] if empty.
+    best: [Ticks; 2],
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            sides: Default::default(),
+            best: [nothing(Side::Buy), nothing(Side::Sell)],
+        }
+    }
+}
+
+/// A best price that no order of the other side accepts.
+fn nothing(side: Side) -> Ticks {
+    match side {
+        Side::Buy => Ticks(i64::MIN),
+        Side::Sell => Ticks(i64::MAX),
+    }
 }
 
 impl Book {
@@ -42,10 +61,8 @@ impl Book {
     /// Best price of a side.
     #[must_use]
     pub fn best(&self, side: Side) -> Option<Ticks> {
-        match side {
-            Side::Buy => self.side(side).at_or_below(Ticks(i64::MAX)),
-            Side::Sell => self.side(side).at_or_above(Ticks(i64::MIN)),
-        }
+        let best = self.best[side as usize];
+        (best != nothing(side)).then_some(best)
     }
 
     /// Next worse price of a side.
@@ -86,6 +103,22 @@ impl Book {
         Some((price, self.level(side, price)?.head))
     }
 
+    /// Slot of the order that is matched after this one: behind it, or first at the next price;
+    /// [`NIL`] if it is the last.
+    #[must_use]
+    pub fn behind(&self, nodes: &Nodes, slot: u32) -> u32 {
+        let Node {
+            next, side, price, ..
+        } = *nodes.at(slot);
+        if next != NIL {
+            return next;
+        }
+        let worse = self.worse(side, price);
+        worse
+            .and_then(|price| self.level(side, price))
+            .map_or(NIL, |level| level.head)
+    }
+
     /// Slots of a side in matching order.
     pub fn queue<'a>(&'a self, side: Side, orders: &'a Orders) -> impl Iterator<Item = u32> + 'a {
         self.slots(side, orders.nodes())
@@ -100,12 +133,15 @@ impl Book {
     /// Whether an order at this price would trade at once.
     #[must_use]
     pub fn crosses(&self, side: Side, price: Ticks) -> bool {
-        self.best(side.opposite())
-            .is_some_and(|best| side.accepts(price, best))
+        side.accepts(price, self.best[side.opposite() as usize])
     }
 
     /// Puts an order at the back of its price.
     pub fn rest(&mut self, nodes: &mut Nodes, slot: u32, order: Node) {
+        let best = &mut self.best[order.side as usize];
+        if order.side.accepts(order.price, *best) {
+            *best = order.price;
+        }
         let level = self.side_mut(order.side).entry(order.price);
         let last = std::mem::replace(&mut level.tail, slot);
         level.orders += 1;
@@ -169,6 +205,9 @@ impl Book {
         if level.orders == 0 {
             assert_eq!(level.lots, 0, "an empty level holds no lots");
             ladder.remove(price);
+            if self.best[side as usize] == price {
+                self.best[side as usize] = self.worse(side, price).unwrap_or(nothing(side));
+            }
         }
     }
 

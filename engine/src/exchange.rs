@@ -40,6 +40,7 @@ mod pegs;
 mod preview;
 mod protection;
 mod quotes;
+mod reducing;
 mod remembered;
 mod sessions;
 pub mod states;
@@ -93,6 +94,7 @@ pub struct Exchange {
     client_ids: ClientIds,
     requests: RequestIds,
     timers: timers::Timers,
+    reducing: reducing::Reducing,
     reference_version: u64,
     priorities: u64,
     trades: u64,
@@ -110,6 +112,8 @@ pub struct Exchange {
     touched_statistics: Vec<InstrumentId>,
     /// Contracts with stops or pegged orders whose prices the present command changed.
     stirred: Vec<InstrumentId>,
+    /// Contracts where a stop began to wait, or more are due.
+    woken: Vec<InstrumentId>,
     /// Working room for the pegged orders of one contract.
     moving: Vec<u32>,
     /// Contracts whose call the present command began, or whose price it may tell again.
@@ -193,7 +197,7 @@ impl Exchange {
             Command::MassQuote(quote) => self.mass_quote(quote, out),
             Command::ResetMmp(reset) => self.reset_mmp(reset, out),
         }
-        if !self.stirred.is_empty() {
+        if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);
             self.move_pegs(out);
         }

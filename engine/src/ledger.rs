@@ -7,6 +7,7 @@ use crate::{
     ids::{AccountId, AssetId, InstrumentId, TradeId, house},
     prefetch::prefetch,
     units::{Minor, Ppm},
+    visits::visit,
 };
 
 /// Money of one account in one asset (MONEY-02).
@@ -91,6 +92,7 @@ impl Ledger {
     /// Balance of an account in an asset; zero if there never was any.
     #[must_use]
     pub fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
+        visit();
         account
             .index()
             .and_then(|row| self.rows.get(row))
@@ -144,6 +146,7 @@ impl Ledger {
 
     /// A balance to change, noted as changed.
     pub(crate) fn change(&mut self, account: AccountId, asset: AssetId) -> &mut Balance {
+        visit();
         let (line, column) = (account.index().unwrap_or(0), asset.index().unwrap_or(0));
         let bit = 1_u64 << (column % crate::limits::ASSETS);
         let row = &mut self.rows[line];

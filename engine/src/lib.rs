@@ -23,6 +23,14 @@ pub mod prefetch;
 pub mod reason;
 pub mod record;
 pub mod units;
+mod visits;
+
+// The kit of the integration tests, for the unit tests that count visits.
+#[cfg(test)]
+extern crate self as engine;
+#[cfg(test)]
+#[path = "../../tests/src/market.rs"]
+pub mod market;
 
 #[cfg(feature = "runtime")]
 pub mod follower;

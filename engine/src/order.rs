@@ -18,6 +18,7 @@ use crate::{
     prefetch::{prefetch, prefetch_whole},
     reason::Problem,
     units::{Lots, Minor, Nanos, TickLots, Ticks},
+    visits::visit,
 };
 
 pub use crate::book::NIL;
@@ -228,11 +229,19 @@ impl Orders {
 
     /// Asks for the slot that the `ahead`-th next order will take, if it was used before.
     pub(crate) fn ask_next(&self, ahead: usize) {
-        if self.freed.len() > limits::ENDED_ORDERS_KEPT
+        // Until then orders may end and make it free.
+        if self.freed.len() + ahead > limits::ENDED_ORDERS_KEPT
             && let Some(slot) = self.freed.get(ahead)
         {
-            prefetch_whole(&self.slots[*slot as usize]);
-            self.nodes.ask(*slot);
+            self.ask_slot(*slot);
+        }
+    }
+
+    /// Asks for a slot and its place in a book.
+    pub(crate) fn ask_slot(&self, slot: u32) {
+        if let Some(order) = self.slots.get(slot as usize) {
+            prefetch_whole(order);
+            self.nodes.ask(slot);
         }
     }
 
@@ -292,6 +301,7 @@ impl Orders {
     /// The order of that name, open or recently ended.
     #[must_use]
     pub fn get(&self, id: OrderId) -> Option<&Order> {
+        visit();
         let order = self.slots.get(id.slot()? as usize)?;
         (order.id == id).then_some(order)
     }
@@ -299,10 +309,12 @@ impl Orders {
     /// The order in a slot that is known to be in use.
     #[must_use]
     pub fn at(&self, slot: u32) -> &Order {
+        visit();
         &self.slots[slot as usize]
     }
 
     pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Order {
+        visit();
         &mut self.slots[slot as usize]
     }
 
@@ -338,6 +350,7 @@ impl Orders {
         let mut slot = list.head;
         std::iter::from_fn(move || {
             let order = self.slots.get(slot as usize)?;
+            visit();
             slot = order.owner.next;
             Some(order)
         })

@@ -8,6 +8,7 @@ use crate::{
     instrument::{Instrument, Kind},
     prefetch::{prefetch, prefetch_whole},
     units::{Lots, Minor, Ppm, TickLots, Ticks, div_half_even},
+    visits::visit,
 };
 
 /// Position of one account in one contract, open orders included.
@@ -278,6 +279,7 @@ impl Positions {
     }
 
     fn place(&self, account: AccountId, instrument: InstrumentId) -> Option<u32> {
+        visit();
         let row = self.by_account.get(account.index()?)?;
         row.get(instrument.index()?)
             .copied()
@@ -319,7 +321,14 @@ impl Positions {
     /// Asks for a position.
     pub(crate) fn ask(&self, account: AccountId, instrument: InstrumentId) {
         if let Some(place) = self.place(account, instrument) {
-            prefetch_whole(&self.table[place as usize]);
+            self.ask_at(place);
+        }
+    }
+
+    /// Asks for the position in a place.
+    pub(crate) fn ask_at(&self, place: u32) {
+        if let Some(position) = self.table.get(place as usize) {
+            prefetch_whole(position);
             prefetch(&self.marks[place as usize]);
         }
     }
@@ -349,11 +358,13 @@ impl Positions {
 
     /// The position in a place.
     pub(crate) fn at(&self, place: u32) -> &Position {
+        visit();
         &self.table[place as usize]
     }
 
     /// The position in a place to change, noted as changed.
     pub(crate) fn change_at(&mut self, place: u32) -> &mut Position {
+        visit();
         if !std::mem::replace(&mut self.marks[place as usize], true) {
             self.touched.push(place);
         }
@@ -365,8 +376,9 @@ impl Positions {
         let row = account.index().and_then(|row| self.by_account.get(row));
         row.into_iter()
             .flatten()
+            .inspect(|_| visit())
             .filter(|place| **place != NONE)
-            .map(|place| &self.table[*place as usize])
+            .map(|place| self.at(*place))
     }
 
     /// Positions in a contract, in order of first use.
@@ -374,10 +386,7 @@ impl Positions {
         let column = instrument
             .index()
             .and_then(|column| self.by_instrument.get(column));
-        column
-            .into_iter()
-            .flatten()
-            .map(|place| &self.table[*place as usize])
+        column.into_iter().flatten().map(|place| self.at(*place))
     }
 
     /// Tells each position changed since the last call, in order of first change.

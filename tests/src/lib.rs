@@ -1,6 +1,7 @@
 //! A second, slow exchange, what keeps the fast one equal to it, and a real exchange to talk to.
 
 pub mod compare;
+pub mod fuzz;
 pub mod generator;
 pub mod legs;
 pub mod market;

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 
 use engine::{
     command::{
-        AccountKind, Cancel, Command, CreditDeposit, FixingKind, NewAccount, NewFirm, OrderTerms,
-        Origin, Place, PostOnly, Pricing, Rail, Replace, Request, SelfTrade, SetTradingState, Side,
-        Stamped, StateScope, SubmitFixing, Tag, Target, TimeInForce, Trigger, TriggerSource,
+        AccountKind, Batch, BatchItem, BatchPolicy, Cancel, Command, CreditDeposit, FixingKind,
+        MmpGroup, NewAccount, NewFirm, OrderTerms, Origin, Place, PostOnly, Pricing, Rail, Replace,
+        Request, SelfTrade, SetTradingState, Side, Stamped, StateScope, SubmitFixing, Tag, Target,
+        TimeInForce, Trigger, TriggerSource,
     },
     event::{Event, Liquidity, OrderEvent, OrderEventKind},
     exchange::Exchange,
-    ids::{AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId, OrderId},
+    ids::{AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId, OrderId, ProductId},
     instrument::{
         Algorithm, Asset, Commodity, EntryLimits, Index, IndexKind, Kind, Leg, MarginTerms, Terms,
         TradingState, Volatility, Window,
@@ -191,6 +192,21 @@ impl Curve {
                 amount: *money,
                 rail: Rail::Sandbox,
             })));
+            for mmp_group in [1, 2] {
+                curve.make(Command::SetMmpGroup(request(MmpGroup {
+                    account: AccountId(id),
+                    mmp_group,
+                    product: ProductId(mmp_group.into()),
+                    window_ms: 1_000,
+                    frozen_ms: 200,
+                    quantity_limit: 24 * 20,
+                    net_limit: 0,
+                    notional_limit: 0,
+                    fill_limit: 3,
+                    contracts_limit: 0,
+                    max_quote_lots: Lots(100),
+                })));
+            }
             curve.accounts.push(AccountId(id));
         }
         curve
@@ -372,6 +388,8 @@ impl Curve {
                 });
             }
             14 => order.self_trade = SelfTrade::Decrement,
+            15..17 => order.self_trade_group = 7,
+            17..19 => order.mmp_group = 1 + u16::from(combined),
             _ => {}
         }
         let accounts = self.accounts.clone();
@@ -585,6 +603,8 @@ fn an_order_that_rests_has_met_every_implied_price_it_accepts() {
             // What keeps to direct orders is not the question here.
             let plain = order.time_in_force == TimeInForce::Gtc
                 && order.post_only == PostOnly::No
+                && order.self_trade_group == 0
+                && order.mmp_group == 0
                 && order.trigger.is_none();
             if !plain {
                 continue;
@@ -742,4 +762,67 @@ fn terms_that_make_no_combination_are_refused() {
     let mixed = curve.exchange.preview_terms(&month);
     let mixed = mixed.map_err(|problem| (problem.reason, problem.field));
     assert_eq!(mixed, Err((invalid, Field::Product)));
+}
+
+/// COMBO-12: an implied trade counts once for each leg, and what is left over is cancelled.
+#[test]
+fn one_command_makes_no_more_implied_trades_than_its_legs_allow() {
+    let mut curve = Curve::open(2, &[1 << 45; 3], false);
+    let plain = |curve: &mut Curve, who: usize, instrument, side, price| {
+        let mut place = curve.order();
+        place.origin.account = curve.accounts[who];
+        place.order = OrderTerms {
+            instrument,
+            side,
+            pricing: Pricing::Limit(Ticks(price)),
+            lots: Lots(1_000),
+            time_in_force: TimeInForce::Gtc,
+            post_only: PostOnly::No,
+            reduce_only: false,
+            self_trade: SelfTrade::CancelResting,
+            self_trade_group: 0,
+            display: Lots(0),
+            min_fill: Lots(0),
+            trigger: None,
+            mmp_group: 0,
+            ..place.order
+        };
+        place
+    };
+    // One lot shown at a time: every lot is a trade of its own.
+    for (id, side, price) in [(JAN, Side::Buy, 1_000), (FEB, Side::Sell, 980)] {
+        for _ in 0..3 {
+            let mut iceberg = plain(&mut curve, 0, id, side, price);
+            iceberg.order.display = Lots(1);
+            curve.place(iceberg);
+        }
+    }
+    let spread = COMBINATIONS[0];
+    let items = [(); 3].map(|()| BatchItem::Place(plain(&mut curve, 1, spread, Side::Buy, -20)));
+    let origin = Origin {
+        account: curve.accounts[1],
+        ..Origin::default()
+    };
+    let events = curve.run(Command::Batch(Batch {
+        origin,
+        policy: BatchPolicy::BestEffort,
+        items: items.to_vec(),
+    }));
+    // 2,048 trades of two legs are 4,096.
+    assert_eq!(fills_of(&events, curve.accounts[1]), 2_048);
+    let cut = events.iter().any(|event| {
+        matches!(event, Event::Order(order)
+            if order.problem.is_some_and(|problem| problem.reason == Reason::TooManyItems)
+                && order.filled == Lots(48) && order.kind == OrderEventKind::Cancelled)
+    });
+    assert!(cut, "what is left over goes");
+}
+
+/// Lots that an account took in these events.
+fn fills_of(events: &[Event], account: AccountId) -> i64 {
+    let fill = |event: &Event| match event {
+        Event::Order(order) if order.to.account == account => order.fill,
+        _ => None,
+    };
+    events.iter().filter_map(fill).map(|fill| fill.lots.0).sum()
 }

@@ -20,6 +20,7 @@ use crate::{
     book::{NIL, Nodes},
     prefetch::prefetch,
     units::Ticks,
+    visits::{Sorted, visit},
 };
 
 /// Ticks of a strip, strips of a group, groups of the row: the bits of a word.
@@ -83,7 +84,7 @@ pub(super) struct Ladder {
     top: u64,
     pages: Vec<[Level; WORD]>,
     free_pages: Vec<u32>,
-    far: BTreeMap<i64, Level>,
+    far: BTreeMap<Sorted<i64>, Level>,
 }
 
 impl Clone for Ladder {
@@ -120,8 +121,9 @@ fn bit_to(word: u64, to: usize) -> Option<usize> {
 impl Ladder {
     /// Where a price lies in the row, if it does.
     fn place(&self, price: Ticks) -> Option<usize> {
-        let offset = usize::try_from(price.0.checked_sub(self.base)?).ok()?;
-        (offset < self.strips.len() * WORD).then_some(offset)
+        // Below the row wraps around to far above it.
+        let offset = price.0.wrapping_sub(self.base) as u64;
+        (offset < ROW as u64 && !self.strips.is_empty()).then_some(offset as usize)
     }
 
     fn price(&self, place: usize) -> Ticks {
@@ -135,11 +137,14 @@ impl Ladder {
     pub(super) fn get(&self, price: Ticks) -> Option<&Level> {
         match self.place(price) {
             Some(place) => {
-                let strip = self.strips[place / WORD];
+                let strip = self.strip(place / WORD);
                 let here = strip.bits >> (place % WORD) & 1 == 1;
-                here.then(|| &self.pages[strip.page as usize][place % WORD])
+                here.then(|| {
+                    visit();
+                    &self.pages[strip.page as usize][place % WORD]
+                })
             }
-            None => self.far.get(&price.0),
+            None => self.far.get(&Sorted(price.0)),
         }
     }
 
@@ -148,10 +153,12 @@ impl Ladder {
         let place = match self.place(price) {
             Some(place) => place,
             None if self.is_empty() => self.lay_around(price),
-            None => return self.far.entry(price.0).or_insert(Level::EMPTY),
+            None => return self.far.entry(Sorted(price.0)).or_insert(Level::EMPTY),
         };
+        visit();
         let strip = &mut self.strips[place / WORD];
         if strip.bits == 0 {
+            visit();
             strip.page = self.free_pages.pop().unwrap_or_else(|| {
                 self.pages.push([Level::EMPTY; WORD]);
                 self.pages.len() as u32 - 1
@@ -160,6 +167,7 @@ impl Ladder {
             self.top |= 1 << (place / WORD / WORD);
         }
         strip.bits |= 1 << (place % WORD);
+        visit();
         &mut self.pages[strip.page as usize][place % WORD]
     }
 
@@ -179,23 +187,27 @@ impl Ladder {
     pub(super) fn existing(&mut self, price: Ticks) -> Option<&mut Level> {
         match self.place(price) {
             Some(place) => {
-                let page = self.strips[place / WORD].page;
+                let page = self.strip(place / WORD).page;
+                visit();
                 Some(&mut self.pages[page as usize][place % WORD])
             }
-            None => self.far.get_mut(&price.0),
+            None => self.far.get_mut(&Sorted(price.0)),
         }
     }
 
     pub(super) fn remove(&mut self, price: Ticks) {
         let Some(place) = self.place(price) else {
-            self.far.remove(&price.0);
+            self.far.remove(&Sorted(price.0));
             return;
         };
+        visit();
         let strip = &mut self.strips[place / WORD];
+        visit();
         self.pages[strip.page as usize][place % WORD] = Level::EMPTY;
         strip.bits &= !(1 << (place % WORD));
         if strip.bits == 0 {
             self.free_pages.push(strip.page);
+            visit();
             let group = &mut self.groups[place / WORD / WORD];
             *group &= !(1 << (place / WORD % WORD));
             if *group == 0 {
@@ -213,8 +225,8 @@ impl Ladder {
         if self.far.is_empty() {
             return near;
         }
-        let far = self.far.range(price.0..).next();
-        let far = far.map(|(price, _)| Ticks(*price));
+        let far = self.far.range(Sorted(price.0)..).next();
+        let far = far.map(|(price, _)| Ticks(price.0));
         [near, far].into_iter().flatten().min()
     }
 
@@ -227,9 +239,19 @@ impl Ladder {
         if self.far.is_empty() {
             return near;
         }
-        let far = self.far.range(..=price.0).next_back();
-        let far = far.map(|(price, _)| Ticks(*price));
+        let far = self.far.range(..=Sorted(price.0)).next_back();
+        let far = far.map(|(price, _)| Ticks(price.0));
         [near, far].into_iter().flatten().max()
+    }
+
+    fn strip(&self, strip: usize) -> Strip {
+        visit();
+        self.strips[strip]
+    }
+
+    fn group(&self, group: usize) -> u64 {
+        visit();
+        self.groups[group]
     }
 
     fn row_from(&self, place: usize) -> Option<Ticks> {
@@ -237,17 +259,17 @@ impl Ladder {
             return None;
         }
         let strip = place / WORD;
-        if let Some(bit) = bit_from(self.strips[strip].bits, place % WORD) {
+        if let Some(bit) = bit_from(self.strip(strip).bits, place % WORD) {
             return Some(self.price(strip * WORD + bit));
         }
-        let next = match bit_from(self.groups[strip / WORD], strip % WORD + 1) {
+        let next = match bit_from(self.group(strip / WORD), strip % WORD + 1) {
             Some(bit) => strip / WORD * WORD + bit,
             None => {
                 let group = bit_from(self.top, strip / WORD + 1)?;
-                group * WORD + self.groups[group].trailing_zeros() as usize
+                group * WORD + self.group(group).trailing_zeros() as usize
             }
         };
-        Some(self.price(next * WORD + self.strips[next].bits.trailing_zeros() as usize))
+        Some(self.price(next * WORD + self.strip(next).bits.trailing_zeros() as usize))
     }
 
     fn row_to(&self, place: usize) -> Option<Ticks> {
@@ -256,18 +278,18 @@ impl Ladder {
         }
         let highest = |word: u64| WORD - 1 - word.leading_zeros() as usize;
         let strip = place / WORD;
-        if let Some(bit) = bit_to(self.strips[strip].bits, place % WORD) {
+        if let Some(bit) = bit_to(self.strip(strip).bits, place % WORD) {
             return Some(self.price(strip * WORD + bit));
         }
         let below = |word: u64, bit: usize| bit.checked_sub(1).and_then(|bit| bit_to(word, bit));
-        let next = match below(self.groups[strip / WORD], strip % WORD) {
+        let next = match below(self.group(strip / WORD), strip % WORD) {
             Some(bit) => strip / WORD * WORD + bit,
             None => {
                 let group = below(self.top, strip / WORD)?;
-                group * WORD + highest(self.groups[group])
+                group * WORD + highest(self.group(group))
             }
         };
-        Some(self.price(next * WORD + highest(self.strips[next].bits)))
+        Some(self.price(next * WORD + highest(self.strip(next).bits)))
     }
 
     #[inline]

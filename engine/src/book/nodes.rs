@@ -5,6 +5,7 @@ use crate::{
     ids::AccountId,
     prefetch::prefetch,
     units::{Lots, Ticks},
+    visits::visit,
 };
 
 /// "No slot" in a link.
@@ -99,6 +100,7 @@ impl Nodes {
     /// The place under a slot.
     #[must_use]
     pub fn at(&self, slot: u32) -> &Node {
+        visit();
         &self.0[slot as usize]
     }
 
@@ -111,6 +113,7 @@ impl Nodes {
     }
 
     pub(super) fn at_mut(&mut self, slot: u32) -> &mut Node {
+        visit();
         &mut self.0[slot as usize]
     }
 }

@@ -175,6 +175,19 @@ impl Tag {
             .then_some(tag)
     }
 
+    /// Text and length as words, for fingerprints.
+    pub(crate) fn words(&self) -> [u64; 5] {
+        let (whole, rest) = self.bytes.as_chunks::<8>();
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        last[7] = self.length;
+        let mut words = [u64::from_le_bytes(last); 5];
+        for (word, bytes) in words.iter_mut().zip(whole) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        words
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

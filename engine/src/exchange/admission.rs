@@ -494,7 +494,70 @@ impl Exchange {
 
     /// Fingerprint of an order's content, for repeated client order ids.
     pub(super) fn content_of(place: &Place) -> u64 {
-        fingerprint(&place.order)
+        let OrderTerms {
+            client_order_id: _,
+            instrument,
+            side,
+            pricing,
+            lots,
+            time_in_force,
+            post_only,
+            reduce_only,
+            self_trade,
+            self_trade_group,
+            cancel_group,
+            display,
+            min_fill,
+            trigger,
+            mmp_group,
+            keep_on_disconnect,
+            tag,
+        } = place.order;
+        let (priced, price, offset) = match pricing {
+            Pricing::Limit(price) => (0, price, Ticks::ZERO),
+            Pricing::Market => (1, Ticks::ZERO, Ticks::ZERO),
+            Pricing::Peg(peg) => (2 + peg.to as u64, peg.cap, peg.offset),
+        };
+        let (lives, until) = match time_in_force {
+            TimeInForce::Gtc => (0, Nanos::ZERO),
+            TimeInForce::Ioc => (1, Nanos::ZERO),
+            TimeInForce::Fok => (2, Nanos::ZERO),
+            TimeInForce::Gtd(until) => (3, until),
+            TimeInForce::Day => (4, Nanos::ZERO),
+            TimeInForce::AtAuction => (5, Nanos::ZERO),
+        };
+        let (watched, released_at) = match trigger {
+            None => (0, Ticks::ZERO),
+            Some(trigger) => (1 + trigger.source as u64, trigger.price),
+        };
+        let choices = priced
+            | lives << 4
+            | watched << 8
+            | (post_only as u64) << 12
+            | (self_trade as u64) << 16
+            | u64::from(reduce_only) << 20
+            | u64::from(keep_on_disconnect) << 21
+            | (side as u64) << 22
+            | u64::from(mmp_group) << 32;
+        let [a, b, c, d, e] = tag.words();
+        let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        fingerprint(&[
+            choices,
+            pair(self_trade_group, cancel_group),
+            u64::from(instrument.0),
+            price.0.cast_unsigned(),
+            offset.0.cast_unsigned(),
+            until.0.cast_unsigned(),
+            released_at.0.cast_unsigned(),
+            lots.0.cast_unsigned(),
+            display.0.cast_unsigned(),
+            min_fill.0.cast_unsigned(),
+            a,
+            b,
+            c,
+            d,
+            e,
+        ])
     }
 }
 

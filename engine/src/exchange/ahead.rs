@@ -7,7 +7,8 @@
 
 use super::Exchange;
 use crate::{
-    command::{Command, Origin, Pricing, Target},
+    book::{Book, NIL},
+    command::{Command, Origin, Place, Pricing, Target},
     ids::InstrumentId,
     order::Order,
     prefetch::prefetch,
@@ -27,7 +28,7 @@ impl Exchange {
 
     /// Looks ahead from a place in a batch. To be called before the command at that place is applied.
     pub fn look_ahead<'a>(&self, batch: impl Fn(usize) -> Option<&'a Command>, place: usize) {
-        if self.orders.live() < PAYS && self.accounts.len() < PAYS {
+        if self.is_small() {
             return;
         }
         if let Some(command) = batch(place + FAR) {
@@ -76,6 +77,9 @@ impl Exchange {
                     self.orders.ask_last(account.orders);
                 }
                 self.client_ids.ask_last(place.origin.account);
+                if let Some((_, first)) = self.first_met(place) {
+                    self.orders.ask_slot(first);
+                }
             }
             Command::Cancel(cancel) => {
                 if let Some(order) = self.named_ahead(&cancel.origin, cancel.target) {
@@ -97,6 +101,11 @@ impl Exchange {
             Command::Place(place) => {
                 self.positions
                     .ask(place.origin.account, place.order.instrument);
+                if let Some((book, first)) = self.first_met(place) {
+                    self.ask_owner(first);
+                    let next = book.behind(self.orders.nodes(), first);
+                    self.orders.ask_slot(next);
+                }
                 if let Pricing::Limit(price) = place.order.pricing
                     && let Some(book) = self.book(place.order.instrument)
                 {
@@ -133,6 +142,49 @@ impl Exchange {
         if let Some(contract) = self.instrument(instrument) {
             self.ledger.ask(origin.account, contract.terms.price_asset);
         }
+    }
+
+    /// The first resting order that an order at this price would meet.
+    fn first_met(&self, place: &Place) -> Option<(&Book, u32)> {
+        let Pricing::Limit(price) = place.order.pricing else {
+            return None;
+        };
+        let (book, side) = (self.book(place.order.instrument)?, place.order.side);
+        let (best, first) = book.front(side.opposite())?;
+        side.accepts(price, best).then_some((book, first))
+    }
+
+    /// Asks for what a fill of a resting order touches of its owner.
+    fn ask_owner(&self, slot: u32) {
+        let order = self.orders.at(slot);
+        if let Some(account) = self.account(order.account) {
+            prefetch(account);
+        }
+        if let Some(session) = self.session(order.session) {
+            prefetch(session);
+        }
+        self.positions.ask_at(order.position);
+        self.ledger.ask_row(order.account);
+        self.orders.ask_owner_neighbours(order);
+    }
+
+    /// Before a fill of a resting order that will not be the last one: asks for the next two.
+    pub(super) fn ask_behind(&self, instrument: InstrumentId, slot: u32) {
+        if self.is_small() {
+            return;
+        }
+        let (Some(book), nodes) = (self.book(instrument), self.orders.nodes()) else {
+            return;
+        };
+        let next = book.behind(nodes, slot);
+        if next != NIL {
+            self.ask_owner(next);
+            self.orders.ask_slot(book.behind(nodes, next));
+        }
+    }
+
+    fn is_small(&self) -> bool {
+        self.orders.live() < PAYS && self.accounts.len() < PAYS
     }
 
     /// The order that a later command means, as far as that is known by now.

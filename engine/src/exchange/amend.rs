@@ -266,9 +266,8 @@ impl Exchange {
                 self.stop_waiting_for_auction(slot);
             }
             self.count_lots(slot, -old_open);
-            self.priorities += 1;
+            self.reprioritise(slot);
             let order = self.orders.at_mut(slot);
-            order.priority = self.priorities;
             order.price = change.price;
             order.open = open;
             order.hold_lot = change.hold_lot;

@@ -313,10 +313,8 @@ impl Exchange {
         self.windows[id.index().unwrap_or(usize::MAX)].restart(now, None);
         for slot in waiting.into_values() {
             // It was not in the book: it comes behind those who were.
-            self.priorities += 1;
-            let order = self.orders.at_mut(slot);
-            order.priority = self.priorities;
-            order.waiting = false;
+            self.reprioritise(slot);
+            self.orders.at_mut(slot).waiting = false;
             self.rest(slot);
             let mut news = News::plain(OrderEventKind::Restated);
             news.priority_lost = true;

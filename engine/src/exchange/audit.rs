@@ -115,6 +115,7 @@ impl Exchange {
         }
         // What waits lives too, though in no book.
         self.audit_waiting()?;
+        self.recount_reducing()?;
         let waiting: usize = self
             .instruments
             .iter()

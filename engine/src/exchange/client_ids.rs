@@ -20,6 +20,7 @@ use crate::{
     prefetch::prefetch,
     reason::Problem,
     units::Nanos,
+    visits::visit,
 };
 
 /// First result of a client order id.
@@ -139,6 +140,7 @@ impl Index {
         }
         let mut at = self.home(hash);
         while self.places[at] != 0 {
+            visit();
             let place = self.places[at];
             if place >> 32 == hash >> 32 && is_it(place as u32 - 1) {
                 return Some((at, place as u32 - 1));
@@ -155,6 +157,7 @@ impl Index {
     fn put(&mut self, place: u64) {
         let mut at = self.home(place);
         while self.places[at] != 0 {
+            visit();
             at = (at + 1) & self.mask();
         }
         self.places[at] = place;
@@ -166,6 +169,7 @@ impl Index {
         let mask = self.mask();
         let mut at = gap;
         loop {
+            visit();
             at = (at + 1) & mask;
             if self.places[at] == 0 {
                 break;
@@ -285,10 +289,12 @@ impl ClientIds {
     }
 
     fn entry(&self, entry: u32) -> &Entry {
+        visit();
         &self.chunks[entry as usize / CHUNK][entry as usize % CHUNK]
     }
 
     fn entry_mut(&mut self, entry: u32) -> &mut Entry {
+        visit();
         &mut self.chunks[entry as usize / CHUNK][entry as usize % CHUNK]
     }
 
@@ -444,6 +450,7 @@ impl ClientIds {
             if self.old.used == 0 {
                 return;
             }
+            visit();
             // A removal may have closed a gap across the end, so the walk may have to begin anew.
             let at = self.moved % self.old.places.len();
             match self.old.places[at] {

@@ -32,7 +32,7 @@ impl Exchange {
                 Timer::State(instrument) => self.run_scheduled(instrument, due, out),
                 Timer::LastTrade(instrument) => self.end_trading(instrument, out),
                 Timer::Reopen(instrument) => self.reopen(instrument, due, out),
-                Timer::Triggers(instrument) => self.stir(instrument),
+                Timer::Triggers(instrument) => self.woken.push(instrument),
                 Timer::NoCancel(instrument) => self.begin_no_cancel(instrument, due, out),
                 Timer::Uncross(instrument) => self.step_uncross(instrument, due, out),
                 Timer::Indicative(instrument) => self.look_again(instrument, due),

@@ -314,8 +314,9 @@ impl Exchange {
     /// All of them.
     pub(super) fn leg_prices(&self, combination: &Instrument, price: Ticks) -> LegPrices {
         let mut prices = [Ticks::ZERO; COMBINATION_LEGS];
-        for place in 0..self.links(combination.id).count {
-            prices[place] = self.leg_price(combination, place, price);
+        let count = self.links(combination.id).count;
+        for (place, leg) in prices.iter_mut().enumerate().take(count) {
+            *leg = self.leg_price(combination, place, price);
         }
         prices
     }
@@ -454,7 +455,9 @@ impl Exchange {
             check_position_limit(leg, &after, side_here, lots)?;
             let hold = self.leg_hold(account, combination, place, side, price);
             after.count_open(side_here, false, lots, hold.for_lots(lots));
-            need += after.requirement_in(leg) - before.requirement;
+            let more = after.requirement_in(leg) - before.requirement;
+            // A preview may ask for what no admitted order comes near.
+            need = Minor(need.0.saturating_add(more.0));
         }
         Ok(need)
     }

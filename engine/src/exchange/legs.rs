@@ -219,11 +219,11 @@ impl Exchange {
             order.status = OrderStatus::Filled;
         }
         let (account, side, id) = (order.account, order.terms.side, order.terms.instrument);
-        for place in 0..self.links(id).count {
-            let leg = self.links(id).legs[place];
+        let links = *self.links(id);
+        for (place, (leg, price)) in links.legs().iter().zip(prices).enumerate() {
             let position = self.positions.change(account, leg.instrument);
             let long_before = position.net.0.max(0);
-            position.trade(leg_side(side, leg), prices[place], lots);
+            position.trade(leg_side(side, *leg), *price, lots);
             let net = position.net;
             let statistics = &mut self.contract_mut(leg.instrument).statistics;
             statistics.open_interest += net.0.max(0) - long_before;

@@ -245,6 +245,7 @@ impl Exchange {
         let mut list = self.accounts[index].orders;
         self.orders.own(&mut list, slot);
         self.accounts[index].orders = list;
+        self.reducing.join(slot, self.orders.at(slot));
         self.positions.change_at(position).orders += 1;
         self.count_open(slot, admitted.lots);
         slot
@@ -342,6 +343,9 @@ impl Exchange {
             let resting = self.orders.nodes().at(maker);
             let own = account == resting.account
                 || (group != 0 && self.same_group(account, group, self.orders.at(maker)));
+            if resting.lots < order.open {
+                self.ask_behind(instrument, maker);
+            }
             if self.trades_left == 0 {
                 return self.end(slot, Reason::TooManyItems, commander, out);
             }
@@ -469,8 +473,7 @@ impl Exchange {
     /// Moves a resting order to the back of its price with a new priority.
     fn requeue(&mut self, slot: u32) {
         self.unrest(slot);
-        self.priorities += 1;
-        self.orders.at_mut(slot).priority = self.priorities;
+        self.reprioritise(slot);
         self.rest(slot);
     }
 
@@ -727,6 +730,7 @@ impl Exchange {
     /// Takes an ended order out of book, owner's list and timers; its slot stays readable.
     pub(super) fn retire(&mut self, slot: u32) {
         self.leave(slot);
+        self.reducing.leave(slot, self.orders.at(slot));
         let order = self.orders.at_mut(slot);
         let (account, id, expire) = (order.account, order.id, order.expire);
         order.open = Lots::ZERO;
@@ -750,22 +754,21 @@ impl Exchange {
         commander: &Origin,
         out: &mut Vec<Event>,
     ) {
+        let place = self.positions.place_of(account, instrument);
         for side in [Side::Buy, Side::Sell] {
             loop {
-                let position = self.positions.view(account, instrument);
+                let position = self.positions.at(place);
                 let excess = position.reducing(side) - position.closable(side);
                 if excess <= Lots::ZERO {
                     break;
                 }
-                let newest = self
-                    .orders_of(account)
-                    .filter(|order| (order.resting || order.waiting) && order.terms.reduce_only)
-                    .filter(|order| order.terms.instrument == instrument)
-                    .filter(|order| order.terms.side == side)
-                    .max_by_key(|order| order.priority);
-                let Some((slot, open)) = newest.and_then(|o| Some((o.id.slot()?, o.open))) else {
-                    break;
-                };
+                // The incoming order, which does not rest yet, is not cut.
+                let newest = self.reducing.newest(place, side).find(|slot| {
+                    let order = self.orders.at(*slot);
+                    order.resting || order.waiting
+                });
+                let Some(slot) = newest else { break };
+                let open = self.orders.at(slot).open;
                 let reason = Reason::ReduceOnlyWouldIncrease;
                 if excess >= open {
                     self.end(slot, reason, &bystander(commander), out);

@@ -137,10 +137,8 @@ impl Exchange {
         if order.resting {
             self.unrest(slot);
         }
-        self.priorities += 1;
-        let priority = self.priorities;
+        self.reprioritise(slot);
         let order = self.orders.at_mut(slot);
-        order.priority = priority;
         order.price = working.unwrap_or(peg.cap);
         order.waiting = working.is_none();
         if working.is_some() {

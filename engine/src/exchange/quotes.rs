@@ -333,9 +333,8 @@ impl Exchange {
         } else {
             self.unrest(slot);
             self.count_lots(slot, -old_open);
-            self.priorities += 1;
+            self.reprioritise(slot);
             let order = self.orders.at_mut(slot);
-            order.priority = self.priorities;
             order.price = price;
             order.open = lots;
             order.hold_lot = admitted.hold_lot;

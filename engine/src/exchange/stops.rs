@@ -103,7 +103,8 @@ impl Exchange {
         let id = order.terms.instrument;
         let index = id.index().unwrap_or(usize::MAX);
         self.stops[index].add(self.orders.at(slot), slot);
-        self.stir(id);
+        // No price has changed: pegged orders need not look.
+        self.woken.push(id);
     }
 
     /// Releases the stops whose price has come, one after the other; what they do may release more.
@@ -113,22 +114,31 @@ impl Exchange {
                 break;
             }
             let Some(slot) = self.due_stop() else {
-                return;
+                return self.woken.clear();
             };
             self.release(slot, out);
         }
         let due = |id: &InstrumentId| self.due_in(*id).is_some();
-        let left: Vec<InstrumentId> = self.stirred.iter().copied().filter(due).collect();
+        let watched = self.stirred.iter().chain(&self.woken).copied();
+        let left: Vec<InstrumentId> = watched.filter(due).collect();
         for id in left {
             self.timers.set(self.at, Timer::Triggers(id));
         }
+        self.woken.clear();
     }
 
     /// The next stop to release, contracts in order of number.
     fn due_stop(&mut self) -> Option<u32> {
-        self.stirred.sort_unstable();
-        self.stirred.dedup();
-        self.stirred.iter().find_map(|id| self.due_in(*id))
+        for list in [&mut self.stirred, &mut self.woken] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        let first = |list: &[InstrumentId]| {
+            let mut due = list.iter().map(|id| (*id, self.due_in(*id)));
+            due.find_map(|(id, slot)| Some((id, slot?)))
+        };
+        let firsts = [first(&self.stirred), first(&self.woken)];
+        firsts.into_iter().flatten().min().map(|(_, slot)| slot)
     }
 
     /// The next stop to release of one contract.
@@ -143,11 +153,9 @@ impl Exchange {
         self.stop_waiting_for_trigger(slot);
         let id = self.orders.at(slot).terms.instrument;
         self.contract_mut(id).followers -= 1;
-        self.priorities += 1;
-        let priority = self.priorities;
+        self.reprioritise(slot);
         let order = self.orders.at_mut(slot);
         order.status = OrderStatus::Open;
-        order.priority = priority;
         let (side, open) = (order.terms.side, order.open);
         let (account, limit) = (order.account, order.price);
         let market = order.terms.pricing == Pricing::Market;

@@ -7,6 +7,7 @@ use bincode::Encode;
 use crate::{
     ids::{AccountId, InstrumentId, OrderId, SessionId},
     units::Nanos,
+    visits::Sorted,
 };
 
 /// What happens when the time comes; the order of kinds is the order within one moment (TIME-01).
@@ -39,32 +40,32 @@ pub enum Timer {
 /// Timers in order of time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
-    due: BTreeSet<(Nanos, Timer)>,
+    due: BTreeSet<Sorted<(Nanos, Timer)>>,
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, at: Nanos, timer: Timer) {
-        self.due.insert((at, timer));
+        self.due.insert(Sorted((at, timer)));
     }
 
     pub(crate) fn clear(&mut self, at: Nanos, timer: Timer) {
-        self.due.remove(&(at, timer));
+        self.due.remove(&Sorted((at, timer)));
     }
 
     pub(crate) fn next(&self) -> Option<Nanos> {
-        self.due.first().map(|(at, _)| *at)
+        self.due.first().map(|due| due.0.0)
     }
 
     pub(crate) fn pop_due(&mut self, now: Nanos) -> Option<(Nanos, Timer)> {
         if self.next()? > now {
             return None;
         }
-        self.due.pop_first()
+        self.due.pop_first().map(|due| due.0)
     }
 
     pub(crate) fn encode_state(&self, sink: &mut super::Digester) {
         for timer in &self.due {
-            sink.add(timer);
+            sink.add(&timer.0);
         }
     }
 }

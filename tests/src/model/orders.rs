@@ -156,6 +156,10 @@ impl Model {
                 loses,
                 slid,
             } => {
+                if order.open <= 0 {
+                    // It ends as it was: what else the change asked for does not come about.
+                    return self.end(key, OrderStatus::Cancelled, Reason::ClientRequest);
+                }
                 let old = &self.orders[&key];
                 let same = !loses && (old.open, old.visible) == (order.open, order.visible);
                 if old.resting && !same {
@@ -164,13 +168,10 @@ impl Model {
                 // What waits or follows another price meets nobody when it loses its place.
                 let stays = order.aside || order.peg().is_some();
                 order.resting = order.resting && (!loses || stays);
-                if loses && order.open > 0 {
+                if loses {
                     order.priority = self.next_priority();
                 }
                 self.orders.insert(key, (*order).clone());
-                if order.open <= 0 {
-                    return self.end(key, OrderStatus::Cancelled, Reason::ClientRequest);
-                }
                 let reason = slid.then_some(Reason::PostOnlySlid);
                 self.tell(&order, OrderEventKind::Replaced, reason, loses, None);
                 if loses && !stays {
