@@ -7,6 +7,7 @@ use engine::{
     },
     event::Event,
     ids::{AccountId, AssetId, InstrumentId},
+    instrument::Kind,
     limits,
     reason::{Field, Problem, Reason},
     units::{Lots, Nanos, Ticks, div_half_even},
