@@ -334,6 +334,30 @@ fn another_exchange_is_refused_by_name() {
 }
 
 #[test]
+fn an_older_format_is_refused_with_file_place_and_advice() {
+    let dir = killed_after(&records(1, [100, 200]));
+    let mut block = data_blocks(&dir).remove(1);
+    block.segment = block.segment_in(&dir);
+    forge(&block, 4, &[1, 0]);
+    let before = dir.bytes();
+    let error = reopen(dir.settings(IoChoice::Plain)).map(|_| ());
+    let error = error.expect_err("refused");
+    assert_eq!(error.exit_code(), 65);
+    let text = error.to_string();
+    let file = block.segment.display().to_string();
+    for part in [
+        file.as_str(),
+        &format!("byte {}", block.offset),
+        "sequence 2",
+        "format version 1, this program reads version 2",
+        "Start the program version that wrote it",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text:?}");
+    }
+    assert!(dir.bytes() == before, "nothing was changed");
+}
+
+#[test]
 fn missing_doubled_and_shortened_segments() {
     let whole = killed_after(&records(1, [600_000, 600_000, 600_000, 10]));
     let dir = whole.copy();
