@@ -657,9 +657,9 @@ fn terms_that_make_no_combination_are_refused() {
         terms.product = "OTHER".into();
         terms
     };
-    type Change = fn(&mut Terms);
+    type Case<'a> = (&'a [(InstrumentId, i64)], fn(&mut Terms), Reason, Field);
     let invalid = Reason::InvalidField;
-    let cases: [(&[(InstrumentId, i64)], Change, Reason, Field); 20] = [
+    let cases: [Case<'_>; 20] = [
         (
             &spread,
             |t| t.legs.truncate(1),

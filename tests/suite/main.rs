@@ -10,6 +10,7 @@ mod overload;
 mod precedence;
 mod properties;
 mod python;
+mod quotes;
 mod restart;
 mod scenarios;
 mod tidy;

@@ -188,9 +188,15 @@ impl BareBook for Hashpit {
         for (turn, message) in batch.iter().enumerate() {
             if pays {
                 let [id, place, neighbours] = AHEAD.map(|ahead| batch.get(turn + ahead));
-                id.map(|message| self.ask_id(message));
-                place.map(|message| self.ask_place(message));
-                neighbours.map(|message| self.ask_neighbours(message));
+                if let Some(message) = id {
+                    self.ask_id(message)
+                }
+                if let Some(message) = place {
+                    self.ask_place(message)
+                }
+                if let Some(message) = neighbours {
+                    self.ask_neighbours(message)
+                }
             }
             self.apply(message, out);
         }

@@ -644,8 +644,10 @@ impl Exchange {
     /// balance in line.
     pub(super) fn count_open(&mut self, slot: u32, lots: Lots) {
         self.count_lots(slot, lots);
-        self.require_at(self.orders.at(slot).position);
-        if self.orders.at(slot).combined {
+        let order = self.orders.at(slot);
+        let combined = order.combined;
+        self.require_at(order.position);
+        if combined {
             self.require_legs(slot);
         }
     }
@@ -655,10 +657,11 @@ impl Exchange {
         let order = self.orders.at(slot);
         let hold = order.hold_lot.for_lots(lots);
         let (side, reduce_only) = (order.terms.side, order.terms.reduce_only);
+        let combined = order.combined;
         self.positions
             .change_at(order.position)
             .count_open(side, reduce_only, lots, hold);
-        if self.orders.at(slot).combined {
+        if combined {
             self.count_legs(slot, lots);
         }
     }

@@ -21,7 +21,7 @@ pub struct Preview {
     pub fee: Minor,
     /// Largest quantity the money allows, by bisection on the same check.
     pub max_lots: Lots,
-    /// Lots that would fill at once.
+    /// Lots that would fill at once, against direct orders; implied prices are not estimated.
     pub fill_lots: Lots,
     /// What they would cost.
     pub fill_exposure: TickLots,

@@ -644,24 +644,29 @@ impl Target for Stream {
 
     fn run(&mut self, bytes: &[u8], traits: &mut Traits) -> Result<(), String> {
         let mut before = 0;
+        let mut marks = Vec::new();
         self.tell(bytes, |stamped, events| {
-            let mut all = DefaultHasher::new();
-            discriminant(&stamped.command).hash(&mut all);
-            let kind = all.finish();
+            let mut kind = DefaultHasher::new();
+            discriminant(&stamped.command).hash(&mut kind);
+            let kind = kind.finish();
+            marks.clear();
             for event in events {
                 let mut one = DefaultHasher::new();
                 kind.hash(&mut one);
                 mark(event, &mut one);
-                traits.push(one.finish() as u32);
-                if matches!(event, Event::Order(_) | Event::Status(_) | Event::Mmp(_)) {
-                    mark(event, &mut all);
-                }
+                marks.push(one.finish() as u32);
             }
-            // Sixteen bits of what came before: enough to tell, not enough to collect everything.
-            let now = all.finish();
+            // What happened together, whatever the order and however often.
+            marks.sort_unstable();
+            marks.dedup();
+            traits.extend(&marks);
+            let mut all = DefaultHasher::new();
+            marks.hash(&mut all);
+            traits.push(all.finish() as u32);
+            // And roughly what came before it.
             (before, kind).hash(&mut all);
             traits.push(all.finish() as u32);
-            before = now % 16;
+            before = kind % 8;
         })?;
         Ok(())
     }

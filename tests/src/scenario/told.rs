@@ -14,8 +14,8 @@ use super::{
     world::World,
 };
 
-/// Tells what a line did. `wish` is what was expected: numbers of refusals (`limit`), of fees (`fee`)
-/// and of sessions (`copy`) are told only to those who ask.
+/// Tells what a line did. `wish` is what was expected: numbers of refusals (`limit`), of fees (`fee`),
+/// of cancelled quotes (`quotes`) and of sessions (`copy`) are told only to those who ask.
 pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
     let mut phrases = Vec::new();
     let copies = wish.contains("copy");
@@ -33,7 +33,12 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
                     0 => String::new(),
                     kept => format!(", {kept} kept"),
                 };
-                phrases.push(format!("{} cancelled{kept}{blocked}", mass.orders));
+                let quotes = if wish.contains(" quotes") {
+                    format!(" and {} quotes", mass.quotes)
+                } else {
+                    String::new()
+                };
+                phrases.push(format!("{} cancelled{quotes}{kept}{blocked}", mass.orders));
             }
             Event::OrderEntry(entry) => {
                 let state = if entry.blocked { "blocked" } else { "open" };
