@@ -596,5 +596,6 @@ fn month(commodity: CommodityId, asset: AssetId, index: IndexId) -> Terms {
         taker_fee: Ppm(150),
         reference: Ticks(MIDDLE),
         volatility: engine::instrument::Volatility::default(),
+        legs: Vec::new(),
     }
 }

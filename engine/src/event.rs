@@ -68,6 +68,9 @@ pub enum Event {
     Switch(SwitchChange),
     /// Public: what an auction would do now, or did.
     Auction(AuctionChange),
+    /// What a fill of a combination did in one of its legs; follows that fill under its address, one for
+    /// each leg in order.
+    Leg(LegFill),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.
@@ -241,8 +244,29 @@ pub struct Fill {
     pub liquidity: Liquidity,
     /// In minor units of the price asset; negative = rebate.
     pub fee: Minor,
-    /// Net position after it.
+    /// Net position after it; 0 in a combination, whose positions are its legs'.
     pub position_after: Lots,
+}
+
+/// One leg of an execution in a combination, from one side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LegFill {
+    /// That of the fill it belongs to.
+    pub to: Address,
+    /// A second copy, for the commander of another session's order.
+    pub copy: bool,
+    /// The combination's order.
+    pub order_id: OrderId,
+    /// The client's name for it.
+    pub client_order_id: u64,
+    /// The combination.
+    pub combination: InstrumentId,
+    /// The leg's contract.
+    pub instrument: InstrumentId,
+    /// What the account did in the leg.
+    pub side: Side,
+    /// Price (any integer), lots, fee and net position are the leg's; all else is the fill's.
+    pub fill: Fill,
 }
 
 /// A command without effect.

@@ -78,6 +78,27 @@ pub enum Kind {
     SpotBlock,
     /// Hashrate over a future window, settled in cash: margined, marked daily.
     Forward,
+    /// Two forwards, the nearer one sold and the later one bought: a roll as one contract.
+    CalendarSpread,
+    /// Forwards in a row, bought together: a quarter or a year as one contract.
+    Strip,
+}
+
+impl Kind {
+    /// Whether it is made of other contracts: its trades become positions in those.
+    #[must_use]
+    pub fn is_combination(self) -> bool {
+        matches!(self, Self::CalendarSpread | Self::Strip)
+    }
+}
+
+/// One contract inside a combination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Leg {
+    /// Which.
+    pub instrument: InstrumentId,
+    /// Lots of it in one lot bought: 1 bought, -1 sold.
+    pub ratio: i64,
 }
 
 /// When the hashes are owed.
@@ -167,6 +188,8 @@ pub struct Terms {
     pub reference: Ticks,
     /// When a volatility auction begins.
     pub volatility: Volatility,
+    /// What a combination is made of, in order; empty for all others.
+    pub legs: Vec<Leg>,
 }
 
 /// What a contract accepts at the moment.
@@ -460,6 +483,7 @@ mod tests {
             taker_fee: Ppm(0),
             reference: Ticks(42_000),
             volatility: Volatility::default(),
+            legs: Vec::new(),
         };
         let month = terms.tick_value(&commodity, &asset);
         assert_eq!(

@@ -63,6 +63,10 @@ pub const MMP_FROZEN_MS: i32 = 86_400_000;
 pub const TRIGGERS_PER_COMMAND: usize = 256;
 /// Pegged orders in one contract: all of them may move with one command.
 pub const PEGS: usize = 64;
+/// Legs of a combination.
+pub const COMBINATION_LEGS: usize = 12;
+/// Combinations that one contract may be a leg of at a time.
+pub const COMBINATIONS_OF_A_CONTRACT: usize = 16;
 /// Shortest and longest window of the volatility check, in milliseconds.
 pub const VOLATILITY_WINDOW_MS: std::ops::RangeInclusive<i32> = 100..=86_400_000;
 /// Call of a volatility auction, its no-cancel end included, in milliseconds.

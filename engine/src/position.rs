@@ -162,7 +162,7 @@ impl Position {
     #[must_use]
     pub fn result_at(&self, instrument: &Instrument) -> Minor {
         match instrument.terms.kind {
-            Kind::SpotBlock => Minor::ZERO,
+            Kind::SpotBlock | Kind::CalendarSpread | Kind::Strip => Minor::ZERO,
             Kind::Forward => {
                 let at_mark = instrument.mark.times(self.net);
                 instrument
@@ -210,6 +210,8 @@ impl Position {
         }
         let (worst_long, worst_short) = (long.max(Lots::ZERO), short.max(Lots::ZERO));
         match instrument.terms.kind {
+            // Its open orders count in the positions of its legs.
+            Kind::CalendarSpread | Kind::Strip => Minor::ZERO,
             Kind::SpotBlock => {
                 let bond = one_lot.bond.for_lots(worst_short);
                 self.owed.max(Minor::ZERO) + buy_holds + sell_holds + bond
@@ -229,6 +231,8 @@ pub fn hold_of_one_lot(instrument: &Instrument, side: Side, price: Ticks, fee: P
     let value = instrument.tick_value;
     let (_, band_high) = instrument.at_mark.band;
     match (instrument.terms.kind, side) {
+        // Held in the positions of its legs (COMBO-05).
+        (Kind::CalendarSpread | Kind::Strip, _) => Minor::ZERO,
         (Kind::SpotBlock, Side::Buy) => {
             value.lot_up(price) + fee.of_rounded_up(value.lot_up(price))
         }

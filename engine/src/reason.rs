@@ -179,6 +179,7 @@ pub enum Field {
     Slot,
     Volatility,
     Items,
+    Legs,
 }
 
 /// A refusal with the numbers a bot needs: the limit that applied and what was seen, in the unit of

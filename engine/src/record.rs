@@ -108,7 +108,8 @@ impl Results {
                 | Event::Quoted(_)
                 | Event::Mmp(_)
                 | Event::Switch(_)
-                | Event::Auction(_) => {}
+                | Event::Auction(_)
+                | Event::Leg(_) => {}
             }
         }
         results.events = u32::try_from(events.len()).unwrap_or(u32::MAX);

@@ -145,6 +145,7 @@ pub fn address(event: &Event) -> Option<&Address> {
         | Event::Access(_)
         | Event::Mmp(_)
         | Event::Switch(_)
-        | Event::Auction(_) => None,
+        | Event::Auction(_)
+        | Event::Leg(_) => None,
     }
 }

@@ -284,6 +284,8 @@ impl Product {
         let shape = match kind {
             Kind::SpotBlock => "SPOT",
             Kind::Forward => "FWD",
+            Kind::CalendarSpread => "SPREAD",
+            Kind::Strip => "STRIP",
         };
         Terms {
             symbol,
@@ -319,6 +321,7 @@ impl Product {
             taker_fee: Ppm(150),
             reference: Ticks(42_000),
             volatility: engine::instrument::Volatility::default(),
+            legs: Vec::new(),
         }
     }
 }

@@ -233,6 +233,8 @@ fn is_chosen(
     let kind = match contract.terms.kind {
         Kind::SpotBlock => wire::InstrumentKind::SpotBlock,
         Kind::Forward => wire::InstrumentKind::Forward,
+        Kind::CalendarSpread => wire::InstrumentKind::CalendarSpread,
+        Kind::Strip => wire::InstrumentKind::Strip,
     };
     let number = translate::reference::id;
     (asked.product_id == 0 || asked.product_id == number(contract.product.0))

@@ -69,6 +69,7 @@ pub fn path(field: Field) -> &'static str {
         Field::Slot => "slot",
         Field::Volatility => "volatility_move_ppm",
         Field::Items => "items",
+        Field::Legs => "legs",
     }
 }
 

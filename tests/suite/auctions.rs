@@ -279,6 +279,7 @@ fn terms(kind: Kind) -> Terms {
             window_ms: 8_000,
             move_ppm: 20_000,
         },
+        legs: Vec::new(),
     }
 }
 

@@ -350,7 +350,7 @@ impl Exchange {
         }
         let reason = match contract.terms.kind {
             Kind::SpotBlock => Reason::InsufficientBalance,
-            Kind::Forward => Reason::InsufficientMargin,
+            Kind::Forward | Kind::CalendarSpread | Kind::Strip => Reason::InsufficientMargin,
         };
         Err(Problem::limit(
             reason,

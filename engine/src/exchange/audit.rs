@@ -162,7 +162,9 @@ impl Exchange {
                 row.result += position.result.min(Minor::ZERO);
                 match contract.terms.kind {
                     Kind::SpotBlock => row.held += position.requirement,
-                    Kind::Forward => row.margin += position.requirement,
+                    Kind::Forward | Kind::CalendarSpread | Kind::Strip => {
+                        row.margin += position.requirement;
+                    }
                 }
             }
         }

@@ -679,7 +679,7 @@ impl Exchange {
         let balance = self.ledger.change(position.account, asset);
         match contract.terms.kind {
             Kind::SpotBlock => balance.held += more,
-            Kind::Forward => balance.margin += more,
+            Kind::Forward | Kind::CalendarSpread | Kind::Strip => balance.margin += more,
         }
     }
 

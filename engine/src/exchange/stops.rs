@@ -180,7 +180,7 @@ impl Exchange {
         if self.check_money(contract, &before, &after).is_err() {
             let reason = match kind {
                 Kind::SpotBlock => Reason::InsufficientBalance,
-                Kind::Forward => Reason::InsufficientMargin,
+                Kind::Forward | Kind::CalendarSpread | Kind::Strip => Reason::InsufficientMargin,
             };
             return self.end(slot, reason, &nobody, out);
         }

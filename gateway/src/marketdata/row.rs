@@ -341,7 +341,8 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::QuoteOrder(_)
         | Event::Quoted(_)
         | Event::Mmp(_)
-        | Event::Switch(_) => None,
+        | Event::Switch(_)
+        | Event::Leg(_) => None,
     }
 }
 

@@ -98,7 +98,8 @@ impl News {
             | Event::Access(_)
             | Event::Mmp(_)
             | Event::Switch(_)
-            | Event::Auction(_) => return None,
+            | Event::Auction(_)
+            | Event::Leg(_) => return None,
         };
         Some(wire::SessionEvent {
             event_seq: wide(to.event_seq),

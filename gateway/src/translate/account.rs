@@ -188,6 +188,8 @@ impl Image {
                     let share = contract.margin.maintenance_of_initial;
                     maintenance += share.of(position.requirement);
                 }
+                // No position of their own.
+                Kind::CalendarSpread | Kind::Strip => {}
                 Kind::SpotBlock => {
                     let share = contract.margin.delivery_bond;
                     let short = Lots((position.open_sell - position.net).0.max(0));

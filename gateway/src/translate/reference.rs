@@ -125,8 +125,8 @@ pub fn index(index: &Index) -> wire::Index {
 pub(super) fn interval_seconds(kind: Kind, window: &Window) -> i32 {
     let whole_days = (window.end.0 - window.start.0) % DAY == 0;
     match kind {
-        Kind::Forward if whole_days => 86_400,
-        Kind::Forward | Kind::SpotBlock => 3_600,
+        Kind::Forward | Kind::CalendarSpread | Kind::Strip if whole_days => 86_400,
+        Kind::Forward | Kind::CalendarSpread | Kind::Strip | Kind::SpotBlock => 3_600,
     }
 }
 
@@ -141,6 +141,14 @@ pub fn instrument(exchange: &Exchange, contract: &Instrument) -> wire::Instrumen
         ),
         Kind::Forward => (
             wire::InstrumentKind::Forward,
+            wire::SettlementKind::CashDailyIndex,
+        ),
+        Kind::CalendarSpread => (
+            wire::InstrumentKind::CalendarSpread,
+            wire::SettlementKind::CashDailyIndex,
+        ),
+        Kind::Strip => (
+            wire::InstrumentKind::Strip,
             wire::SettlementKind::CashDailyIndex,
         ),
     };

@@ -225,6 +225,7 @@ pub fn terms(exchange: &Exchange, instrument: &wire::Instrument) -> Result<Terms
         taker_fee: Ppm(taker),
         reference: Ticks(reference),
         volatility: volatility_of(instrument)?,
+        legs: Vec::new(),
     })
 }
 
@@ -299,7 +300,7 @@ fn kind_of(instrument: &wire::Instrument) -> Result<Kind, Status> {
         (_, S::Unspecified)
         | (Kind::SpotBlock, S::PhysicalHashrate)
         | (Kind::Forward, S::CashDailyIndex) => Ok(kind),
-        (Kind::SpotBlock | Kind::Forward, _) => {
+        (Kind::SpotBlock | Kind::Forward | Kind::CalendarSpread | Kind::Strip, _) => {
             let why = "spot blocks deliver hashrate, forwards settle daily in cash";
             Err(refusal::invalid("instrument.settlement", why))
         }

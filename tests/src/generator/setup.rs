@@ -295,5 +295,6 @@ fn terms(sheet: &Sheet, commodity: CommodityId, asset: AssetId, index: IndexId) 
         taker_fee: Ppm(sheet.fees.1),
         reference: Ticks(1_000),
         volatility: Volatility::default(),
+        legs: Vec::new(),
     }
 }

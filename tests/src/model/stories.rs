@@ -219,6 +219,7 @@ fn terms(number: u32, volatility: Volatility) -> Terms {
         taker_fee: Ppm(300),
         reference: Ticks(45_000),
         volatility,
+        legs: Vec::new(),
     }
 }
 

@@ -169,6 +169,7 @@ fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<
         taker_fee: fees.1,
         reference: Ticks(mark),
         volatility: auctions::volatility(&mut words)?,
+        legs: Vec::new(),
     };
     words.finish()?;
     Ok(terms)

@@ -91,6 +91,7 @@ fn forward(number: i64) -> Terms {
         taker_fee: Ppm(0),
         reference: Ticks(1_000),
         volatility: engine::instrument::Volatility::default(),
+        legs: Vec::new(),
     }
 }
 

@@ -126,6 +126,7 @@ fn contract(symbol: &str, kind: Kind, seconds: i64) -> Terms {
             window_ms: 300_000,
             move_ppm: 50_000,
         },
+        legs: Vec::new(),
     }
 }
 
