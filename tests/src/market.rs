@@ -85,6 +85,7 @@ fn terms() -> Terms {
         taker_fee: Ppm(0),
         reference: Ticks(MARK),
         volatility: Volatility::default(),
+        legs: Vec::new(),
     }
 }
 

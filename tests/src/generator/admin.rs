@@ -161,7 +161,8 @@ impl Generator {
                 let any = self.random.pick(&alive).copied().unwrap_or_default();
                 let targets = [PostOnly, PostOnly, CancelOnly, Halted, Closed];
                 let target = self.random.pick(&targets).copied().unwrap_or(Halted);
-                let product = ProductId(u32::try_from(self.random.between(1, 4)).unwrap_or(1));
+                let product =
+                    ProductId(u32::try_from(self.random.between(1, self.products())).unwrap_or(1));
                 match self.random.percent(20) {
                     true => (StateScope::Product(product), target),
                     false => (StateScope::Instrument(any), target),

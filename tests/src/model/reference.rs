@@ -108,6 +108,7 @@ impl Model {
             product: product.map_or(ProductId::NONE, ProductId::nth),
             money,
             mark,
+            width: None,
             state: TradingState::Closed,
             scheduled: None,
             reopens: None,
@@ -117,6 +118,7 @@ impl Model {
             moves: Vec::new(),
         };
         self.contracts.insert(id, contract);
+        self.mark_combinations();
         Ok(())
     }
 
@@ -136,11 +138,13 @@ impl Model {
     }
 
     fn set_trading_state(&mut self, body: SetTradingState) -> Result<(), Reason> {
+        self.refuses_calls(body.scope, body.target)?;
         let now = self.now;
+        let calls = super::calls::is_call(body.target);
         let covered = |(id, contract): &(&InstrumentId, &Contract)| match body.scope {
             StateScope::Instrument(one) => one == **id,
             StateScope::Product(product) => product == contract.product,
-            StateScope::All => true,
+            StateScope::All => !(calls && contract.is_combination()),
         };
         let alive = self.contracts.iter().filter(covered);
         let alive: Vec<InstrumentId> = alive
@@ -277,6 +281,7 @@ impl Model {
             .contracts
             .iter()
             .filter(|(_, contract)| contract.terms.index == fixing.index)
+            .filter(|(_, contract)| !contract.is_combination())
             .map(|(id, _)| *id)
             .collect();
         for id in &on_index {
@@ -288,6 +293,7 @@ impl Model {
             }
             self.touched.insert(*id);
         }
+        self.mark_combinations();
         for id in on_index.into_iter().filter(|_| daily) {
             let contract = &self.contracts[&id];
             if contract.is_forward()
