@@ -7,13 +7,14 @@ use std::{
 
 use bench::{
     flows,
-    workload::{ACCOUNTS, BALANCED, DEEP, Flow, HOT, Tally, Venue},
+    workload::{ACCOUNTS, BALANCED, Curve, DEEP, Flow, HOT, Refresh, Tally, Venue},
 };
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group};
 use engine::{
     command::{Command, Side, Stamped, Target, TimeInForce},
     event::Event,
     ids::{AccountId, OrderId},
+    limits::QUOTE_ENTRIES,
     prefetch::prefetch_whole,
 };
 
@@ -236,6 +237,33 @@ fn cross(criterion: &mut Criterion) {
     take(criterion, "core/sweep/ten-makers", 10, 10);
 }
 
+/// 64 entries, both sides, over sixteen months: one command of a maker.
+fn quotes(criterion: &mut Criterion) {
+    for (name, what) in [
+        ("moves", Refresh::Moves),
+        ("shrinks", Refresh::Shrinks),
+        ("repeats", Refresh::Repeats),
+    ] {
+        let mut curve: Option<Curve> = None;
+        criterion.bench_function(&format!("core/mass-quote/{name}"), |bencher| {
+            let curve = curve.get_or_insert_with(|| Curve::new(ACCOUNTS));
+            bencher.iter_custom(|iterations| {
+                chunks(iterations, |count| {
+                    let refreshes = curve.refreshes(what, count as usize);
+                    let (took, _) = timed(&mut curve.venue, &refreshes);
+                    let sides = curve.venue.events.iter().map(|event| match event {
+                        Event::Quoted(quoted) => u64::from(quoted.accepted),
+                        _ => 0,
+                    });
+                    assert_eq!(sides.sum::<u64>(), count * 2 * QUOTE_ENTRIES as u64);
+                    curve.venue.history.clear();
+                    took
+                })
+            });
+        });
+    }
+}
+
 /// Whole flows, everything included: sessions, client ids, margin, fees, events.
 fn apply(criterion: &mut Criterion) {
     for shape in [BALANCED, HOT, DEEP] {
@@ -311,7 +339,7 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2))
         .sample_size(20);
-    targets = place, cancel, cross, amend, apply
+    targets = place, cancel, cross, amend, quotes, apply
 }
 
 fn main() {

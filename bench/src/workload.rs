@@ -24,9 +24,11 @@ use engine::{
 
 mod live;
 mod mapped;
+mod quotes;
 mod random;
 
 use live::Live;
+pub use quotes::{Curve, Refresh};
 pub use random::Random;
 
 /// Funded accounts of every flow, one session each: more than a first-level cache holds.
@@ -243,6 +245,7 @@ pub struct Venue {
 struct Trader {
     account: AccountId,
     session: SessionId,
+    login: u32,
     client_seq: u64,
 }
 
@@ -323,14 +326,7 @@ impl Venue {
             amount: DEPOSIT,
             rail: Rail::Sandbox,
         })));
-        self.run(Command::Login(Login {
-            account,
-            name: "bench".into(),
-            heartbeat_ms: 30_000,
-            action: DisconnectAction::Keep,
-            grace_ms: 0,
-            key_id: "bench".into(),
-        }));
+        self.run(Command::Login(login(account)));
         let opened = self.events.iter().find_map(|event| match event {
             Event::SessionOpened(opened) => Some(opened.session),
             _ => None,
@@ -338,6 +334,7 @@ impl Venue {
         self.traders.push(Trader {
             account,
             session: opened.expect("the login is accepted"),
+            login: 1,
             client_seq: 0,
         });
     }
@@ -443,7 +440,7 @@ impl Venue {
         Origin {
             account: trader.account,
             session: trader.session,
-            login: 1,
+            login: trader.login,
             client_seq: trader.client_seq,
             deadline: Nanos(0),
         }
@@ -527,6 +524,17 @@ fn roomy() -> Exchange {
     // With ten thousand accounts a debug build would do little else; tests ask for the audits they want.
     exchange.skip_audits();
     exchange
+}
+
+fn login(account: AccountId) -> Login {
+    Login {
+        account,
+        name: "bench".into(),
+        heartbeat_ms: 30_000,
+        action: DisconnectAction::Keep,
+        grace_ms: 0,
+        key_id: "bench".into(),
+    }
 }
 
 fn request<T>(body: T) -> Request<T> {

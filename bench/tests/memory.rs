@@ -1,4 +1,4 @@
-//! What a resting order costs in memory.
+//! What a resting order costs in memory, and what a forged record may ask for.
 //!
 //! Counted for the bound of 64 bytes is everything that a book holds: the places of its orders
 //! ([`Nodes`]), and of the [`Book`] both rows of levels, the words above them, all pages of levels and
@@ -16,10 +16,11 @@ use std::{
 use bench::workload::{Random, Venue};
 use engine::{
     book::{Book, Node, Nodes},
-    command::{Command, Side},
+    command::{Batch, BatchItem, BatchPolicy, Command, Side},
     ids::AccountId,
     order::Order,
     position::Position,
+    record::{self, Record, Results},
     units::{Lots, Ticks},
 };
 
@@ -28,10 +29,12 @@ struct Counting;
 
 thread_local! {
     static HELD: Cell<i64> = const { Cell::new(0) };
+    static MOST: Cell<i64> = const { Cell::new(0) };
 }
 
 fn took(bytes: usize) {
     HELD.set(HELD.get() + bytes as i64);
+    MOST.set(MOST.get().max(HELD.get()));
 }
 
 fn gave(bytes: usize) {
@@ -166,4 +169,46 @@ fn what_a_resting_order_costs_over_all_tables() {
         ),
         None => println!("NOT MEASURED: this system does not say how much memory is in use"),
     }
+}
+
+/// A length inside a record is only believed as far as a record may be long, whatever it says and
+/// wherever it stands.
+#[test]
+fn a_forged_length_asks_for_little_memory() {
+    const BOUND: i64 = 3 << 20;
+    let mut venue = Venue::new(3);
+    let mut records = Vec::new();
+    let policy = BatchPolicy::BestEffort;
+    let place = venue.order(0, Side::Buy, 42_000, 5);
+    let batch = Batch {
+        origin: place.origin,
+        policy,
+        items: vec![BatchItem::Place(place); 3],
+    };
+    venue.history.truncate(40);
+    let set_up = std::mem::take(&mut venue.history);
+    let batch = venue.stamp(0, Command::Batch(batch));
+    for stamped in set_up.into_iter().chain([batch]) {
+        let mut bytes = Vec::new();
+        let results = Results::default();
+        record::append(&Record { stamped, results }, &mut bytes);
+        assert!(record::decode(&bytes, 1).is_ok());
+        records.push(bytes);
+    }
+    let (mut most, mut refused) = (0, 0);
+    for bytes in records {
+        for at in 0..bytes.len().saturating_sub(8) {
+            for length in [u64::MAX, 1 << 40, 1 << 32, 1 << 20, 1 << 16, 1_000] {
+                let mut forged = bytes.clone();
+                forged[at..at + 8].copy_from_slice(&length.to_le_bytes());
+                let before = HELD.get();
+                MOST.set(before);
+                refused += u32::from(record::decode(&forged, 1).is_err());
+                most = most.max(MOST.get() - before);
+            }
+        }
+    }
+    println!("at most {most} bytes at once, {refused} refused");
+    assert!(most <= BOUND, "{most} bytes");
+    assert!(refused > 1_000, "{refused} refused");
 }

@@ -30,7 +30,10 @@ mod audit;
 mod batch;
 mod client_ids;
 mod clock;
+mod combinations;
 mod digest;
+mod implied;
+mod legs;
 mod marks;
 mod matching;
 mod pegs;
@@ -81,6 +84,8 @@ pub struct Exchange {
     pegs: Vec<Vec<u32>>,
     auctions: Vec<auction::Auction>,
     windows: Vec<volatility::Window>,
+    /// What each contract has to do with combinations.
+    links: Vec<combinations::Links>,
     /// Contracts in a call.
     calls: BTreeSet<InstrumentId>,
     orders: Orders,

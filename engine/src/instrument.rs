@@ -374,6 +374,8 @@ pub struct Instrument {
     pub statistics: Statistics,
     /// Stops that wait and pegged orders.
     pub(crate) followers: u32,
+    /// A combination, or a leg of one, that is not over.
+    pub(crate) combined: bool,
 }
 
 /// What follows from terms and mark alone, so that no order has to compute it.

@@ -67,6 +67,8 @@ pub struct Order {
     pub(crate) resting: bool,
     /// Lives in no book: a stop before its trigger, a pegged order that sleeps.
     pub(crate) waiting: bool,
+    /// In a combination: its open lots count in its owner's positions of the legs.
+    pub(crate) combined: bool,
     /// Where its owner's position in the contract lies.
     pub(crate) position: u32,
     /// The account's orders: who was entered before and after.
@@ -110,6 +112,7 @@ impl Order {
         updated_seq: 0,
         resting: false,
         waiting: false,
+        combined: false,
         position: 0,
         owner: Link::LOOSE,
     };

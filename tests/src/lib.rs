@@ -1,7 +1,9 @@
 //! A second, slow exchange, what keeps the fast one equal to it, and a real exchange to talk to.
 
 pub mod compare;
+pub mod fuzz;
 pub mod generator;
+pub mod legs;
 pub mod market;
 pub mod model;
 pub mod readings;

@@ -38,7 +38,7 @@ pub struct Market {
 }
 
 /// An operator's request without protection against repeats.
-fn request<T>(body: T) -> Request<T> {
+pub fn request<T>(body: T) -> Request<T> {
     Request {
         id: 0,
         key_id: "operator".into(),

@@ -23,6 +23,7 @@
 mod actions;
 mod auctions;
 mod checks;
+mod combinations;
 mod desks;
 mod given;
 mod operator;

@@ -1,7 +1,7 @@
 //! Streams of the generator as plain lists, for tests that need many commands and no comparison.
 
 use engine::{
-    command::{Command, Request, SetKillSwitch, SetTradingState, Stamped, StateScope, SwitchScope},
+    command::{Command, SetKillSwitch, SetTradingState, Stamped, StateScope, SwitchScope},
     exchange::Exchange,
     ids::InstrumentId,
     instrument::TradingState,
@@ -12,6 +12,7 @@ use engine::{
 use crate::{
     compare,
     generator::{Features, Generator},
+    market::request,
     model::{Model, Names},
 };
 
@@ -41,15 +42,6 @@ pub fn stamp(exchange: &Exchange, command: Command) -> Stamped {
         seq: exchange.seq() + 1,
         at: exchange.at().after(1),
         command,
-    }
-}
-
-fn request<T>(body: T) -> Request<T> {
-    Request {
-        id: 0,
-        key_id: "operator".into(),
-        note: String::new(),
-        body,
     }
 }
 

@@ -2,12 +2,15 @@
 
 mod auctions;
 mod bug_classes;
+mod combinations;
+mod fuzz;
 mod journal;
 mod kill;
 mod overload;
 mod precedence;
 mod properties;
 mod python;
+mod quotes;
 mod restart;
 mod scenarios;
 mod tidy;

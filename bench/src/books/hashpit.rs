@@ -61,6 +61,9 @@ impl Hashpit {
             let maker = self.nodes.at(slot);
             let (lots, name) = (open.min(maker.lots), maker.account.0);
             let filled = lots == maker.lots;
+            if filled && lots < open {
+                self.nodes.ask(book.behind(&self.nodes, slot));
+            }
             out.push(Report::Fill {
                 taker: id,
                 maker: name,
@@ -157,7 +160,12 @@ impl Hashpit {
                     self.nodes.ask(slot);
                 }
             }
-            Message::Cross { .. } => {}
+            Message::Cross { book, side, .. } => {
+                let book = &self.books[usize::from(book)];
+                if let Some(first) = book.first(engine_side(side).opposite()) {
+                    self.nodes.ask(first);
+                }
+            }
         }
     }
 
@@ -176,7 +184,12 @@ impl Hashpit {
                     self.books[usize::from(book)].ask_around(&self.nodes, slot);
                 }
             }
-            Message::Cross { .. } => {}
+            Message::Cross { book, side, .. } => {
+                let book = &self.books[usize::from(book)];
+                if let Some(first) = book.first(engine_side(side).opposite()) {
+                    self.nodes.ask(book.behind(&self.nodes, first));
+                }
+            }
         }
     }
 }
@@ -188,9 +201,15 @@ impl BareBook for Hashpit {
         for (turn, message) in batch.iter().enumerate() {
             if pays {
                 let [id, place, neighbours] = AHEAD.map(|ahead| batch.get(turn + ahead));
-                id.map(|message| self.ask_id(message));
-                place.map(|message| self.ask_place(message));
-                neighbours.map(|message| self.ask_neighbours(message));
+                if let Some(message) = id {
+                    self.ask_id(message)
+                }
+                if let Some(message) = place {
+                    self.ask_place(message)
+                }
+                if let Some(message) = neighbours {
+                    self.ask_neighbours(message)
+                }
             }
             self.apply(message, out);
         }

@@ -1,6 +1,9 @@
 //! The operator's commands: reference data, accounts, keys, trading states. Idempotent by request id.
 
-use super::{Account, Exchange, Firm, IndexState, Key, remembered::fingerprint, timers::Timer};
+use super::{
+    Account, Exchange, Firm, IndexState, Key, remembered::fingerprint, states::is_call,
+    timers::Timer,
+};
 use crate::{
     command::{
         AccountKind, AccountStatus, Command, NewAccount, NewFirm, NewKey, Request, RevokeKey,
@@ -18,7 +21,7 @@ use crate::{
 };
 
 /// Fees and fee offsets, in parts per million.
-const FEE_PPM: std::ops::RangeInclusive<i32> = -10_000..=10_000;
+pub(super) const FEE_PPM: std::ops::RangeInclusive<i32> = -10_000..=10_000;
 
 /// Offsets of an account, in parts per million; the margin check of a listing allows for the largest.
 const OFFSET_PPM: std::ops::RangeInclusive<i32> = -1_000..=1_000;
@@ -416,7 +419,12 @@ impl Exchange {
             .map(|t| Ticks(t.max(1)));
         let id = InstrumentId::nth(self.instruments.len());
         self.reference_version += 1;
-        let mark = mark.unwrap_or(terms.reference);
+        // A combination's follows from its legs once it is tied to them.
+        let mark = match terms.kind.is_combination() {
+            true => Ticks(1),
+            false => mark.unwrap_or(terms.reference),
+        };
+        let at_mark = AtMark::of(terms, tick_value, mark);
         self.instruments.push(Instrument {
             id,
             terms: terms.clone(),
@@ -428,10 +436,11 @@ impl Exchange {
             reopens: Nanos::ZERO,
             version: self.reference_version,
             mark,
-            at_mark: AtMark::of(terms, tick_value, mark),
+            at_mark,
             public_seq: 1,
             statistics: Statistics::default(),
             followers: 0,
+            combined: false,
         });
         self.stops.push(super::stops::Stops::default());
         self.pegs.push(Vec::new());
@@ -440,6 +449,9 @@ impl Exchange {
         let window = super::volatility::Window::new(&terms.volatility);
         self.windows.push(window);
         self.positions.add_instrument();
+        self.link(id);
+        let contract = self.contract(id);
+        let (mark, band) = (contract.mark, contract.at_mark.band);
         self.timers.set(terms.last_trade, Timer::LastTrade(id));
         out.push(Event::Listed(id));
         out.push(Event::Statistics(StatisticsChange {
@@ -447,7 +459,7 @@ impl Exchange {
             public_seq: 1,
             statistics: Statistics::default(),
             mark,
-            band: terms.band(mark),
+            band,
         }));
         Ok(made(id.0))
     }
@@ -477,6 +489,15 @@ impl Exchange {
         if index.details.quote != terms.price_asset || index.details.commodity != terms.commodity {
             return invalid(Field::Index);
         }
+        if terms.kind.is_combination() {
+            let tick_value = self.check_combined_terms(terms)?;
+            check_text(&terms.price_unit, Field::TickSize)?;
+            return Ok(tick_value);
+        }
+        if !terms.legs.is_empty() {
+            return invalid(Field::Legs);
+        }
+        self.check_product(terms)?;
         if terms.window.start >= terms.window.end {
             return invalid(Field::Window);
         }
@@ -551,7 +572,8 @@ impl Exchange {
             .filter(|contract| match set.scope {
                 StateScope::Instrument(id) => contract.id == id,
                 StateScope::Product(product) => contract.product == product,
-                StateScope::All => true,
+                // A venue-wide call leaves out what has none.
+                StateScope::All => !is_call(set.target) || self.has_calls(contract.id),
             })
             .filter(|contract| {
                 contract.terms.last_trade > self.at
@@ -564,6 +586,9 @@ impl Exchange {
         }
         let over = |id: &InstrumentId| self.contract(*id).terms.last_trade <= self.at;
         if set.target != TradingState::Closed && covered.iter().any(over) {
+            return Err(Problem::about(Reason::IllegalTransition, Field::State));
+        }
+        if is_call(set.target) && !covered.iter().all(|id| self.has_calls(*id)) {
             return Err(Problem::about(Reason::IllegalTransition, Field::State));
         }
         let mut cancelled = 0;

@@ -3,6 +3,7 @@
 
 use super::{
     Account, Exchange,
+    implied::Asker,
     remembered::fingerprint,
     states::{self, Action, Answer},
 };
@@ -110,7 +111,7 @@ impl Exchange {
         let price = match (order.pricing, order.side) {
             (Pricing::Limit(price), _) => price,
             (Pricing::Market, Side::Buy) => band_high,
-            (Pricing::Market, Side::Sell) => band_low.max(Ticks(1)),
+            (Pricing::Market, Side::Sell) => band_low.max(lowest_price(contract)),
             (Pricing::Peg(peg), _) => peg.cap,
         };
         let immediate = matches!(order.time_in_force, TimeInForce::Ioc | TimeInForce::Fok);
@@ -126,6 +127,10 @@ impl Exchange {
             order.post_only
         };
         self.check_state(contract, order.side, price, quiet, entry)?;
+        let combination = contract.terms.kind.is_combination();
+        if combination {
+            super::combinations::check_supported(order)?;
+        }
         let other = order.post_only != PostOnly::No
             || order.display != Lots::ZERO
             || order.min_fill != Lots::ZERO
@@ -151,14 +156,14 @@ impl Exchange {
         }
         check_combination(order)?;
         let expire = self.expiry(order.time_in_force)?;
-        check_price_range(price)?;
+        check_price_range(contract, price)?;
         check_numbers(order)?;
         check_quantity(contract, order.lots)?;
         if order.display != Lots::ZERO {
             check_display(contract, order.display, order.lots)?;
         }
         check_band(contract, price)?;
-        check_notional(contract, price, order.lots)?;
+        self.check_worth(contract, price, order.lots)?;
         let fresh;
         let position = match self.positions.get(origin.account, order.instrument) {
             Some(position) => position,
@@ -195,13 +200,25 @@ impl Exchange {
             }
             lots = lots.min(allowed);
         }
-        check_position_limit(contract, position, order.side, lots)?;
         let hold_lot = self.hold_lot(origin.account, contract, order.side, price);
-        let after = position.requirement_with(contract, order.side, lots, hold_lot.for_lots(lots));
-        self.check_need(contract, origin.account, after - position.requirement)?;
+        if combination {
+            let wish = (order.side, price, lots);
+            self.check_legs(origin.account, contract, wish, None)?;
+        } else {
+            check_position_limit(contract, position, order.side, lots)?;
+            let hold = hold_lot.for_lots(lots);
+            let after = position.requirement_with(contract, order.side, lots, hold);
+            self.check_need(contract, origin.account, after - position.requirement)?;
+        }
+        let asker = Asker {
+            account: origin.account,
+            self_trade_group: order.self_trade_group,
+            side: order.side,
+            limit: price,
+        };
         let (price, slid) = match waits || pegged {
             true => (price, false),
-            false => self.settle_post_only(contract, order.side, price, order.post_only)?,
+            false => self.settle_post_only(contract, &asker, order.post_only)?,
         };
         let hold_lot = if slid {
             self.hold_lot(origin.account, contract, order.side, price)
@@ -240,7 +257,12 @@ impl Exchange {
                 return Err(Problem::limit(reason, Field::MinFill, limit, actual));
             }
         }
-        if market && !self.crosses(order.instrument, order.side, price) {
+        let reaches = |order: &OrderTerms| {
+            self.crosses(order.instrument, order.side, price)
+                || (super::implied::may_take(order)
+                    && self.best_implied(order.instrument, &asker, None).is_some())
+        };
+        if market && !reaches(order) {
             return Err(Problem::limit(
                 Reason::NoLiquidity,
                 Field::Price,
@@ -280,6 +302,9 @@ impl Exchange {
             }
             Answer::AtUncross | Answer::OnlyNew(_) | Answer::No(_) => false,
         };
+        if allowed && contract.terms.kind.is_combination() {
+            return self.check_legs_open(contract);
+        }
         if allowed {
             return Ok(());
         }
@@ -337,7 +362,7 @@ impl Exchange {
     }
 
     /// As [`Self::check_money`], for what is known to be needed.
-    fn check_need(
+    pub(super) fn check_need(
         &self,
         contract: &Instrument,
         account: AccountId,
@@ -364,10 +389,10 @@ impl Exchange {
     pub(super) fn settle_post_only(
         &self,
         contract: &Instrument,
-        side: Side,
-        price: Ticks,
+        asker: &Asker,
         post_only: PostOnly,
     ) -> Result<(Ticks, bool), Problem> {
+        let (side, price) = (asker.side, asker.limit);
         if states::is_call(contract.state) {
             return Ok((price, false));
         }
@@ -377,7 +402,9 @@ impl Exchange {
         let touch = self
             .book(contract.id)
             .and_then(|book| book.best(side.opposite()));
-        let Some(touch) = touch.filter(|touch| side.accepts(price, *touch)) else {
+        let touch = touch.filter(|touch| side.accepts(price, *touch));
+        let implied = self.best_implied(contract.id, asker, touch);
+        let Some(touch) = implied.map(|implied| implied.price).or(touch) else {
             return Ok((price, false));
         };
         let refused = Problem::limit(Reason::PostOnlyWouldCross, Field::Price, touch.0, price.0);
@@ -388,7 +415,7 @@ impl Exchange {
                     Side::Buy => Ticks(touch.0 - 1),
                     Side::Sell => Ticks(touch.0 + 1),
                 };
-                check_price_range(slid)
+                check_price_range(contract, slid)
                     .and_then(|()| check_band(contract, slid))
                     .map_err(|_| refused)?;
                 Ok((slid, true))
@@ -540,7 +567,7 @@ fn not_now(reason: Reason, contract: &Instrument) -> Problem {
 }
 
 /// The larger of the two rates an account may be charged, at least zero.
-fn worst_fee(account: &Account, contract: &Instrument) -> Ppm {
+pub(super) fn worst_fee(account: &Account, contract: &Instrument) -> Ppm {
     let maker = account.maker_fee(contract.terms.maker_fee);
     let taker = account.taker_fee(contract.terms.taker_fee);
     maker.max(taker).max(Ppm(0))
@@ -603,12 +630,25 @@ pub(super) fn check_display(
     Err(Problem::limit(reason, Field::Display, limit, display.0))
 }
 
+/// Lowest price a contract can have: a spread's may be negative (COMBO-02).
+pub(super) fn lowest_price(contract: &Instrument) -> Ticks {
+    match contract.terms.kind {
+        Kind::CalendarSpread => Ticks(-limits::PRICE_TICKS),
+        Kind::SpotBlock | Kind::Forward | Kind::Strip => Ticks(1),
+    }
+}
+
 /// Rank 8, the price's range.
-pub(super) fn check_price_range(price: Ticks) -> Result<(), Problem> {
-    if (1..=limits::PRICE_TICKS).contains(&price.0) {
+pub(super) fn check_price_range(contract: &Instrument, price: Ticks) -> Result<(), Problem> {
+    let least = lowest_price(contract).0;
+    if (least..=limits::PRICE_TICKS).contains(&price.0) {
         return Ok(());
     }
-    let limit = if price.0 < 1 { 1 } else { limits::PRICE_TICKS };
+    let limit = if price.0 < least {
+        least
+    } else {
+        limits::PRICE_TICKS
+    };
     Err(Problem::limit(
         Reason::InvalidField,
         Field::Price,

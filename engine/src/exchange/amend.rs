@@ -3,9 +3,9 @@
 use super::{
     Exchange, News,
     admission::{
-        Door, check_band, check_display, check_notional, check_position_limit, check_price_range,
-        check_quantity,
+        Door, check_band, check_display, check_position_limit, check_price_range, check_quantity,
     },
+    implied::Asker,
     timers::Timer,
 };
 use crate::{
@@ -146,7 +146,7 @@ impl Exchange {
         }
         check_changeable(order, replace)?;
         let expire = self.replaced_expiry(order, replace.expire)?;
-        check_price_range(price)?;
+        check_price_range(contract, price)?;
         if total <= order.filled {
             return Ok((slot, None));
         }
@@ -163,15 +163,26 @@ impl Exchange {
                 check_display(contract, display, total)?;
             }
             check_band(contract, hold_price)?;
-            check_notional(contract, hold_price, total)?;
-            self.check_room(order, open, hold_lot)?;
+            self.check_worth(contract, hold_price, total)?;
+            if order.combined {
+                let wish = (order.terms.side, hold_price, open);
+                self.check_legs(order.account, contract, wish, Some(order))?;
+            } else {
+                self.check_room(order, open, hold_lot)?;
+            }
         }
         if loses_priority && replace.reject_if_priority_lost {
             return Err(Problem::about(Reason::WouldLosePriority, Field::None));
         }
         let switched_on = order.terms.post_only == PostOnly::No && post_only != PostOnly::No;
         let (price, slid) = if takes && (price_moves || switched_on) {
-            self.settle_post_only(contract, order.terms.side, price, post_only)?
+            let asker = Asker {
+                account: order.account,
+                self_trade_group: order.terms.self_trade_group,
+                side: order.terms.side,
+                limit: price,
+            };
+            self.settle_post_only(contract, &asker, post_only)?
         } else {
             (price, false)
         };

@@ -22,6 +22,7 @@ impl Exchange {
         self.recount_positions()?;
         self.recount_books()?;
         self.recount_groups()?;
+        self.recount_combinations()?;
         self.recount_holds()
     }
 
@@ -144,6 +145,7 @@ impl Exchange {
                         counted.orders += 1;
                     }
                 }
+                self.legs_in(account.id, position.instrument, &mut counted);
                 let same = (counted.open_buy, counted.open_sell, counted.orders)
                     == (position.open_buy, position.open_sell, position.orders)
                     && (counted.buy_holds, counted.sell_holds)

@@ -79,6 +79,7 @@ impl Exchange {
         self.forget_reopening(id);
         self.change_state(id, TradingState::Closed, Reason::Schedule, out);
         self.cancel_book(id, Reason::InstrumentExpired, out);
+        self.unlink(id);
     }
 
     /// Cancels everything in a book, buys first, in matching order, then what waits for an auction;

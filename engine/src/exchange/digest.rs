@@ -100,6 +100,9 @@ impl Exchange {
                 contract.scheduled,
                 contract.reopens,
             ));
+            for combination in self.links(contract.id).within() {
+                sink.add(combination);
+            }
             sink.add(&(contract.version, contract.mark, contract.public_seq));
             sink.add(&contract.statistics);
             if let Some(book) = self.book(contract.id) {

@@ -95,9 +95,13 @@ impl Exchange {
             value: fixing.value,
             fixing: fixing.kind == FixingKind::Daily,
         }));
+        self.lift_combinations(fixing.index);
         for id in self.contracts_on(fixing.index) {
             let contract = self.contract(id);
-            if contract.terms.last_trade > self.at {
+            if contract.terms.kind.is_combination() {
+                // Listed after its legs, so their marks have moved.
+                self.follow_legs(id);
+            } else if contract.terms.last_trade > self.at {
                 let mark = self.new_mark(contract, before, fixing.value);
                 self.contract_mut(id).mark_at(mark);
                 self.stir(id);

@@ -191,6 +191,7 @@ impl Exchange {
     ) -> u32 {
         self.priorities += 1;
         let position = self.positions.place_of(origin.account, terms.instrument);
+        let is_combined = self.contract(terms.instrument).terms.kind.is_combination();
         let (slot, order) = self.orders.take_slot();
         let id = order.id;
         // In place, field by field; the pattern makes the compiler ask for every one.
@@ -215,6 +216,7 @@ impl Exchange {
             updated_seq,
             resting,
             waiting,
+            combined,
             position: its_position,
             owner,
         } = order;
@@ -233,7 +235,7 @@ impl Exchange {
         };
         *problem = None;
         (*accepted_at, *updated_at, *updated_seq) = (self.at, self.at, self.seq);
-        (*resting, *waiting) = (false, false);
+        (*resting, *waiting, *combined) = (false, false, is_combined);
         *its_position = position;
         *owner = Link::LOOSE;
         if admitted.expire != Nanos::ZERO {
@@ -275,8 +277,13 @@ impl Exchange {
         if self.waits_for_auction(self.orders.at(slot)) {
             return self.wait_for_auction(slot);
         }
-        if !self.is_collecting(slot) {
-            self.sweep(slot, commander, out);
+        let contract = self.contract(self.orders.at(slot).terms.instrument);
+        if !super::states::is_call(contract.state) {
+            if contract.combined {
+                self.sweep_combined(slot, commander, out);
+            } else {
+                self.sweep(slot, commander, out);
+            }
         }
         let order = self.orders.at(slot);
         if !order.is_open() {
@@ -354,7 +361,13 @@ impl Exchange {
     }
 
     /// One trade between an incoming and a resting order, at the resting price.
-    fn trade(&mut self, taker: u32, maker: u32, commander: &Origin, out: &mut Vec<Event>) {
+    pub(super) fn trade(
+        &mut self,
+        taker: u32,
+        maker: u32,
+        commander: &Origin,
+        out: &mut Vec<Event>,
+    ) {
         let (incoming, resting) = (self.orders.at(taker), self.orders.nodes().at(maker));
         let lots = incoming.open.min(resting.lots);
         let price = resting.price;
@@ -446,7 +459,7 @@ impl Exchange {
     }
 
     /// An iceberg whose visible part has traded shows the next one, behind everybody (ORDER-17).
-    fn refresh_if_used_up(&mut self, slot: u32, out: &mut Vec<Event>) {
+    pub(super) fn refresh_if_used_up(&mut self, slot: u32, out: &mut Vec<Event>) {
         let order = self.orders.at(slot);
         if !order.resting || self.orders.nodes().at(slot).lots > Lots::ZERO {
             return;
@@ -560,7 +573,7 @@ impl Exchange {
     }
 
     /// The incoming order would meet one of its own group; its mode decides (ORDER-08).
-    fn prevent_self_trade(
+    pub(super) fn prevent_self_trade(
         &mut self,
         incoming: u32,
         resting: u32,
@@ -631,7 +644,12 @@ impl Exchange {
     /// balance in line.
     pub(super) fn count_open(&mut self, slot: u32, lots: Lots) {
         self.count_lots(slot, lots);
-        self.require_at(self.orders.at(slot).position);
+        let order = self.orders.at(slot);
+        let combined = order.combined;
+        self.require_at(order.position);
+        if combined {
+            self.require_legs(slot);
+        }
     }
 
     /// As [`Self::count_open`], where more happens to the position before its requirement is due.
@@ -639,9 +657,13 @@ impl Exchange {
         let order = self.orders.at(slot);
         let hold = order.hold_lot.for_lots(lots);
         let (side, reduce_only) = (order.terms.side, order.terms.reduce_only);
+        let combined = order.combined;
         self.positions
             .change_at(order.position)
             .count_open(side, reduce_only, lots, hold);
+        if combined {
+            self.count_legs(slot, lots);
+        }
     }
 
     /// Brings the account's balance in line with what its position now requires.
@@ -651,7 +673,7 @@ impl Exchange {
     }
 
     /// As [`Self::rehold`], for the position in a place.
-    fn rehold_at(&mut self, place: u32) {
+    pub(super) fn rehold_at(&mut self, place: u32) {
         let position = self.positions.change_at(place);
         let contract = &self.instruments[position.instrument.index().unwrap_or(usize::MAX)];
         let result = position.result_at(contract);
@@ -666,7 +688,7 @@ impl Exchange {
     }
 
     /// The part of it that open orders change: what must be held, not what was won or lost.
-    fn require_at(&mut self, place: u32) {
+    pub(super) fn require_at(&mut self, place: u32) {
         let position = self.positions.change_at(place);
         let contract = &self.instruments[position.instrument.index().unwrap_or(usize::MAX)];
         let requirement = position.requirement_in(contract);

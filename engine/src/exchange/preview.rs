@@ -1,6 +1,9 @@
 //! What an order would do, without doing it: the same checks as the real thing.
 
-use super::Exchange;
+use super::{
+    Exchange,
+    admission::{check_price_range, lowest_price},
+};
 use crate::{
     command::{Place, Pricing, Replace, Side, TimeInForce},
     ids::{AccountId, InstrumentId},
@@ -18,7 +21,7 @@ pub struct Preview {
     pub fee: Minor,
     /// Largest quantity the money allows, by bisection on the same check.
     pub max_lots: Lots,
-    /// Lots that would fill at once.
+    /// Lots that would fill at once, against direct orders; implied prices are not estimated.
     pub fill_lots: Lots,
     /// What they would cost.
     pub fill_exposure: TickLots,
@@ -47,11 +50,11 @@ impl Exchange {
                 if side == Side::Buy {
                     high
                 } else {
-                    low.max(Ticks(1))
+                    low.max(lowest_price(contract))
                 }
             }
         };
-        let sane = (1..=limits::PRICE_TICKS).contains(&price.0)
+        let sane = check_price_range(contract, price).is_ok()
             && (1..=limits::ORDER_LOTS).contains(&place.order.lots.0);
         if !sane {
             return preview;
@@ -93,8 +96,14 @@ impl Exchange {
             })
         };
         let value = contract.tick_value;
-        preview.fee = rate(true).of(value.money(preview.fill_exposure))
-            + rate(false).of(value.money(price.times(rest)));
+        preview.fee = if contract.terms.kind.is_combination() {
+            // By the legs' values; what would fill is estimated at the order's own price.
+            let worth = |lots| Minor(self.worth(contract, price, lots));
+            rate(true).of(worth(preview.fill_lots)) + rate(false).of(worth(rest))
+        } else {
+            rate(true).of(value.money(preview.fill_exposure))
+                + rate(false).of(value.money(price.times(rest)))
+        };
         preview
     }
 
@@ -110,6 +119,11 @@ impl Exchange {
         let Some(contract) = self.instrument(instrument) else {
             return Minor::ZERO;
         };
+        if contract.terms.kind.is_combination() {
+            let need = self.need_of_legs(account, contract, (side, price, lots), None);
+            // Beyond a leg's position limit no money helps.
+            return need.unwrap_or(Minor(i64::MAX / 2));
+        }
         let before = self.positions.view(account, instrument);
         let mut after = before;
         let hold_lot = self.hold_lot(account, contract, side, price);

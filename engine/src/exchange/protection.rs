@@ -333,6 +333,23 @@ impl Exchange {
         }
     }
 
+    /// As [`Self::protect`], for a trade of many orders, each with its value.
+    pub(super) fn protect_all(
+        &mut self,
+        fills: &[(u32, Minor)],
+        taker: u32,
+        lots: Lots,
+        commander: &Origin,
+        out: &mut Vec<Event>,
+    ) {
+        for (slot, value) in fills {
+            self.count_fill(*slot, lots, *value);
+        }
+        for (slot, _) in fills {
+            self.freeze_if_hit(*slot, taker, commander, out);
+        }
+    }
+
     fn count_fill(&mut self, slot: u32, lots: Lots, value: Minor) {
         let order = self.orders.at(slot);
         if order.terms.mmp_group == 0 {

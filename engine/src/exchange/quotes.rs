@@ -7,8 +7,7 @@
 use super::{
     Exchange,
     admission::{
-        Admitted, Door, check_band, check_notional, check_position_limit, check_price_range,
-        check_quantity,
+        Admitted, Door, check_band, check_position_limit, check_price_range, check_quantity,
     },
     batch::too_many,
 };
@@ -243,7 +242,7 @@ impl Exchange {
     ) -> Result<Option<Admitted>, Problem> {
         let (account, side) = (quote.origin.account, place.side);
         self.check_state(contract, side, wish.price, true, PostOnly::No)?;
-        check_price_range(wish.price)?;
+        check_price_range(contract, wish.price)?;
         let group = self.group(account, quote.mmp_group);
         let most = group.map_or(Lots::ZERO, |group| group.terms.max_quote_lots);
         check_quantity(contract, wish.lots)?;
@@ -256,7 +255,7 @@ impl Exchange {
             ));
         }
         check_band(contract, wish.price)?;
-        check_notional(contract, wish.price, wish.lots)?;
+        self.check_worth(contract, wish.price, wish.lots)?;
         let present = present.map(|slot| self.orders.at(slot));
         let mut admitted = Admitted {
             price: wish.price,
@@ -280,6 +279,11 @@ impl Exchange {
             let actual = i64::from(before.orders);
             let reason = Reason::OpenOrderLimit;
             return Err(Problem::limit(reason, Field::None, limit.into(), actual));
+        }
+        if contract.terms.kind.is_combination() {
+            let wanted = (side, wish.price, wish.lots);
+            self.check_legs(account, contract, wanted, present)?;
+            return Ok(Some(admitted));
         }
         let mut after = before;
         if let Some(order) = present {

@@ -59,6 +59,29 @@ impl Window {
         self.look(now, price)
     }
 
+    /// As [`Self::admits`], without a trade.
+    pub(super) fn would_admit(&self, now: Nanos, price: Ticks) -> bool {
+        if self.span == 0 || (now < self.until && (self.lowest..=self.highest).contains(&price)) {
+            return true;
+        }
+        let window = self.span * i64::try_from(SLICES).unwrap_or(1);
+        let counts = |slice: &&Slice| slice.began.after(window) > now;
+        let low = self
+            .slices
+            .iter()
+            .filter(counts)
+            .map(|slice| slice.low)
+            .min();
+        let high = self
+            .slices
+            .iter()
+            .filter(counts)
+            .map(|slice| slice.high)
+            .max();
+        let (low, high) = (low.unwrap_or(price), high.unwrap_or(price));
+        !self.too_far(low, high, price)
+    }
+
     #[cold]
     fn look(&mut self, now: Nanos, price: Ticks) -> bool {
         self.forget(now);

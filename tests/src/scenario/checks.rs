@@ -110,7 +110,7 @@ fn position(
 fn contract(world: &World, name: Option<&str>) -> Result<Rows, String> {
     let id = world.contract(name)?;
     let contract = world.exchange.instrument(id).ok_or("  no such contract")?;
-    let (low, high) = contract.terms.band(contract.mark);
+    let (low, high) = contract.at_mark.band;
     let statistics = &contract.statistics;
     let price = |price: Option<engine::units::Ticks>| price.map_or(0, |price| price.0);
     Ok(vec![

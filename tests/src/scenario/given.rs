@@ -2,7 +2,8 @@
 //!
 //! `given spot|forward NAME mark P [days N|hours N] [lot PH/s] [margin BUY% SELL%] [bond B%] [band B%]
 //! [fees MAKER% TAKER%] [min N] [max N] [notional N] [orders N] [limit N] [product P] [last +SECONDS]
-//! [volatility +SECONDS SHARE%] [closed]` and `given NAME MONEY [firm F] [fees MAKER% TAKER%]`. Money is in sat; a price is in sat
+//! [volatility +SECONDS SHARE%] [from DAYS] [closed]`, `given spread NAME FRONT BACK ...`,
+//! `given strip NAME LEG LEG ... [...]` with the words of contracts that have a meaning there, and `given NAME MONEY [firm F] [fees MAKER% TAKER%]`. Money is in sat; a price is in sat
 //! per PH/s and day. Without words: one day of 1 PH/s, so that one lot at price 100 is worth 100 sat.
 
 use engine::{
@@ -13,7 +14,7 @@ use engine::{
     event::Event,
     ids::{AccountId, FirmId, InstrumentId},
     instrument::{
-        Algorithm, Asset, Commodity, EntryLimits, Index, IndexKind, Kind, MarginTerms, Terms,
+        Algorithm, Asset, Commodity, EntryLimits, Index, IndexKind, Kind, Leg, MarginTerms, Terms,
         TradingState, Window,
     },
     reason::Reason,
@@ -46,6 +47,8 @@ pub(super) fn set_up(world: &mut World, line: &str) -> Result<(), String> {
     match words.next("what is given")? {
         "spot" => list(world, Kind::SpotBlock, words),
         "forward" => list(world, Kind::Forward, words),
+        "spread" => list(world, Kind::CalendarSpread, words),
+        "strip" => list(world, Kind::Strip, words),
         name => open(world, name, words),
     }
 }
@@ -114,15 +117,51 @@ fn list(world: &mut World, kind: Kind, mut words: Words<'_>) -> Result<(), Strin
     make(world, Command::SetTradingState(request(open))).map(|_| ())
 }
 
+/// The contracts a combination is made of: all that are named next.
+fn legs(world: &World, kind: Kind, words: &mut Words<'_>) -> Vec<Leg> {
+    let mut legs = Vec::new();
+    while kind.is_combination()
+        && let Some(id) = words
+            .peek()
+            .and_then(|name| world.contract(Some(name)).ok())
+    {
+        let front = kind == Kind::CalendarSpread && legs.is_empty();
+        words.skip();
+        legs.push(Leg {
+            instrument: id,
+            ratio: if front { -1 } else { 1 },
+        });
+    }
+    legs
+}
+
 fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<Terms, String> {
-    let mark = words.number("mark")?.ok_or("  a contract needs a mark")?;
+    let legs = legs(world, kind, &mut words);
+    let mark = match words.number("mark")? {
+        Some(mark) => mark,
+        None if !legs.is_empty() => 0,
+        None => return Err("  a contract needs a mark".into()),
+    };
     let span = match (words.number("days")?, words.number("hours")?) {
         (Some(days), None) => days * DAY,
         (None, Some(hours)) => hours * DAY / 24,
         (None, None) => DAY,
         _ => return Err("  days or hours, not both".into()),
     };
-    let start = world.now.end_of_utc_day().after(30 * DAY);
+    let from = words.number("from")?.unwrap_or(0);
+    let start = world.now.end_of_utc_day().after((30 + from) * DAY);
+    let parts = legs
+        .iter()
+        .filter_map(|leg| world.exchange.instrument(leg.instrument));
+    let windows = parts.map(|leg| leg.terms.window);
+    let window = windows.reduce(|all, leg| Window {
+        start: all.start.min(leg.start),
+        end: all.end.max(leg.end),
+    });
+    let window = window.unwrap_or(Window {
+        start,
+        end: start.after(span),
+    });
     let last = words.value("last")?.map(seconds).transpose()?;
     let margin = words
         .shares("margin")?
@@ -144,12 +183,9 @@ fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<
         },
         price_unit: "sat per PH/s per day".into(),
         lot_hashes_per_second: scaled(words.value("lot")?.unwrap_or("1"), PETA)?,
-        window: Window {
-            start,
-            end: start.after(span),
-        },
+        window,
         index: INDEX,
-        last_trade: last.map_or(start, |span| world.now.after(span)),
+        last_trade: last.map_or(window.start, |span| world.now.after(span)),
         margin: MarginTerms {
             initial_buy: margin.0,
             initial_sell: margin.1,
@@ -169,7 +205,7 @@ fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<
         taker_fee: fees.1,
         reference: Ticks(mark),
         volatility: auctions::volatility(&mut words)?,
-        legs: Vec::new(),
+        legs,
     };
     words.finish()?;
     Ok(terms)

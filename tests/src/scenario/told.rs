@@ -8,14 +8,14 @@ use engine::{
 
 use super::{
     actions::Done,
-    auctions,
+    auctions, combinations,
     operator::STATES,
     words::{grouped, reason},
     world::World,
 };
 
-/// Tells what a line did. `wish` is what was expected: numbers of refusals (`limit`), of fees (`fee`)
-/// and of sessions (`copy`) are told only to those who ask.
+/// Tells what a line did. `wish` is what was expected: numbers of refusals (`limit`), of fees (`fee`),
+/// of cancelled quotes (`quotes`) and of sessions (`copy`) are told only to those who ask.
 pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
     let mut phrases = Vec::new();
     let copies = wish.contains("copy");
@@ -33,7 +33,12 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
                     0 => String::new(),
                     kept => format!(", {kept} kept"),
                 };
-                phrases.push(format!("{} cancelled{kept}{blocked}", mass.orders));
+                let quotes = if wish.contains(" quotes") {
+                    format!(" and {} quotes", mass.quotes)
+                } else {
+                    String::new()
+                };
+                phrases.push(format!("{} cancelled{quotes}{kept}{blocked}", mass.orders));
             }
             Event::OrderEntry(entry) => {
                 let state = if entry.blocked { "blocked" } else { "open" };
@@ -54,6 +59,9 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
             Event::SessionClosed(closed) => {
                 let (cause, count) = (reason(closed.cause), closed.cancelled);
                 phrases.push(format!("session closed {cause}, {count} cancelled"));
+            }
+            Event::Leg(leg) if wish.contains("leg ") && !leg.copy => {
+                phrases.push(combinations::tell_leg(world, done, leg));
             }
             Event::Auction(change) if wish.contains("auction ") => {
                 phrases.push(auctions::tell_change(world, change));
@@ -190,6 +198,9 @@ fn tell_fill(
         let same = |other: Fill| other.trade == fill.trade;
         order.side != event.side && order.fill.is_some_and(same)
     };
+    if let Some(text) = combinations::implied(world, event, &fill, orders, wish) {
+        return phrases.push(format!("{whose}{text}"));
+    }
     let maker = orders.iter().find(other);
     let from = maker.map_or("nobody".into(), |maker| {
         world.order_name(maker.to.account, maker.client_order_id)

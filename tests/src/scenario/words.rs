@@ -25,6 +25,16 @@ impl<'a> Words<'a> {
         Ok(self.left.remove(0))
     }
 
+    /// The next word, left where it is.
+    pub(super) fn peek(&self) -> Option<&'a str> {
+        self.left.first().copied()
+    }
+
+    /// Takes a word that was looked at.
+    pub(super) fn skip(&mut self) {
+        self.left.remove(0);
+    }
+
     /// The next number.
     pub(super) fn next_number(&mut self, what: &str) -> Result<i64, String> {
         number(self.next(what)?)

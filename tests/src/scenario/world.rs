@@ -12,7 +12,7 @@ use engine::{
     units::{Nanos, SECOND},
 };
 
-use super::words::grouped;
+use super::{combinations, words::grouped};
 
 /// Noon of 30 November 2026, UTC.
 const START: i64 = (20_787 * 86_400 + 43_200) * SECOND;
@@ -89,7 +89,9 @@ impl World {
 
     /// ORDER-02, ORDER-15 and SESSION-03, on everything that is told.
     fn check_events(&mut self, events: &[Event]) -> Result<(), String> {
+        crate::legs::check_legs(&self.exchange, events)?;
         let mut taker: Option<engine::event::Fill> = None;
+        let mut makers = 0;
         for event in events {
             self.check_number(event)?;
             let Event::Order(order) = event else {
@@ -109,7 +111,19 @@ impl World {
             }
             let paired = taker
                 .is_some_and(|t| (t.trade, t.price, t.lots) == (fill.trade, fill.price, fill.lots));
+            let implied = combinations::is_implied(events, fill.trade);
             match fill.liquidity {
+                // COMBO-11: one taker, then everybody it trades with, each at a price of his own.
+                Liquidity::Maker if implied => {
+                    let sum = taker.is_some_and(|t| (t.trade, t.lots) == (fill.trade, fill.lots));
+                    if !sum {
+                        return Err("  COMBO-11: a fill outside of its trade".into());
+                    }
+                    makers += 1;
+                    if makers == combinations::makers(events, fill.trade) {
+                        (taker, makers) = (None, 0);
+                    }
+                }
                 Liquidity::Taker | Liquidity::Auction if taker.is_none() => {
                     if fill.liquidity == Liquidity::Auction && order.side != Side::Buy {
                         return Err("  AUCTION-04: the buyer's fill comes first".into());
