@@ -273,7 +273,14 @@ impl Model {
             self.touched.insert(order.terms.instrument);
         }
         for (order, fill, legs) in rows {
-            self.tell_with(&order, OrderEventKind::Fill, None, false, Some(fill), &legs);
+            // ORDER-18, COMBO-11: a maker's fill is nobody's doing, not even that of its own session.
+            let cause = self.cause;
+            if fill.liquidity == Liquidity::Maker {
+                self.cause = super::Cause::default();
+            }
+            let kind = OrderEventKind::Fill;
+            self.tell_with(&order, kind, None, false, Some(fill), &legs);
+            self.cause = cause;
         }
         for (id, price, aggressor) in tapes {
             let row = (*id, *price, lots, Some(*aggressor), trade);
