@@ -92,7 +92,7 @@ impl Generator {
     }
 
     fn limits_of_combination(&mut self, step: usize, terms: &mut Terms) {
-        terms.limits.max_open_orders = 9;
+        terms.limits.max_open_orders = if self.features.quotes { 9 } else { 6 };
         if step >= 3 {
             terms.limits.position_limit = 0;
             terms.limits.band_basis_points = [450, 500, 300][step - 3];
