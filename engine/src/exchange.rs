@@ -429,11 +429,7 @@ impl Exchange {
         } else {
             0
         };
-        let mut to = self.address(account, session, client_seq);
-        if commander.account != account {
-            // Nobody's doing is no item's doing, even to who sent the batch.
-            to.item = 0;
-        }
+        let to = self.address(account, session, client_seq);
         let shown = self.iceberg(slot);
         describe(event_of_order(out), self.orders.at(slot), shown, to, &news);
         let by_other_session = commander.session.is_set()
