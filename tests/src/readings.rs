@@ -98,8 +98,8 @@ pub const WANTED: [(&str, &str, u64); 57] = [
     ("volatility", "state VolatilityAuction", 20),
     ("volatility", "Cancelled Some(Volatility)", 3),
     ("volatility", "auction trade", 10),
-    ("combinations", "direct combination trade", 300),
-    ("combinations", "implied in trade", 300),
-    ("combinations", "implied out trade", 300),
+    ("combinations", "direct combination trade", 500),
+    ("combinations", "implied in trade", 200),
+    ("combinations", "implied out trade", 200),
     ("combinations", "Cancelled Some(InsufficientMargin)", 3),
 ];

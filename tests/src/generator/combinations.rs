@@ -4,7 +4,7 @@ use engine::{
     command::{
         Command, OrderTerms, PostOnly, Pricing, SetTradingState, Side, StateScope, TimeInForce,
     },
-    ids::{AssetId, CommodityId, IndexId, InstrumentId},
+    ids::{AccountId, AssetId, CommodityId, IndexId, InstrumentId},
     instrument::{Kind, Leg, Terms, TradingState, Volatility, Window},
     reason::Reason,
     units::{DAY, Lots, Nanos, SECOND, Ticks},
@@ -130,6 +130,22 @@ impl Generator {
             return None;
         }
         model.implied_touch(instrument, side)
+    }
+
+    /// Somebody who has the best order of a combination, mostly.
+    pub(super) fn owner_in_combination(&mut self, model: &Model) -> Option<AccountId> {
+        if !self.features.combinations || !self.random.percent(70) {
+            return None;
+        }
+        let mut owners: Vec<AccountId> = Vec::new();
+        for (id, contract) in &model.contracts {
+            for side in [Side::Buy, Side::Sell] {
+                let queue = model.queue(*id, side);
+                let first = queue.first().filter(|_| contract.is_combination());
+                owners.extend(first.map(|order| order.key.0));
+            }
+        }
+        self.random.pick(&owners).copied()
     }
 
     /// Mostly what a combination can take.

@@ -241,7 +241,8 @@ impl Model {
         };
         let (mut order, slid) = self.admit(order, &wish)?;
         let stayed = order.price == old.price && order.total <= old.total && !shows_more;
-        let loses = loses && (readings::SLIDE_TO_OLD_PRICE_LOSES_PRIORITY || !stayed);
+        let slid_away = order.price != old.price;
+        let loses = slid_away || loses && (readings::SLIDE_TO_OLD_PRICE_LOSES_PRIORITY || !stayed);
         if loses || old.display == 0 {
             order.fill_up();
         } else {
@@ -314,6 +315,13 @@ impl Model {
             return Ok((order, false));
         }
         let slid = wish.check_post_only && self.slide(contract, &mut order)?;
+        let slid_away = wish.old.is_some_and(|old| old.price != order.price);
+        let keeps = wish
+            .command
+            .is_some_and(|command| command.reject_if_priority_lost);
+        if slid && slid_away && keeps {
+            return Err(Reason::WouldLosePriority);
+        }
         // Rank 17.
         let fok = order.terms.time_in_force == TimeInForce::Fok;
         if fok && !self.fillable(&order, order.open) {
