@@ -8,7 +8,7 @@ use std::{
 
 use engine::{
     command::{Command, Stamped},
-    event::{Event, OrderEventKind},
+    event::{Event, Liquidity, OrderEventKind},
     ids::{AccountId, AssetId, InstrumentId, house},
     instrument::TradingState,
     reason::Reason,
@@ -128,6 +128,9 @@ impl Coverage {
                 .entry(format!("{:?} {:?}", row.kind, row.reason))
                 .or_default() += 1;
         }
+        for kind in combined(seen) {
+            *self.events.entry(kind.into()).or_default() += 1;
+        }
         for told in &seen.told {
             let name = format!("{told:?}");
             let name = name.split('(').next().unwrap_or_default().to_owned();
@@ -193,6 +196,29 @@ impl Coverage {
         let unseen = |reason: &&Reason| !self.reasons.contains_key(reason);
         EXPECTED.iter().filter(unseen).copied().collect()
     }
+}
+
+/// COMBO-07, COMBO-08: what kind of trade each taker of a combination, or through one, made.
+fn combined(seen: &Observed) -> impl Iterator<Item = &'static str> {
+    let fills = seen.private.iter().filter(|row| !row.copy);
+    fills.filter_map(|row| {
+        let fill = row.fill.as_ref()?;
+        let mut same = seen.private.iter().filter(|other| {
+            let of = other.fill.as_ref();
+            of.is_some_and(|of| of.trade == fill.trade) && !other.legs.is_empty()
+        });
+        let mut tapes = seen.trades.iter();
+        let on_own_tape = tapes.any(|tape| tape.4 == fill.trade && tape.0 == row.instrument);
+        if fill.liquidity != Liquidity::Taker {
+            None
+        } else if row.legs.is_empty() {
+            same.next().map(|_| "implied out trade")
+        } else if on_own_tape {
+            Some("direct combination trade")
+        } else {
+            Some("implied in trade")
+        }
+    })
 }
 
 /// Learns the engine's names from what it tells.

@@ -3,6 +3,7 @@
 //! The generator looks at the model to aim: at the touch, at open orders, at the next timer.
 
 mod admin;
+mod combinations;
 mod entry;
 mod features;
 mod kinds;
@@ -232,9 +233,17 @@ impl Generator {
     }
 
     fn some_contract(&mut self) -> InstrumentId {
+        if let Some(id) = self.some_of_combinations() {
+            return id;
+        }
         let all = self.random.percent(5);
         let contracts = if all { &self.contracts } else { &self.alive };
         self.random.pick(contracts).copied().unwrap_or_default()
+    }
+
+    /// The newest product's number.
+    fn products(&self) -> i64 {
+        if self.features.combinations { 7 } else { 4 }
     }
 
     /// All contracts, in the order of listing.

@@ -5,6 +5,8 @@ mod admission;
 mod auctions;
 mod batches;
 mod calls;
+mod combinations;
+mod implied;
 mod matching;
 mod money;
 mod orders;

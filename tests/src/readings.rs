@@ -44,7 +44,7 @@ pub const QUOTE_MOVES_TO_NEWEST_SESSION: bool = true;
 
 /// What streams with a feature must have met at least so often, all seeds of a run together: the
 /// feature, the event as `Coverage::events` names it, how often.
-pub const WANTED: [(&str, &str, u64); 53] = [
+pub const WANTED: [(&str, &str, u64); 57] = [
     ("icebergs", "Restated Some(IcebergRefresh)", 200),
     ("icebergs", "Rejected Some(DisplayTooSmall)", 20),
     ("min_fill", "Rejected Some(FokNotFillable)", 100),
@@ -98,4 +98,8 @@ pub const WANTED: [(&str, &str, u64); 53] = [
     ("volatility", "state VolatilityAuction", 20),
     ("volatility", "Cancelled Some(Volatility)", 3),
     ("volatility", "auction trade", 10),
+    ("combinations", "direct combination trade", 500),
+    ("combinations", "implied in trade", 200),
+    ("combinations", "implied out trade", 200),
+    ("combinations", "Cancelled Some(InsufficientMargin)", 3),
 ];

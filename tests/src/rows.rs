@@ -2,7 +2,9 @@
 
 use engine::{
     command::{Side, SwitchScope},
-    event::{Address, Event, Liquidity, MmpLimit, OrderEvent, OrderEventKind, OrderStatus},
+    event::{
+        Address, Event, Fill, LegFill, Liquidity, MmpLimit, OrderEvent, OrderEventKind, OrderStatus,
+    },
     ids::{AccountId, InstrumentId, SessionId},
     reason::Reason,
 };
@@ -55,6 +57,8 @@ pub enum Told {
     Switch(SwitchScope, bool),
     /// Price, lots and imbalance of an auction.
     Auction(InstrumentId, Option<i64>, i64, i64),
+    /// A leg of no fill: never expected.
+    StrayLeg(InstrumentId),
 }
 
 impl Told {
@@ -116,6 +120,64 @@ pub struct FillRow {
     pub position_after: i64,
 }
 
+impl FillRow {
+    fn from_event(fill: &Fill) -> Self {
+        Self {
+            trade: fill.trade.0,
+            price: fill.price.0,
+            lots: fill.lots.0,
+            liquidity: fill.liquidity,
+            fee: fill.fee.0,
+            position_after: fill.position_after.0,
+        }
+    }
+}
+
+/// One leg of an execution in a combination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegPart {
+    /// The leg.
+    pub instrument: InstrumentId,
+    /// What the account did there.
+    pub side: Side,
+    /// Price, lots, fee and net position are the leg's.
+    pub fill: FillRow,
+}
+
+/// The same, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegRow {
+    /// To whom.
+    pub to: Heard,
+    /// Item of a batch.
+    pub item: u16,
+    /// Follows a copy.
+    pub copy: bool,
+    /// Which order.
+    pub client_order_id: u64,
+    /// The combination.
+    pub combination: InstrumentId,
+    /// The rest.
+    pub part: LegPart,
+}
+
+impl LegRow {
+    fn from_event(leg: &LegFill) -> Self {
+        Self {
+            to: Heard::from_address(leg.to),
+            item: leg.to.item,
+            copy: leg.copy,
+            client_order_id: leg.client_order_id,
+            combination: leg.combination,
+            part: LegPart {
+                instrument: leg.instrument,
+                side: leg.side,
+                fill: FillRow::from_event(&leg.fill),
+            },
+        }
+    }
+}
+
 /// Something happened to an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -161,6 +223,8 @@ pub struct Row {
     pub priority_lost: bool,
     /// The execution.
     pub fill: Option<FillRow>,
+    /// Its legs, told directly after it.
+    pub legs: Vec<LegRow>,
 }
 
 /// What one command did, as far as it is compared.
@@ -186,6 +250,10 @@ impl Observed {
         for event in events {
             match event {
                 Event::Order(order) => seen.private.push(Row::from_event(order)),
+                Event::Leg(leg) => match seen.private.last_mut() {
+                    Some(row) => row.legs.push(LegRow::from_event(leg)),
+                    None => seen.told.push(Told::StrayLeg(leg.instrument)),
+                },
                 Event::Trade(trade) => seen.trades.push((
                     trade.instrument,
                     trade.price.0,
@@ -268,15 +336,28 @@ impl Row {
             display: event.display.0,
             quote: event.quote.map(|quote| (quote.quote_id, quote.slot)),
             priority_lost: event.priority_lost,
-            fill: event.fill.map(|fill| FillRow {
-                trade: fill.trade.0,
-                price: fill.price.0,
-                lots: fill.lots.0,
-                liquidity: fill.liquidity,
-                fee: fill.fee.0,
-                position_after: fill.position_after.0,
-            }),
+            fill: event.fill.as_ref().map(FillRow::from_event),
+            legs: Vec::new(),
         }
+    }
+
+    /// Legs under this row's own address.
+    pub fn add_legs(&mut self, parts: &[LegPart]) {
+        let to = Heard {
+            account: self.account,
+            session: self.session,
+            event_seq: self.event_seq,
+            client_seq: self.client_seq,
+        };
+        let told = |part: &LegPart| LegRow {
+            to,
+            item: self.item,
+            copy: self.copy,
+            client_order_id: self.client_order_id,
+            combination: self.instrument,
+            part: part.clone(),
+        };
+        self.legs = parts.iter().map(told).collect();
     }
 
     /// Refusals and repeats: the rules say that they are told and why, but not which state of the
@@ -345,6 +426,9 @@ impl Row {
         }
         if let Some(fill) = &self.fill {
             line += &format!(" | {fill:?}");
+        }
+        for leg in &self.legs {
+            line += &format!(" | {leg:?}");
         }
         for (set, word) in [
             (self.copy, " copy"),

@@ -187,6 +187,9 @@ impl Exchange {
         } else {
             (price, false)
         };
+        if slid && price != order.price && replace.reject_if_priority_lost {
+            return Err(Problem::about(Reason::WouldLosePriority, Field::None));
+        }
         let hold_lot = if slid {
             self.hold_lot(order.account, contract, order.terms.side, price)
         } else if loses_priority {

@@ -130,7 +130,13 @@ impl Exchange {
                 fee: booked.fee,
                 position_after: booked.net,
             };
+            // Nor are they an item's doing, even for who sent the batch and stands in another leg.
+            let step = self.step;
+            if place > 0 {
+                self.step = None;
+            }
             self.tell_fill(party.slot, fill, booked, prices, by, out);
+            self.step = step;
         }
         booked.map(|booked| booked.value)
     }
@@ -303,9 +309,11 @@ impl Exchange {
         for party in parties {
             self.retire_if_filled(party.slot);
         }
+        let step = self.step.take();
         for party in parties {
             self.refresh_if_used_up(party.slot, out);
         }
+        self.step = step;
         for party in parties {
             let order = self.orders.at(party.slot);
             let (account, own) = (order.account, order.terms.instrument);

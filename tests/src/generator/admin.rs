@@ -37,12 +37,20 @@ impl Generator {
 
     /// Mostly what is available or less, sometimes more.
     pub(super) fn withdraw(&mut self, model: &Model) -> Command {
-        let account = self.some_account();
-        let asset = self.assets[usize::from(self.random.percent(50))];
+        let (mut account, mut asset) = (
+            self.some_account(),
+            self.assets[usize::from(self.random.percent(50))],
+        );
+        // COMBO-10: an order in a combination whose owner has little left.
+        let poor = self.owner_in_combination(model);
+        if let Some(owner) = poor {
+            (account, asset) = (owner, self.assets[0]);
+        }
         let available = i64::try_from(model.available(account, asset))
             .unwrap_or(0)
             .max(1);
         let amount = match self.random.between(0, 9) {
+            _ if poor.is_some() => available,
             0 => available + self.random.between(1, 1_000),
             1..=3 => available,
             _ => self.random.between(1, available),
@@ -161,7 +169,8 @@ impl Generator {
                 let any = self.random.pick(&alive).copied().unwrap_or_default();
                 let targets = [PostOnly, PostOnly, CancelOnly, Halted, Closed];
                 let target = self.random.pick(&targets).copied().unwrap_or(Halted);
-                let product = ProductId(u32::try_from(self.random.between(1, 4)).unwrap_or(1));
+                let product =
+                    ProductId(u32::try_from(self.random.between(1, self.products())).unwrap_or(1));
                 match self.random.percent(20) {
                     true => (StateScope::Product(product), target),
                     false => (StateScope::Instrument(any), target),

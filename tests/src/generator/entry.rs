@@ -30,7 +30,9 @@ impl Generator {
         let touch = model
             .best(instrument, side.opposite())
             .or(model.best(instrument, side));
-        let anchor = match touch {
+        let implied = self.implied_touch(model, instrument, side);
+        let anchor = match implied.or(touch) {
+            Some(price) if implied.is_some() => price,
             Some(price) if self.random.percent(80) => price,
             _ => mark,
         };
@@ -107,6 +109,7 @@ impl Generator {
             tag: Tag::new(if self.random.percent(10) { "hello" } else { "" }).unwrap_or_default(),
         };
         self.dress(model, account, &mut order);
+        self.suit_combination(model, &mut order);
         order
     }
 

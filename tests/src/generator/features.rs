@@ -18,6 +18,7 @@ pub struct Features {
     pub quotes: bool,
     pub auctions: bool,
     pub volatility: bool,
+    pub combinations: bool,
 }
 
 impl Features {
@@ -26,7 +27,7 @@ impl Features {
     /// None of them.
     pub const NONE: Self = Self::of(false);
     /// Their names, in the order in which they build on each other.
-    pub const NAMES: [&str; 10] = [
+    pub const NAMES: [&str; 11] = [
         "icebergs",
         "min_fill",
         "stops",
@@ -37,6 +38,7 @@ impl Features {
         "quotes",
         "auctions",
         "volatility",
+        "combinations",
     ];
 
     const fn of(on: bool) -> Self {
@@ -51,6 +53,7 @@ impl Features {
             quotes: on,
             auctions: on,
             volatility: on,
+            combinations: on,
         }
     }
 
@@ -66,6 +69,7 @@ impl Features {
             "quotes" => &mut self.quotes,
             "auctions" => &mut self.auctions,
             "volatility" => &mut self.volatility,
+            "combinations" => &mut self.combinations,
             _ => return None,
         })
     }

@@ -233,8 +233,9 @@ impl Generator {
     fn mmp_group(&mut self, model: &Model) -> Command {
         let makers: Vec<AccountId> = self.accounts.iter().copied().take(4).collect();
         let account = self.random.pick(&makers).copied().unwrap_or_default();
-        let product = ProductId(narrow(self.random.between(1, 4)));
-        let hours = [1, 24, 744, 720];
+        let products = self.products();
+        let product = ProductId(narrow(self.random.between(1, products)));
+        let hours = [1, 24, 744, 720, 720, 1_440, 2_160];
         let hours = product
             .index()
             .and_then(|at| hours.get(at))
@@ -354,8 +355,15 @@ impl Generator {
             (true, _) => (TradingState::Open, false),
         };
         let wait = self.random.between(1, 25 * SECOND);
+        let wide = self.features.combinations && self.random.percent(6);
+        let product = contract.map(|contract| contract.product);
+        let scope = match (wide, product.filter(|_| self.random.percent(50))) {
+            (true, Some(product)) => StateScope::Product(product),
+            (true, None) => StateScope::All,
+            (false, _) => StateScope::Instrument(instrument),
+        };
         Command::SetTradingState(self.request(SetTradingState {
-            scope: StateScope::Instrument(instrument),
+            scope,
             target,
             reason: Reason::Operator,
             effective: Nanos(if later { self.now + wait } else { 0 }),

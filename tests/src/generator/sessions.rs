@@ -208,7 +208,8 @@ impl Generator {
         if self.random.percent(40) {
             selection.instrument = self.some_contract();
         } else if self.random.percent(20) {
-            let product = self.random.between(1, 4);
+            let products = self.products();
+            let product = self.random.between(1, products);
             selection.product = ProductId(u32::try_from(product).unwrap_or(1));
         }
         if self.random.percent(30) {

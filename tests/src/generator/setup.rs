@@ -32,21 +32,21 @@ const OFFSETS: [(i32, i32); ACCOUNTS] = [
 ];
 
 /// A contract in a few words.
-struct Sheet {
-    symbol: &'static str,
-    product: &'static str,
-    kind: Kind,
-    asset: usize,
-    tick: Decimal,
-    lot: i64,
-    seconds: i64,
-    hours_to_last_trade: i64,
-    min_lots: i64,
-    max_notional: i64,
-    fees: (i32, i32),
+pub(super) struct Sheet {
+    pub(super) symbol: &'static str,
+    pub(super) product: &'static str,
+    pub(super) kind: Kind,
+    pub(super) asset: usize,
+    pub(super) tick: Decimal,
+    pub(super) lot: i64,
+    pub(super) seconds: i64,
+    pub(super) hours_to_last_trade: i64,
+    pub(super) min_lots: i64,
+    pub(super) max_notional: i64,
+    pub(super) fees: (i32, i32),
 }
 
-const fn tick(mantissa: i64, exponent: i32) -> Decimal {
+pub(super) const fn tick(mantissa: i64, exponent: i32) -> Decimal {
     Decimal { mantissa, exponent }
 }
 
@@ -224,11 +224,25 @@ impl Generator {
                 };
                 Command::CreditDeposit(self.request(deposit))
             }
+            42..=53 if self.features.combinations => {
+                let contracts: Vec<InstrumentId> =
+                    (42..48).map(|at| InstrumentId(number(at))).collect();
+                let basics = (CommodityId(number(2)), asset(0), IndexId(number(3)));
+                return self.list_combinations(step - 42, &contracts, basics);
+            }
             _ => {
+                let newest = if self.features.combinations {
+                    42..48
+                } else {
+                    0..0
+                };
                 self.assets = (0..2).map(asset).collect();
                 self.indexes = (3..5).map(|index| IndexId(number(index))).collect();
                 self.accounts = (8..16).map(|index| AccountId(number(index))).collect();
-                self.contracts = (16..21).map(|index| InstrumentId(number(index))).collect();
+                self.contracts = (16..21)
+                    .chain(newest)
+                    .map(|index| InstrumentId(number(index)))
+                    .collect();
                 self.step = 100;
                 return None;
             }
@@ -255,7 +269,12 @@ fn bitcoin() -> Commodity {
     }
 }
 
-fn terms(sheet: &Sheet, commodity: CommodityId, asset: AssetId, index: IndexId) -> Terms {
+pub(super) fn terms(
+    sheet: &Sheet,
+    commodity: CommodityId,
+    asset: AssetId,
+    index: IndexId,
+) -> Terms {
     let start = START.div_euclid(DAY) * DAY + 30 * DAY;
     Terms {
         symbol: sheet.symbol.into(),

@@ -135,7 +135,8 @@ impl Model {
             price: match (terms.pricing, terms.side) {
                 (Pricing::Limit(price), _) => price.0,
                 (Pricing::Market, Side::Buy) => high,
-                (Pricing::Market, Side::Sell) => low,
+                // COMBO-02: a strip's price is positive.
+                (Pricing::Market, Side::Sell) => low.max(*contract.possible_prices().start()),
                 (Pricing::Peg(peg), _) => peg.cap.0,
             },
             total: terms.lots.0,
@@ -239,7 +240,8 @@ impl Model {
             return Ok(Change::CancelRest);
         }
         let stayed = order.price == old.price && order.total <= old.total && !shows_more;
-        let loses = loses && (readings::SLIDE_TO_OLD_PRICE_LOSES_PRIORITY || !stayed);
+        let slid_away = order.price != old.price;
+        let loses = slid_away || loses && (readings::SLIDE_TO_OLD_PRICE_LOSES_PRIORITY || !stayed);
         if loses || old.display == 0 {
             order.fill_up();
         } else {
@@ -301,7 +303,7 @@ impl Model {
         }
         // Ranks 14 and 15.
         if !wish.decreases {
-            self.check_position(contract, &order, wish.old)?;
+            self.check_position(&order, wish.old)?;
             self.check_money(contract, &order)?;
         }
         // Rank 16.
@@ -312,6 +314,13 @@ impl Model {
             return Ok((order, false));
         }
         let slid = wish.check_post_only && self.slide(contract, &mut order)?;
+        let slid_away = wish.old.is_some_and(|old| old.price != order.price);
+        let keeps = wish
+            .command
+            .is_some_and(|command| command.reject_if_priority_lost);
+        if slid && slid_away && keeps {
+            return Err(Reason::WouldLosePriority);
+        }
         // Rank 17.
         let fok = order.terms.time_in_force == TimeInForce::Fok;
         if fok && !self.fillable(&order, order.open) {
@@ -320,7 +329,8 @@ impl Model {
         if !self.fillable(&order, order.terms.min_fill.0) {
             return Err(Reason::FokNotFillable);
         }
-        if market && !self.crosses(order.terms.instrument, order.terms.side, order.price) {
+        let liquid = self.best_anywhere(&order);
+        if market && !liquid.is_some_and(|price| order.takes_at(price)) {
             return Err(Reason::NoLiquidity);
         }
         Ok((order, slid))
@@ -345,7 +355,7 @@ impl Model {
             TradingState::NoCancel => !takes && contract.call.uncrossing.is_none(),
             TradingState::CancelOnly | TradingState::Halted | TradingState::Closed => false,
         };
-        if welcome || wish.decreases {
+        if welcome && self.legs_match(contract) || wish.decreases {
             return Ok(());
         }
         Err(Reason::InstrumentNotTrading)
@@ -381,7 +391,8 @@ impl Model {
                 || command.trigger.is_some() && !order.waits()
                 || command.price.is_some() && !limit
         });
-        if impossible.contains(&true) || wrong_change {
+        let strange = self.is_strange_to_combinations(order);
+        if strange || impossible.contains(&true) || wrong_change {
             return Err(Reason::UnsupportedCombination);
         }
         let asks_expiry = wish.command.is_none_or(|command| command.expire.is_some());
@@ -400,8 +411,9 @@ impl Model {
             .trigger
             .is_none_or(|trigger| prices.contains(&trigger.price.0));
         let min_fill_fits = min_fill == 0 || (1..=order.total).contains(&min_fill);
-        if !prices.contains(&order.hold_price()) || !offset_fits || !trigger_fits || !min_fill_fits
-        {
+        let possible = self.contracts[&terms.instrument].possible_prices();
+        let price_fits = possible.contains(&order.hold_price());
+        if !price_fits || !offset_fits || !trigger_fits || !min_fill_fits {
             return Err(Reason::InvalidField);
         }
         Ok(())
@@ -413,8 +425,8 @@ impl Model {
         if !(low..=high).contains(&order.hold_price()) {
             return Err(Reason::PriceOutsideBand);
         }
-        let exposure = i128::from(order.total) * i128::from(order.hold_price());
-        if contract.money.value(exposure) > i128::from(contract.terms.limits.max_notional) {
+        let value = self.notional(contract, order.hold_price(), order.total);
+        if value > i128::from(contract.terms.limits.max_notional) {
             return Err(Reason::NotionalTooLarge);
         }
         Ok(())
@@ -436,38 +448,37 @@ impl Model {
     }
 
     /// Rank 14.
-    pub(super) fn check_position(
-        &self,
-        contract: &Contract,
-        order: &Order,
-        old: Option<&Order>,
-    ) -> Result<(), Reason> {
-        let limit = contract.terms.limits.position_limit;
-        let (account, instrument) = (order.key.0, order.terms.instrument);
-        let net = self.stand(account, instrument).net;
-        let others =
-            self.open_lots(account, instrument, order.terms.side) - old.map_or(0, |old| old.open);
-        let towards = match order.terms.side {
-            Side::Buy => net,
-            Side::Sell => -net,
-        };
-        if limit != 0 && towards + others + order.open > limit {
-            return Err(Reason::PositionLimit);
+    pub(super) fn check_position(&self, order: &Order, old: Option<&Order>) -> Result<(), Reason> {
+        let account = order.key.0;
+        for (instrument, side) in self.exposures(order) {
+            let limit = self.contracts[&instrument].terms.limits.position_limit;
+            let net = self.stand(account, instrument).net;
+            let others = self.open_lots(account, instrument, side) - old.map_or(0, |old| old.open);
+            let towards = match side {
+                Side::Buy => net,
+                Side::Sell => -net,
+            };
+            if limit != 0 && towards + others + order.open > limit {
+                return Err(Reason::PositionLimit);
+            }
         }
         Ok(())
     }
 
     /// Rank 15: all orders as they are, against all orders with this one as wished.
     pub(super) fn check_money(&self, contract: &Contract, order: &Order) -> Result<(), Reason> {
-        let (account, instrument) = (order.key.0, order.terms.instrument);
-        let before = self.requirement(account, instrument);
-        let others = self.orders.values().filter(|other| other.key != order.key);
-        let with = others.chain(std::iter::once(order));
-        let more = self.requirement_with(account, instrument, with) - before;
+        let account = order.key.0;
+        let mut more = 0;
+        for (instrument, _) in self.exposures(order) {
+            let others = self.orders.values().filter(|other| other.key != order.key);
+            let with = others.chain(std::iter::once(order));
+            more += self.requirement_with(account, instrument, with);
+            more -= self.requirement(account, instrument);
+        }
         if more <= 0 || more <= self.available(account, contract.terms.price_asset) {
             return Ok(());
         }
-        Err(match contract.is_forward() {
+        Err(match contract.is_forward() || contract.is_combination() {
             true => Reason::InsufficientMargin,
             false => Reason::InsufficientBalance,
         })
@@ -475,18 +486,20 @@ impl Model {
 
     /// ORDER-06.
     fn slide(&self, contract: &Contract, order: &mut Order) -> Result<bool, Reason> {
-        let (instrument, side) = (order.terms.instrument, order.terms.side);
-        if order.post_only == PostOnly::No || !self.crosses(instrument, side, order.price) {
+        let opposite = self.best_anywhere(order);
+        let crosses = opposite.is_some_and(|price| order.takes_at(price));
+        if order.post_only == PostOnly::No || !crosses {
             return Ok(false);
         }
         let (low, high) = contract.band();
-        let opposite = self.best(instrument, side.opposite());
+        let low = low.max(*contract.possible_prices().start());
+        let side = order.terms.side;
         let outside = opposite.map(|price| match side {
             Side::Buy => price - 1,
             Side::Sell => price + 1,
         });
         match (order.post_only, outside) {
-            (PostOnly::Slide, Some(price)) if price >= low.max(1) && price <= high => {
+            (PostOnly::Slide, Some(price)) if price >= low && price <= high => {
                 order.price = price;
                 Ok(true)
             }

@@ -50,7 +50,7 @@ fn matches(state: TradingState) -> bool {
     matches!(state, TradingState::Open | TradingState::PostOnly)
 }
 
-fn is_call(state: TradingState) -> bool {
+pub(super) fn is_call(state: TradingState) -> bool {
     matches!(
         state,
         TradingState::PreOpen | TradingState::VolatilityAuction | TradingState::NoCancel

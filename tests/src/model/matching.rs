@@ -70,6 +70,8 @@ impl Model {
 
     /// Matches an order that is not in the book; what is left rests or is cancelled.
     pub(super) fn work(&mut self, key: Key) {
+        // COMBO-10: an incoming combination's order without the money for implied prices.
+        let mut pays_for_direct_only = false;
         while let Some(order) = self.orders.get(&key).cloned() {
             let instrument = order.terms.instrument;
             if self.contracts[&instrument].in_call() || order.peg().is_some() {
@@ -79,7 +81,17 @@ impl Model {
                     false => self.rest(key),
                 };
             }
-            let Some(rival) = self.meets(&order).first().map(|rival| (*rival).clone()) else {
+            let direct = self.meets(&order).first().map(|rival| (*rival).clone());
+            if !pays_for_direct_only
+                && let Some(implied) = self.better_than_direct(&order, direct.as_ref())
+            {
+                if self.trades_left < implied.count() {
+                    return self.end(key, OrderStatus::Cancelled, Reason::TooManyItems);
+                }
+                pays_for_direct_only = !self.trade_implied(&order, &implied);
+                continue;
+            }
+            let Some(rival) = direct else {
                 if order.takes_only() {
                     let fok = order.terms.time_in_force == TimeInForce::Fok;
                     if fok && !self.broken_off {
@@ -155,6 +167,9 @@ impl Model {
     /// A trade at the price of the resting order.
     fn trade(&mut self, taker: &Order, maker: &Order) {
         let contract = &self.contracts[&taker.terms.instrument];
+        if contract.is_combination() {
+            return self.trade_combination(taker, maker);
+        }
         let (price, lots) = (maker.price, taker.open.min(maker.shown()));
         let value = contract.money.value(i128::from(price) * i128::from(lots));
         let (maker_fee, taker_fee) = self.fees(contract, maker.key.0, taker.key.0, value);
@@ -176,7 +191,7 @@ impl Model {
     }
 
     /// ORDER-17: shows the next part when the visible one is used up.
-    fn refresh(&mut self, key: Key) {
+    pub(super) fn refresh(&mut self, key: Key) {
         let used_up = |order: &Order| order.display != 0 && order.visible == 0 && order.open > 0;
         if !self.orders.get(&key).is_some_and(used_up) {
             return;
@@ -208,22 +223,15 @@ impl Model {
         let before = sides.map(|(order, _, _)| self.available(order.key.0, asset));
         let mut rows = Vec::new();
         for (order, fee, liquidity) in sides {
-            let position_after = self.book_fill(order, price, lots, value);
+            let position_after = self.move_position(
+                order.key.0,
+                (instrument, order.terms.side),
+                price,
+                lots,
+                value,
+            );
             self.pay(order.key.0, house::FEES, asset, fee);
-            let mut filled = order.clone();
-            filled.open -= lots;
-            filled.filled += lots;
-            match liquidity {
-                Liquidity::Maker => filled.visible -= lots.min(filled.visible),
-                Liquidity::Taker | Liquidity::Auction => filled.fill_up(),
-            }
-            if filled.open == 0 {
-                filled.status = OrderStatus::Filled;
-                self.orders.remove(&order.key);
-                self.ended.insert(order.key, filled.clone());
-            } else {
-                self.orders.insert(order.key, filled.clone());
-            }
+            let filled = self.take_lots(order, lots, liquidity);
             let fee = small(fee);
             let row = FillRow {
                 trade,

@@ -7,7 +7,7 @@ use engine::{
     units::{DAY, Decimal, SECOND},
 };
 
-use super::{Contract, Model, Order, Position, WithdrawalState};
+use super::{Contract, Model, Order, Position, WithdrawalState, combinations::sign};
 
 const MILLION: i128 = 1_000_000;
 
@@ -103,13 +103,6 @@ impl Arithmetic {
     }
 }
 
-fn sign(side: Side) -> i64 {
-    match side {
-        Side::Buy => 1,
-        Side::Sell => -1,
-    }
-}
-
 impl Model {
     /// MONEY-04: (maker, taker) rate of an account in a contract.
     pub(crate) fn rates(&self, account: AccountId, contract: &Contract) -> (i128, i128) {
@@ -163,14 +156,22 @@ impl Model {
         orders: impl Iterator<Item = &'a Order>,
     ) -> i128 {
         let contract = &self.contracts[&instrument];
+        if contract.is_combination() {
+            return 0;
+        }
         let position = self.stand(account, instrument);
         let (mut open_buy, mut open_sell, mut buy_holds, mut sell_holds) = (0, 0, 0, 0);
         for order in orders {
-            if order.key.0 != account || order.terms.instrument != instrument {
+            if order.key.0 != account {
                 continue;
             }
-            let hold = self.lot_hold(contract, order) * i128::from(order.open);
-            match order.terms.side {
+            let (side, hold) = match self.hold_in_leg(order, instrument) {
+                Some(in_leg) => in_leg,
+                None if order.terms.instrument != instrument => continue,
+                None => (order.terms.side, self.lot_hold(contract, order)),
+            };
+            let hold = hold * i128::from(order.open);
+            match side {
                 Side::Buy => (open_buy, buy_holds) = (open_buy + order.open, buy_holds + hold),
                 Side::Sell => (open_sell, sell_holds) = (open_sell + order.open, sell_holds + hold),
             }
@@ -260,10 +261,16 @@ impl Model {
     }
 
     /// MONEY-05 and MONEY-06: one side of a fill.
-    pub(crate) fn book_fill(&mut self, order: &Order, price: i64, lots: i64, value: i128) -> i64 {
-        let key = (order.key.0, order.terms.instrument);
-        let position = self.positions.entry(key).or_default();
-        let direction = sign(order.terms.side);
+    pub(crate) fn move_position(
+        &mut self,
+        account: AccountId,
+        (instrument, side): (InstrumentId, Side),
+        price: i64,
+        lots: i64,
+        value: i128,
+    ) -> i64 {
+        let position = self.positions.entry((account, instrument)).or_default();
+        let direction = sign(side);
         let opposite = position.net.signum() == -direction;
         let closed = if opposite {
             lots.min(position.net.abs())

@@ -146,7 +146,8 @@ impl Model {
 
     /// MMP-03: a fill counts for the group of its order.
     pub(super) fn protect(&mut self, order: &Order, price: i64, lots: i64, value: i128) {
-        debug_assert!(price > 0 && lots > 0, "a fill of something");
+        let combined = self.contracts[&order.terms.instrument].is_combination();
+        debug_assert!((price > 0 || combined) && lots > 0, "a fill of something");
         let hours = hours(&self.contracts[&order.terms.instrument]);
         let at = self.now;
         let quantity = i128::from(lots) * hours;

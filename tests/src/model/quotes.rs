@@ -292,10 +292,10 @@ impl Model {
             TradingState::PostOnly => !self.crosses(instrument, order.terms.side, order.price),
             TradingState::CancelOnly | TradingState::Halted | TradingState::Closed => false,
         };
-        if !welcome {
+        if !welcome || !self.legs_match(contract) {
             return Err(Reason::InstrumentNotTrading);
         }
-        if !(1..=limits::PRICE_TICKS).contains(&order.price) {
+        if !contract.possible_prices().contains(&order.price) {
             return Err(Reason::InvalidField);
         }
         let key = (quote.origin.account, quote.mmp_group);
@@ -316,7 +316,7 @@ impl Model {
             self.check_count(contract, order)?;
         }
         self.check_group(key.0, contract, key.1)?;
-        self.check_position(contract, order, old)?;
+        self.check_position(order, old)?;
         self.check_money(contract, order)
     }
 }

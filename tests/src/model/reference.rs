@@ -108,6 +108,7 @@ impl Model {
             product: product.map_or(ProductId::NONE, ProductId::nth),
             money,
             mark,
+            width: None,
             state: TradingState::Closed,
             scheduled: None,
             reopens: None,
@@ -117,6 +118,7 @@ impl Model {
             moves: Vec::new(),
         };
         self.contracts.insert(id, contract);
+        self.mark_combinations();
         Ok(())
     }
 
@@ -137,12 +139,13 @@ impl Model {
 
     fn set_trading_state(&mut self, body: SetTradingState) -> Result<(), Reason> {
         let now = self.now;
+        let calls = super::calls::is_call(body.target);
         // STATE-01: what is over is left out, unless it is named alone.
         let over = |contract: &Contract| contract.terms.last_trade.0 <= now;
         let covered = |(id, contract): &(&InstrumentId, &Contract)| match body.scope {
             StateScope::Instrument(one) => one == **id,
             StateScope::Product(product) => product == contract.product && !over(contract),
-            StateScope::All => !over(contract),
+            StateScope::All => !over(contract) && !(calls && contract.is_combination()),
         };
         let covered = self.contracts.iter().filter(covered).map(|(id, _)| *id);
         let covered: Vec<InstrumentId> = covered.collect();
@@ -153,6 +156,7 @@ impl Model {
         if too_late && body.target != TradingState::Closed {
             return Err(Reason::IllegalTransition);
         }
+        self.refuses_calls(body.scope, body.target)?;
         for id in covered {
             let Some(contract) = self.contracts.get_mut(&id) else {
                 continue;
@@ -283,6 +287,7 @@ impl Model {
             .contracts
             .iter()
             .filter(|(_, contract)| contract.terms.index == fixing.index)
+            .filter(|(_, contract)| !contract.is_combination())
             .map(|(id, _)| *id)
             .collect();
         for id in &on_index {
@@ -294,6 +299,7 @@ impl Model {
             }
             self.touched.insert(*id);
         }
+        self.mark_combinations();
         for id in on_index.into_iter().filter(|_| daily) {
             let contract = &self.contracts[&id];
             if contract.is_forward()

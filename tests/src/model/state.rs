@@ -61,6 +61,8 @@ pub struct Contract {
     pub money: Arithmetic,
     /// Values positions, centres the band.
     pub mark: i64,
+    /// COMBO-02: half the band of a combination; an outright's follows from its mark.
+    pub width: Option<i64>,
     /// Accepts what.
     pub state: TradingState,
     /// Next change.
@@ -153,7 +155,10 @@ impl Contract {
     /// MARK-03.
     #[must_use]
     pub fn band(&self) -> (i64, i64) {
-        self.band_around(self.mark)
+        match self.width {
+            Some(width) => (self.mark - width, self.mark + width),
+            None => self.band_around(self.mark),
+        }
     }
 
     /// MARK-03 around some mark.
@@ -446,13 +451,13 @@ impl Model {
             .unwrap_or_default()
     }
 
-    /// Lots of open orders of a side.
+    /// Lots of open orders of a side, those of combinations included (COMBO-05).
     #[must_use]
     pub fn open_lots(&self, account: AccountId, instrument: InstrumentId, side: Side) -> i64 {
         let own = |order: &&Order| {
             order.key.0 == account
-                && order.terms.instrument == instrument
-                && order.terms.side == side
+                && (order.terms.instrument == instrument && order.terms.side == side
+                    || self.exposures(order).contains(&(instrument, side)))
         };
         self.orders
             .values()

@@ -8,7 +8,7 @@ use engine::{
 };
 
 use super::{Model, Order};
-use crate::rows::{FillRow, Heard, Key, QUOTES, Row};
+use crate::rows::{FillRow, Heard, Key, LegPart, QUOTES, Row};
 
 impl Model {
     /// SESSION-03: the next number of a session; 0 without one.
@@ -52,6 +52,19 @@ impl Model {
         priority_lost: bool,
         fill: Option<FillRow>,
     ) {
+        self.tell_with(order, kind, reason, priority_lost, fill, &[]);
+    }
+
+    /// COMBO-07: the same, and a Leg for each part under the same address, of a copy too.
+    pub(super) fn tell_with(
+        &mut self,
+        order: &Order,
+        kind: OrderEventKind,
+        reason: Option<Reason>,
+        priority_lost: bool,
+        fill: Option<FillRow>,
+        legs: &[LegPart],
+    ) {
         let cause = self.cause;
         let own = cause.session.is_set() && cause.session == order.session;
         let mut row = self.row(order, order.session, kind, reason);
@@ -60,6 +73,7 @@ impl Model {
         if order.key.0 != cause.account || order.session != cause.session {
             row.item = 0;
         }
+        row.add_legs(legs);
         self.seen.private.push(row.clone());
         let named = cause.all || cause.subject == Some(order.key);
         if named && cause.session.is_set() && !own {
@@ -68,6 +82,7 @@ impl Model {
             row.client_seq = cause.client_seq;
             row.item = cause.item;
             row.copy = true;
+            row.add_legs(legs);
             self.seen.private.push(row);
         }
     }
@@ -101,6 +116,7 @@ impl Model {
             quote: order.quote,
             priority_lost: false,
             fill: None,
+            legs: Vec::new(),
         }
     }
 
@@ -142,6 +158,7 @@ impl Model {
             quote: None,
             priority_lost: false,
             fill: None,
+            legs: Vec::new(),
         };
         self.seen.private.push(row);
     }
@@ -182,6 +199,7 @@ impl Model {
             quote: None,
             priority_lost: false,
             fill: None,
+            legs: Vec::new(),
         };
         self.seen.private.push(row);
     }
