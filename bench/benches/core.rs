@@ -30,6 +30,8 @@ const QUEUE: usize = 8;
 /// Best bid and ask of the standing book.
 const BID: i64 = 41_900;
 const ASK: i64 = 42_100;
+/// Times a flow is run for its latencies.
+const ROUNDS: usize = 5;
 /// Commands of a measured flow.
 const FLOW: usize = 100_000;
 /// Of one made of a bare flow, whose middle should not move faster than anybody can trade.
@@ -342,7 +344,39 @@ criterion_group! {
     targets = place, cancel, cross, amend, quotes, apply
 }
 
+/// Latency of single commands, the clock's own reading included; sweeps, commands of more than one
+/// trade, apart.
+fn latencies() {
+    println!("core, command by command: {}", bench::report::machine());
+    for shape in [BALANCED, HOT, DEEP] {
+        let flow = Flow::new(shape, FLOW, 1);
+        let mut single = bench::report::histogram();
+        let mut sweeps = single.clone();
+        for _ in 0..ROUNDS {
+            let (mut exchange, mut out) = (flow.start.clone(), Vec::with_capacity(1 << 12));
+            for (place, stamped) in flow.commands.iter().enumerate() {
+                let ahead = |at: usize| flow.commands.get(at).map(|ahead| &ahead.command);
+                exchange.look_ahead(ahead, place);
+                out.clear();
+                let start = Instant::now();
+                exchange.apply(black_box(stamped), &mut out);
+                let took = start.elapsed();
+                let is_trade = |event: &&Event| matches!(event, Event::Trade(_));
+                let trades = black_box(&out).iter().filter(is_trade).count();
+                let of = if trades > 1 { &mut sweeps } else { &mut single };
+                bench::report::record(of, took);
+            }
+        }
+        for (name, of) in [("", single), (", sweeps", sweeps)] {
+            println!("{}{name}: {}", shape.name, bench::report::percentiles(&of));
+        }
+    }
+}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "--latency") {
+        return latencies();
+    }
     if bench::report::wanted() {
         benches();
         Criterion::default().configure_from_args().final_summary();

@@ -19,15 +19,16 @@ pub fn record(histogram: &mut Histogram<u64>, took: Duration) -> bool {
     histogram.record(nanos).is_ok()
 }
 
-/// `p50 .. p99 .. p99.9 .. max ..` of a histogram of nanoseconds, and how many it holds.
+/// `p50 .. p99 .. p99.9 .. p99.99 .. max ..` of a histogram of nanoseconds, and how many it holds.
 #[must_use]
 pub fn percentiles(histogram: &Histogram<u64>) -> String {
     let at = |quantile| time(histogram.value_at_quantile(quantile));
     format!(
-        "p50 {:>9}  p99 {:>9}  p99.9 {:>9}  max {:>9}  of {}",
+        "p50 {:>9}  p99 {:>9}  p99.9 {:>9}  p99.99 {:>9}  max {:>9}  of {}",
         at(0.5),
         at(0.99),
         at(0.999),
+        at(0.9999),
         time(histogram.max()),
         histogram.len(),
     )

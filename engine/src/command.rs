@@ -101,19 +101,48 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the command only takes away from the book, so that it may use the reserved room.
+    /// Whether the command only takes orders or rights away, so that it may use the reserved room: whoever
+    /// wants out, or stops somebody, gets through a flood of orders.
     #[must_use]
     pub fn is_cancel(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Cancel(_)
-                | Self::MassCancel(_)
-                | Self::Lost(_)
-                | Self::Logout(_)
-                | Self::SetCancelTimer(_)
-                | Self::SetOrderEntry(_)
-                | Self::Tick
-        )
+            | Self::MassCancel(_)
+            | Self::Lost(_)
+            | Self::Logout(_)
+            | Self::SetCancelTimer(_)
+            | Self::SetOrderEntry(_)
+            | Self::RevokeKey(_)
+            | Self::Tick => true,
+            Self::SetKillSwitch(request) => request.body.engaged,
+            Self::SetAccountStatus(request) => request.body.status != AccountStatus::Active,
+            Self::SetTradingState(request) => !request.body.target.takes_orders(),
+            Self::Batch(batch) => batch
+                .items
+                .iter()
+                .all(|item| matches!(item, BatchItem::Cancel(_))),
+            Self::MassQuote(quote) => quote.entries.iter().all(|entry| {
+                let pulls = |side: Option<QuoteSide>| side.is_none_or(|side| side.lots.0 == 0);
+                pulls(entry.bid) && pulls(entry.ask)
+            }),
+            // Both bring orders back.
+            Self::ResetMmp(_) | Self::SetMmpGroup(_) => false,
+            Self::Restart(_)
+            | Self::Place(_)
+            | Self::Replace(_)
+            | Self::Login(_)
+            | Self::CreateAsset(_)
+            | Self::CreateCommodity(_)
+            | Self::CreateIndex(_)
+            | Self::CreateFirm(_)
+            | Self::CreateAccount(_)
+            | Self::CreateKey(_)
+            | Self::CreateInstrument(_)
+            | Self::CreditDeposit(_)
+            | Self::RequestWithdrawal(_)
+            | Self::ResolveWithdrawal(_)
+            | Self::SubmitFixing(_) => false,
+        }
     }
 }
 
@@ -131,3 +160,6 @@ pub struct Origin {
     /// The command has no effect after this; 0 = no limit.
     pub deadline: Nanos,
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ mod segment;
 mod stats;
 mod tail;
 mod uring;
+#[cfg(test)]
+mod vocabulary;
 mod writer;
 
 use std::path::{Path, PathBuf};

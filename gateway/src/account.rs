@@ -7,6 +7,7 @@ use engine::{
     },
     event::Event,
     ids::{AccountId, AssetId, InstrumentId},
+    instrument::Kind,
     limits,
     reason::{Field, Problem, Reason},
     units::{Lots, Nanos, Ticks, div_half_even},
@@ -138,7 +139,15 @@ impl AccountService for Service {
     ) -> Result<Response<wire::PreviewOrderResponse>, Status> {
         let asked = request.get_ref();
         let account = auth::caller(&request)?.need_on(Permission::Read, asked.account_id)?;
-        let place = planned(asked, account)?;
+        let least = self.desk.state(|exchange| {
+            let contract = exchange.instrument(InstrumentId(number(asked.instrument_id)));
+            match contract.map(|contract| contract.terms.kind) {
+                // The price of a spread is a difference.
+                Some(Kind::CalendarSpread) => -limits::PRICE_TICKS,
+                _ => 1,
+            }
+        });
+        let place = planned(asked, account, least)?;
         let answer = self.desk.state(|exchange| {
             exchange.instrument(place.order.instrument)?;
             Some((exchange.preview(&place), exchange.seq()))
@@ -265,7 +274,11 @@ impl AccountService for Service {
 }
 
 /// A planned order. Numbers are brought into the range that the engine computes with.
-fn planned(asked: &wire::PreviewOrderRequest, account: AccountId) -> Result<Place, Status> {
+fn planned(
+    asked: &wire::PreviewOrderRequest,
+    account: AccountId,
+    least_price: i64,
+) -> Result<Place, Status> {
     let side = translate::account::side(asked.side())
         .ok_or_else(|| refusal::invalid("side", "buy or sell"))?;
     if !(1..=limits::ORDER_LOTS).contains(&asked.lots) {
@@ -278,11 +291,15 @@ fn planned(asked: &wire::PreviewOrderRequest, account: AccountId) -> Result<Plac
     }
     let (pricing, time_in_force) = match asked.price_ticks {
         None => (Pricing::Market, TimeInForce::Ioc),
-        Some(price) if (1..=limits::PRICE_TICKS).contains(&price) => {
+        Some(price) if (least_price..=limits::PRICE_TICKS).contains(&price) => {
             (Pricing::Limit(Ticks(price)), TimeInForce::Gtc)
         }
         Some(price) => {
-            let limit = if price < 1 { 1 } else { limits::PRICE_TICKS };
+            let limit = if price < least_price {
+                least_price
+            } else {
+                limits::PRICE_TICKS
+            };
             return Err(beyond("price_ticks", limit, price));
         }
     };

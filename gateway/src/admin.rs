@@ -533,11 +533,16 @@ impl AdminService for Service {
             wished.lot_tick_value_denominator,
         );
         let checked = self.desk.state(|state| state.preview_terms(&body));
-        if let Ok(value) = &checked
+        let computed = checked.as_ref().ok().map(|value| match body.kind {
+            // Its legs' values count.
+            kind if kind.is_combination() => (0, 0),
+            _ => (value.numerator, value.denominator),
+        });
+        if let Some(computed) = computed
             && given != (0, 0)
-            && given != (value.numerator, value.denominator)
+            && given != computed
         {
-            let why = format!("computed {}/{}", value.numerator, value.denominator);
+            let why = format!("computed {}/{}", computed.0, computed.1);
             return Err(refusal::invalid(
                 "instrument.lot_tick_value_numerator",
                 &why,

@@ -11,12 +11,12 @@ use std::{
 
 use engine::{
     command::{Command, Stamped, SwitchScope},
-    event::{Event, Fill, OrderEvent, Posting, Trade},
+    event::{Event, Fill, LegFill, OrderEvent, Posting, Trade},
     ids::{AccountId, InstrumentId, Seq, SessionId},
     units::Nanos,
 };
 
-use crate::bulletin::{Answer, Bulletin, address};
+use crate::bulletin::{Answer, Bulletin, address, legs_after};
 
 /// Events kept in memory for resuming streams and repeated answers.
 const RECENT_EVENTS: usize = 500_000;
@@ -35,12 +35,14 @@ pub struct Dated<T> {
 }
 
 /// A fill with its order.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FillRow {
     /// Event that told it.
     pub order: OrderEvent,
     /// The fill.
     pub fill: Fill,
+    /// What it did in each leg; empty outside combinations.
+    pub legs: Vec<LegFill>,
 }
 
 /// Where a session's event stands.
@@ -100,13 +102,14 @@ impl Archive {
         for (stamped, events) in bulletin.commands() {
             let (seq, at) = (stamped.seq, stamped.at);
             self.note(stamped, events);
-            for event in events {
+            for (place, event) in events.iter().enumerate() {
                 match event {
                     Event::Order(order) => {
                         if let Some(fill) = order.fill.filter(|_| !order.copy) {
                             let row = FillRow {
                                 order: *order,
                                 fill,
+                                legs: legs_after(events, place).copied().collect(),
                             };
                             let rows = self.fills.entry(order.to.account).or_default();
                             push(rows, Dated { seq, at, what: row });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::{
     command::Stamped,
-    event::{Address, Event},
+    event::{Address, Event, LegFill},
     ids::Seq,
     pipeline::Batch,
     units::Nanos,
@@ -117,7 +117,17 @@ impl Answer {
     }
 }
 
-/// Whom a private event is for; `None` for public and bookkeeping events.
+/// The legs of the fill at a place: they follow it directly, and are told as part of it.
+pub fn legs_after(events: &[Event], at: usize) -> impl Iterator<Item = &LegFill> {
+    let behind = events.get(at + 1..).unwrap_or_default();
+    behind.iter().map_while(|event| match event {
+        Event::Leg(leg) => Some(leg),
+        _ => None,
+    })
+}
+
+/// Whom a private event is for; `None` for public and bookkeeping events, and for legs, which are told
+/// inside the fill they follow.
 #[must_use]
 pub fn address(event: &Event) -> Option<&Address> {
     match event {

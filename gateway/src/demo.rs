@@ -135,6 +135,8 @@ pub async fn run(
     {
         let picture = market.picture();
         outcome.trades = picture.trade_count;
+        outcome.combination_trades = picture.combination_count;
+        outcome.implied_trades = picture.implied_count;
         outcome.volume_lots = picture.volume_lots;
         outcome.last_day.clone_from(&picture.day);
     }

@@ -1,4 +1,4 @@
-//! The listing calendar: keeps the next spot days and the forward months listed.
+//! The listing calendar: keeps the next spot days and the forward months listed, and what is made of them.
 //!
 //! It only decides what is missing today and sends ordinary journaled commands, so a replay needs no
 //! calendar.
@@ -19,6 +19,8 @@ use crate::{
     desk::Desk,
     sandbox::{BTC, USDC, request, send},
 };
+
+mod combinations;
 
 /// Spot days listed ahead.
 const SPOT_DAYS: i32 = 7;
@@ -119,13 +121,16 @@ const PRODUCTS: [Product; 6] = [
 /// # Errors
 /// In words, the first listing that was refused.
 pub async fn list_due(desk: &Desk) -> Result<(), String> {
-    for terms in missing(desk) {
-        let symbol = terms.symbol.clone();
-        let listed = send(desk, Command::CreateInstrument(request(terms))).await;
-        let id = listed.map_err(|why| format!("listing {symbol}: {why:#}"))?;
-        open(desk, InstrumentId(id))
-            .await
-            .map_err(|why| format!("opening {symbol}: {why:#}"))?;
+    // Twice: combinations can be listed once their legs are.
+    for _ in 0..2 {
+        for terms in missing(desk) {
+            let symbol = terms.symbol.clone();
+            let listed = send(desk, Command::CreateInstrument(request(terms))).await;
+            let id = listed.map_err(|why| format!("listing {symbol}: {why:#}"))?;
+            open(desk, InstrumentId(id))
+                .await
+                .map_err(|why| format!("opening {symbol}: {why:#}"))?;
+        }
     }
     // Listed, but the process ended before it was opened.
     let calendar = wanted(desk);
@@ -206,12 +211,14 @@ fn wanted(desk: &Desk) -> Vec<Terms> {
             let known = state.indexes().iter().position(named);
             known.map(IndexId::nth)
         };
-        PRODUCTS
+        let mut wanted: Vec<Terms> = PRODUCTS
             .iter()
             .filter_map(|product| Some((product, id(product.commodity)?, index(product.index)?)))
             .flat_map(|(product, commodity, index)| due(product, commodity, index, now))
             .filter(|terms| terms.last_trade.0 > now)
-            .collect()
+            .collect();
+        wanted.extend(combinations::due(state, now));
+        wanted
     })
 }
 

@@ -17,7 +17,7 @@ use tonic::Status;
 
 use crate::{
     auth::{Caller, now_nanos},
-    bulletin::Bulletin,
+    bulletin::{Bulletin, legs_after},
     desk::{Desk, Digger, wide},
     refusal,
     session::News,
@@ -191,17 +191,16 @@ impl Feed {
             }
             self.scanned = stamped.seq;
             let first = events.len();
-            for event in happened
-                .iter()
-                .filter(|event| concerns(event, &self.accounts))
-            {
+            let ours = |(_, event): &(usize, &Event)| concerns(event, &self.accounts);
+            for (place, event) in happened.iter().enumerate().filter(ours) {
                 let (account, session, told) = match event {
                     Event::Order(order) => {
                         if self.fills_only && order.kind != OrderEventKind::Fill {
                             continue;
                         }
                         let asset = self.news.asset(order.instrument);
-                        let told = Told::Order(orders::event_out(order, asset));
+                        let legs = legs_after(happened, place);
+                        let told = Told::Order(orders::event_out(order, legs, asset));
                         (order.to.account, order.to.session, told)
                     }
                     Event::Mmp(change) if !self.fills_only => {

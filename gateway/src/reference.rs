@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What this build really serves.
-const FEATURES: [&str; 18] = [
+const FEATURES: [&str; 20] = [
     "orders",
     "sessions",
     "cancel_on_disconnect",
@@ -38,6 +38,8 @@ const FEATURES: [&str; 18] = [
     "pegged",
     "min_fill",
     "auctions",
+    "combinations",
+    "implied_matching",
     "mmp",
     "kill_switch",
 ];

@@ -342,9 +342,9 @@ impl Session {
         };
         let mut events = Vec::new();
         for answer in &answers {
-            for event in answer.events() {
+            for (place, event) in answer.events().iter().enumerate() {
                 events.extend(self.news.session_event(
-                    event,
+                    (answer.events(), place),
                     session,
                     (answer.seq(), answer.at()),
                     true,
@@ -398,7 +398,12 @@ impl Session {
             let position = (stamped.seq, stamped.at);
             let told = self
                 .news
-                .session_event(event, self.identity.session, position, false)
+                .session_event(
+                    (&mail.bulletin.events, *at as usize),
+                    self.identity.session,
+                    position,
+                    false,
+                )
                 .or_else(|| overheard(event, self.identity.session, stamped));
             if let Some(mut told) = told {
                 let numbered = told.event_seq.unsigned_abs();

@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     archive::ROWS,
     auth::caller,
-    bulletin::Answer,
+    bulletin::{Answer, legs_after},
     core_view,
     desk::{Desk, Digger, refused, wide},
     paging::{List, Page},
@@ -52,14 +52,16 @@ impl Service {
 
     /// Order events of an answer that are the account's own, as messages.
     fn events_of(&self, answer: &Answer, account: AccountId) -> Vec<wire::OrderEvent> {
-        order_events(answer, account)
-            .map(|event| {
-                let asset = self
-                    .desk
-                    .state(|state| orders::price_asset(state, event.instrument));
-                orders::event_out(event, asset)
-            })
-            .collect()
+        let events = answer.events();
+        let own = events.iter().enumerate().filter_map(|(place, event)| {
+            let order = own_order(event, account)?;
+            let asset = self
+                .desk
+                .state(|state| orders::price_asset(state, order.instrument));
+            let legs = legs_after(events, place);
+            Some(orders::event_out(order, legs, asset))
+        });
+        own.collect()
     }
 
     /// The first result of a repeated client order id.
@@ -80,10 +82,15 @@ pub(crate) fn order_events(
     answer: &Answer,
     account: AccountId,
 ) -> impl Iterator<Item = &OrderEvent> {
-    answer.events().iter().filter_map(move |event| match event {
+    let events = answer.events().iter();
+    events.filter_map(move |event| own_order(event, account))
+}
+
+fn own_order(event: &Event, account: AccountId) -> Option<&OrderEvent> {
+    match event {
         Event::Order(order) if order.to.account == account && !order.copy => Some(order),
         _ => None,
-    })
+    }
 }
 
 /// The refusal of an order command, as a status.
@@ -381,10 +388,11 @@ impl TradingService for Service {
         let as_of_journal_seq = wide(archive.newest());
         let wanted = |row: &crate::archive::FillRow, at: i64| {
             let order = &row.order;
+            let wished = request.instrument_id.unsigned_abs();
+            let in_a_leg = || row.legs.iter().any(|leg| leg.instrument.0 == wished);
             (request.client_order_id == 0 || request.client_order_id == order.client_order_id)
                 && (request.order_id == 0 || request.order_id == wide(order.order_id.0))
-                && (request.instrument_id == 0
-                    || request.instrument_id.unsigned_abs() == order.instrument.0)
+                && (wished == 0 || wished == order.instrument.0 || in_a_leg())
                 && (request.start_unix_nanos == 0 || at >= request.start_unix_nanos)
                 && (request.end_unix_nanos == 0 || at < request.end_unix_nanos)
         };
@@ -422,7 +430,7 @@ impl Service {
             client_tag: order.tag.as_str().into(),
             instrument_id: order.instrument.0.cast_signed(),
             side: orders::side_out(order.side),
-            fill: Some(orders::fill_out(&row.what.fill, asset)),
+            fill: Some(orders::fill_out(&row.what.fill, &row.what.legs, asset)),
             quote: order.quote.map(orders::quote_key_out),
             busted: false,
         }

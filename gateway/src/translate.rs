@@ -1,6 +1,7 @@
 //! Wire words become engine words and back: total functions, no side effects.
 
 pub mod account;
+mod combinations;
 pub mod conditions;
 pub mod market;
 pub mod orders;

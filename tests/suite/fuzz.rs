@@ -48,12 +48,12 @@ fn search(target: &mut impl Target, name: &str, mut known: Vec<Vec<u8>>, rounds:
 
 #[test]
 fn any_bytes_are_a_record_or_a_refusal() {
-    search(&mut Decode, "decode", decode::examples(), 150_000);
+    search(&mut Decode, "decode", decode::examples(), 400_000);
 }
 
 #[test]
 fn any_commands_leave_the_books_in_order() {
-    search(&mut Stream::new(), "stream", Vec::new(), 2_000);
+    search(&mut Stream::new(), "stream", Vec::new(), 10_000);
 }
 
 /// What was found once stays found: every file of the corpora, one by one.

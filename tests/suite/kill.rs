@@ -4,9 +4,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _},
     path::Path,
-    process::{Child, Command as Process, Stdio},
+    process::{Child, ChildStdout, Command as Process, Stdio},
     time::Duration,
 };
 
@@ -36,7 +36,15 @@ async fn serves_until_killed() {
     std::future::pending::<()>().await;
 }
 
-fn start(folder: &Path) -> (Child, String) {
+/// A server process.
+struct Server {
+    child: Child,
+    address: String,
+    /// Held open: the test harness in there says so when a minute is over, and a closed pipe would end it.
+    _out: ChildStdout,
+}
+
+fn start(folder: &Path) -> Server {
     let mut child = Process::new(std::env::current_exe().expect("this binary"))
         .args([
             "--exact",
@@ -49,13 +57,18 @@ fn start(folder: &Path) -> (Child, String) {
         .stderr(Stdio::null())
         .spawn()
         .expect("the server process starts");
-    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
     let address = out
+        .by_ref()
         .lines()
         .map_while(Result::ok)
         .find_map(|line| line.strip_prefix("listening ").map(str::to_owned))
         .expect("the server says where it listens");
-    (child, address)
+    Server {
+        child,
+        address,
+        _out: out.into_inner(),
+    }
 }
 
 async fn forward(address: &str, keys: &Path) -> Instrument {
@@ -107,8 +120,8 @@ async fn an_acknowledged_order_survives_kill_9_and_no_other_appears() {
     let keys = folder.path().join("keys");
     let mut witness = Witness::default();
     let mut next_id = 1_u64;
-    let (mut child, mut address) = start(folder.path());
-    let contract = forward(&address, &keys).await;
+    let mut server = start(folder.path());
+    let contract = forward(&server.address, &keys).await;
     let options = SessionOptions {
         name: "witness".into(),
         account_id: 4,
@@ -117,14 +130,14 @@ async fn an_acknowledged_order_survives_kill_9_and_no_other_appears() {
         disconnect_grace_ms: 0,
     };
     for round in 0..6_usize {
-        let client = connect(&address, &keys, "maker-1").await;
+        let client = connect(&server.address, &keys, "maker-1").await;
         let login = resume(client, &options, &mut witness).await;
         let (mut session, next_client_seq) = login;
         assert_eq!(session.upcoming_client_seq(), next_client_seq);
         // Send a burst without waiting; kill when so many acks have been heard.
         let heard_before = witness.acked.len();
         let kill_after = [1, 37, 5, 120, 64, 11][round];
-        for _ in 0..400 {
+        for _ in 0..200 {
             witness.sent.insert(next_id);
             let price = 41_000 + i64::try_from(next_id % 900).expect("small");
             let order = limit(next_id, &contract, Side::Buy, 1, price);
@@ -137,20 +150,20 @@ async fn an_acknowledged_order_survives_kill_9_and_no_other_appears() {
             while let Ok(event) = session.next().await {
                 witness.hear(&event);
                 if witness.acked.len() >= heard_before + kill_after {
-                    child.kill().expect("kill -9");
+                    server.child.kill().expect("kill -9");
                 }
             }
         };
         tokio::time::timeout(PATIENCE, burst)
             .await
             .expect("the stream breaks");
-        child.wait().expect("dead");
-        (child, address) = start(folder.path());
+        server.child.wait().expect("dead");
+        server = start(folder.path());
     }
-    let client = connect(&address, &keys, "maker-1").await;
+    let client = connect(&server.address, &keys, "maker-1").await;
     let (session, _) = resume(client, &options, &mut witness).await;
     drop(session);
-    let client = connect(&address, &keys, "maker-1").await;
+    let client = connect(&server.address, &keys, "maker-1").await;
     for id in 1..next_id {
         let key = Some(get_order_request::Key::ClientOrderId(id));
         let request = GetOrderRequest { account_id: 4, key };
@@ -173,8 +186,8 @@ async fn an_acknowledged_order_survives_kill_9_and_no_other_appears() {
         "only {} acks were heard",
         witness.acked.len()
     );
-    child.kill().expect("kill -9");
-    child.wait().expect("dead");
+    server.child.kill().expect("kill -9");
+    server.child.wait().expect("dead");
     let verified = gateway::commands::journal::verify(folder.path()).expect("a good journal");
     assert!(verified.commands > 0);
 }

@@ -15,4 +15,5 @@ mod restart;
 mod scenarios;
 mod tidy;
 mod wire;
+mod wire_combinations;
 mod wire_orders;

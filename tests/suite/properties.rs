@@ -1,9 +1,10 @@
 //! Does the fast exchange do what the slow, obvious one does, on random commands good and bad?
 //!
 //! `HASHPIT_MODEL_COMMANDS` sets the length of a run, `HASHPIT_MODEL_FEATURES` the newer features of its
-//! streams (`tests::generator::Features`): `none`, `all`, or names such as `icebergs,stops`.
+//! streams (`tests::generator::Features`): `none`, `all`, or names such as `icebergs,stops`;
+//! `HASHPIT_MODEL_SEEDS` the seeds, such as `5` or `7-26`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use engine::{
     command::{Side, Stamped},
@@ -85,11 +86,24 @@ fn commands() -> usize {
     wished.and_then(|text| text.parse().ok()).unwrap_or(20_000)
 }
 
+/// The seeds of a run: the first and the last one.
+fn seeds() -> RangeInclusive<u64> {
+    let Ok(text) = std::env::var("HASHPIT_MODEL_SEEDS") else {
+        return 1..=6;
+    };
+    let number = |text: &str| text.trim().parse().ok();
+    let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+    match (number(first), number(last)) {
+        (Some(first), Some(last)) if first <= last => first..=last,
+        _ => panic!("no seeds: {text:?}"),
+    }
+}
+
 #[test]
 fn the_fast_exchange_agrees_with_the_slow_one() {
     let features = Features::from_environment();
     let (mut never_met, mut events): (Option<Vec<_>>, _) = (None, BTreeMap::new());
-    for seed in 1..=6 {
+    for seed in seeds() {
         let coverage = compare::run(seed, features, commands(), &mut Engine(Exchange::new()))
             .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
         println!(
@@ -99,7 +113,7 @@ fn the_fast_exchange_agrees_with_the_slow_one() {
             coverage.repeats
         );
         assert!(
-            coverage.trades > 1_000,
+            coverage.trades > 1_000 || commands() < 20_000,
             "seed {seed} hardly traded: {}",
             coverage.trades
         );
@@ -112,11 +126,13 @@ fn the_fast_exchange_agrees_with_the_slow_one() {
                 .collect(),
         );
     }
-    assert_eq!(
-        never_met,
-        Some(vec![]),
-        "refusals that no command of any seed met"
-    );
+    if is_ordinary() {
+        assert_eq!(
+            never_met,
+            Some(vec![]),
+            "refusals that no command of any seed met"
+        );
+    }
     not_seldom(&events, features);
 }
 
@@ -130,7 +146,7 @@ fn add(events: &mut BTreeMap<String, u64>, of: &Coverage) {
 #[test]
 fn the_slow_exchange_keeps_its_own_promises() {
     let (features, mut events) = (Features::from_environment(), BTreeMap::new());
-    for seed in 1..=6 {
+    for seed in seeds() {
         let coverage = compare::alone(seed, features, commands())
             .unwrap_or_else(|report| panic!("seed {seed}: {report}"));
         add(&mut events, &coverage);
@@ -142,9 +158,14 @@ fn the_slow_exchange_keeps_its_own_promises() {
     not_seldom(&events, features);
 }
 
+/// Enough seeds of enough commands to ask what they met.
+fn is_ordinary() -> bool {
+    commands() >= 20_000 && seeds().count() >= 6
+}
+
 /// Every newer event was really met; short runs on purpose are not asked.
 fn not_seldom(events: &BTreeMap<String, u64>, features: Features) {
-    if commands() >= 20_000 {
+    if is_ordinary() {
         let seldom = Coverage::too_seldom(events, features);
         assert_eq!(seldom, Vec::<String>::new(), "seldom met");
     }

@@ -7,7 +7,7 @@ use tests::scenario;
 /// Rules that no story can tell on one screen.
 const UNTOLD: [&str; 2] = [
     "AUCTION-05", // needs more than 4,096 trades; `auctions.rs` goes there
-    "ORDER-16",   // needs 8,193 resting orders; the slow model and the engine's own tests go there
+    "ORDER-16",   // needs thousands of resting orders; `quotes.rs` and `bug_classes.rs` go there
 ];
 
 fn here(path: &str) -> PathBuf {

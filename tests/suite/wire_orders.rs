@@ -628,7 +628,7 @@ async fn a_stop_waits_unseen_and_trades_with_the_trade_that_releases_it() {
     assert_eq!(event.journal_seq, hit.journal_seq);
     let (event, fill) = next_order(&mut owner).await;
     assert_eq!(event.journal_seq, hit.journal_seq, "in the same step");
-    let traded = fill.fill.expect("a fill");
+    let traded = fill.fill.as_ref().expect("a fill");
     assert_eq!((traded.price_ticks, traded.lots), (42_700, 2));
     assert_eq!(fill.status(), OrderStatus::Filled);
     venue.running.stop().await;
@@ -805,7 +805,7 @@ async fn a_call_auction_is_followed_to_its_one_price() {
         ..Default::default()
     });
     let fills = fills.await.expect("fills are listed");
-    let fill = fills[0].fill.expect("a fill");
+    let fill = fills[0].fill.as_ref().expect("a fill");
     assert_eq!(fill.liquidity(), Liquidity::Auction);
     let left = order(&venue, "miner-1", 1).await;
     assert_eq!(why(left.problem.as_ref()), Reason::AuctionRemainder);

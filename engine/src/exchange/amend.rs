@@ -147,6 +147,7 @@ impl Exchange {
         check_changeable(order, replace)?;
         let expire = self.replaced_expiry(order, replace.expire)?;
         check_price_range(contract, price)?;
+        check_trigger_range(replace)?;
         if total <= order.filled {
             return Ok((slot, None));
         }
@@ -592,8 +593,15 @@ fn check_changeable(order: &Order, replace: &Replace) -> Result<(), Problem> {
     if !may_hide && replace.display.is_some_and(|wish| wish != Lots::ZERO) {
         return unsupported(Field::Display);
     }
+    if !waits && replace.trigger.is_some() {
+        return unsupported(Field::Trigger);
+    }
+    Ok(())
+}
+
+/// Rank 8: a trigger price that no price can meet; like every price after the expiry.
+fn check_trigger_range(replace: &Replace) -> Result<(), Problem> {
     match replace.trigger {
-        Some(_) if !waits => unsupported(Field::Trigger),
         Some(price) if !(1..=limits::PRICE_TICKS).contains(&price.0) => {
             let (limit, actual) = (limits::PRICE_TICKS, price.0);
             let reason = Reason::InvalidField;

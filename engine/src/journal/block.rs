@@ -8,8 +8,9 @@ use super::limits::{BLOCK_ALIGN, HEADER_BYTES, PAYLOAD_BYTES_MAX};
 /// The first four bytes of every block.
 pub(super) const MAGIC: [u8; 4] = *b"HPJL";
 
-/// The format that this code writes, and the only one it reads.
-pub(super) const VERSION: u16 = 1;
+/// The format that this code writes, and the only one it reads: of the blocks, and of the commands, events
+/// and results inside them.
+pub(super) const VERSION: u16 = 2;
 
 /// What a block is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -200,7 +200,7 @@ impl Reason {
             Self::ForeignExchange { .. } => {
                 "Point the settings at this exchange's own folder, or put the right segment back"
             }
-            Self::UnknownVersion { .. } => "Start the program version that wrote it, or newer",
+            Self::UnknownVersion { .. } => "Start the program version that wrote it",
             Self::MissingSegment { .. } => "Put the file back from a replica or a backup",
             Self::MisnamedSegment { .. } => {
                 "Move the file out of the folder; keep it until verified"

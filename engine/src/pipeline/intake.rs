@@ -1,6 +1,7 @@
 //! The way in: a bounded, lock-free queue that says no instead of growing.
 //!
-//! Room at its end is reserved for cancels, so that a flood of orders never keeps anybody from getting
+//! Room at its end is reserved for cancels and for whoever stops others (kill switches, halts, suspensions),
+//! so that a flood of orders never keeps anybody from getting
 //! out. It is one queue, not two: a cancel never overtakes the order before it.
 
 use std::sync::{

@@ -8,7 +8,7 @@ use proto::{
     marketdata::v1::{
         BookSnapshot, CurvePoint, GetBookRequest, GetForwardCurveRequest, PriceLevel,
     },
-    reference::v1::Instrument,
+    reference::v1::{Instrument, Leg},
 };
 
 use super::{
@@ -31,10 +31,19 @@ impl Contracts {
         let client = self.connection.open().await?;
         let (mut instruments, commodities) =
             tokio::try_join!(client.instruments(), client.commodities())?;
+        let symbols: HashMap<i32, String> = instruments
+            .iter()
+            .map(|i| (i.instrument_id, i.symbol.clone()))
+            .collect();
+        // Of all contracts: a combination's mark is made of its legs' marks.
+        let mut points = curves(&client, &instruments).await;
         if let Some(prefix) = &self.prefix {
             instruments.retain(|i| i.symbol.starts_with(prefix.as_str()));
         }
-        let points = curves(&client, &instruments).await;
+        for i in instruments.iter().filter(|i| !i.legs.is_empty()) {
+            let point = combination(&client, i, &points).await;
+            points.insert(i.instrument_id, point);
+        }
         let units: HashMap<i32, (String, i64)> = commodities
             .into_iter()
             .map(|c| (c.commodity_id, (c.rate_unit, c.rate_unit_hashes_per_second)))
@@ -50,6 +59,7 @@ impl Contracts {
             ("mark", Align::Right),
             ("bid", Align::Right),
             ("ask", Align::Right),
+            ("legs", Align::Left),
         ]);
         for i in &instruments {
             let point = points.get(&i.instrument_id).copied().unwrap_or_default();
@@ -64,6 +74,7 @@ impl Contracts {
                 amounts::optional(point.mark_ticks),
                 amounts::optional(point.bid_ticks),
                 amounts::optional(point.ask_ticks),
+                legs(i, &symbols),
             ]);
         }
         print(&table.render("no contracts are listed"))?;
@@ -84,6 +95,50 @@ async fn curves(client: &Client, instruments: &[Instrument]) -> HashMap<i32, Cur
         }
     }
     points
+}
+
+/// Best prices and mark of a combination, which is on no curve; what cannot be had stays blank.
+async fn combination(
+    client: &Client,
+    instrument: &Instrument,
+    points: &HashMap<i32, CurvePoint>,
+) -> CurvePoint {
+    let request = GetBookRequest {
+        instrument_id: instrument.instrument_id,
+        depth_levels: 1,
+    };
+    let answer = client.market_data().get_book(request).await.ok();
+    let book = answer.and_then(|answer| answer.into_inner().book);
+    let book = book.unwrap_or_default();
+    let best = |levels: &[PriceLevel]| levels.first().map(|level| level.price_ticks);
+    CurvePoint {
+        mark_ticks: mark(instrument, points),
+        bid_ticks: best(&book.bids),
+        ask_ticks: best(&book.asks),
+        ..CurvePoint::default()
+    }
+}
+
+/// Sum of the legs' marks, each with its sign.
+fn mark(instrument: &Instrument, points: &HashMap<i32, CurvePoint>) -> Option<i64> {
+    let of_leg = |leg: &Leg| {
+        let mark = points.get(&leg.instrument_id)?.mark_ticks?;
+        Some(i64::from(leg.ratio) * mark)
+    };
+    instrument.legs.iter().map(of_leg).sum()
+}
+
+/// What one lot bought turns into: `-BTC-FWD-2026-12 +BTC-FWD-2027-01`.
+fn legs(instrument: &Instrument, symbols: &HashMap<i32, String>) -> String {
+    let leg = |leg: &Leg| {
+        let sign = if leg.ratio < 0 { '-' } else { '+' };
+        match symbols.get(&leg.instrument_id) {
+            Some(symbol) => format!("{sign}{symbol}"),
+            None => format!("{sign}#{}", leg.instrument_id),
+        }
+    };
+    let all: Vec<String> = instrument.legs.iter().map(leg).collect();
+    all.join(" ")
 }
 
 /// Size of a tick in the price asset.
@@ -188,6 +243,28 @@ fn ladder(book: &BookSnapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_combination_shows_its_legs_and_the_sum_of_their_marks() {
+        let leg = |instrument_id, ratio| Leg {
+            instrument_id,
+            ratio,
+        };
+        let spread = Instrument {
+            legs: vec![leg(8, -1), leg(9, 1)],
+            ..Instrument::default()
+        };
+        let symbols = HashMap::from([(8, "BTC-FWD-2026-12".to_owned())]);
+        assert_eq!(legs(&spread, &symbols), "-BTC-FWD-2026-12 +#9");
+        let marked = |mark| CurvePoint {
+            mark_ticks: Some(mark),
+            ..CurvePoint::default()
+        };
+        let mut points = HashMap::from([(8, marked(42_400))]);
+        assert_eq!(mark(&spread, &points), None);
+        points.insert(9, marked(42_050));
+        assert_eq!(mark(&spread, &points), Some(-350));
+    }
 
     #[test]
     fn best_prices_meet_in_the_middle() {

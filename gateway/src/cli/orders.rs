@@ -193,7 +193,7 @@ impl Fills {
             ("", Align::Left),
         ]);
         for report in fills {
-            let fill = report.fill.unwrap_or_default();
+            let fill = report.fill.clone().unwrap_or_default();
             let fee = fill.fee.unwrap_or_default();
             table.row(vec![
                 fill.trade_id.to_string(),
@@ -206,6 +206,21 @@ impl Fills {
                 names.money(fee.minor_units, fee.asset_id),
                 if report.busted { "busted" } else { "" }.into(),
             ]);
+            // What it became, under the trade that it is a part of.
+            for leg in &fill.legs {
+                let fee = leg.fee.unwrap_or_default();
+                table.row(vec![
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                    format!("  {}", names.symbol(leg.instrument_id)),
+                    names::side(leg.side).into(),
+                    amounts::grouped(leg.price_ticks),
+                    amounts::grouped(leg.lots),
+                    names.money(fee.minor_units, fee.asset_id),
+                    "leg".into(),
+                ]);
+            }
         }
         print(&table.render("no fills"))?;
         Ok(())

@@ -186,7 +186,7 @@ pub(super) fn sentence(event: &OrderEvent) -> String {
     );
     let side = names::side(event.side);
     let price = amounts::grouped(event.price_ticks);
-    let fill = event.fill.unwrap_or_default();
+    let fill = event.fill.clone().unwrap_or_default();
     match event.kind() {
         OrderEventKind::Accepted => {
             let lots = amounts::grouped(event.total_lots);
@@ -197,13 +197,25 @@ pub(super) fn sentence(event: &OrderEvent) -> String {
             format!("accepted {order}: {side} {lots} @ {price}{waits}")
         }
         OrderEventKind::Triggered => format!("triggered {order}: {side} @ {price}"),
-        OrderEventKind::Fill => format!(
-            "filled {} @ {} in trade {}, {} lots left",
-            amounts::grouped(fill.lots),
-            amounts::grouped(fill.price_ticks),
-            fill.trade_id,
-            amounts::grouped(event.open_lots)
-        ),
+        OrderEventKind::Fill => {
+            let mut text = format!(
+                "filled {} @ {} in trade {}, {} lots left",
+                amounts::grouped(fill.lots),
+                amounts::grouped(fill.price_ticks),
+                fill.trade_id,
+                amounts::grouped(event.open_lots)
+            );
+            for leg in &fill.legs {
+                text += &format!(
+                    "\n  {} {} of contract {} @ {}",
+                    names::side(leg.side),
+                    amounts::grouped(leg.lots),
+                    leg.instrument_id,
+                    amounts::grouped(leg.price_ticks)
+                );
+            }
+            text
+        }
         OrderEventKind::Cancelled => {
             let filled = amounts::grouped(event.filled_lots);
             format!("cancelled {order}, {filled} lots filled: {}", cause(event))
@@ -263,6 +275,10 @@ mod tests {
         assert_eq!(order.post_only(), PostOnly::Reject);
         let spread = parse("--side sell --lots 1 --price -5 --tif ioc").expect("well formed");
         assert_eq!(spread.price_ticks, Some(-5));
+        let spread = parse("--side buy --lots 10 --price -1_350").expect("well formed");
+        assert_eq!(spread.price_ticks, Some(-1_350));
+        let even = parse("--side buy --lots 10 --price 0").expect("well formed");
+        assert_eq!(even.price_ticks, Some(0));
         let market = parse("--side sell --lots 1").expect("well formed");
         assert_eq!(market.order_type(), OrderType::Market);
         assert_eq!(market.time_in_force(), TimeInForce::Ioc);

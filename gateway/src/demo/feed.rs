@@ -105,7 +105,9 @@ fn apply(market: &Market, update: &MarketDataUpdate) -> Result<(), ClientError> 
         (Some(Payload::Bbo(bbo)), Some(at)) => picture.bbo(at, bbo),
         (Some(Payload::Statistics(s)), Some(at)) => picture.statistics(at, s),
         (Some(Payload::Status(status)), Some(at)) => picture.quotes[at].state = status.state(),
-        (Some(Payload::Trade(trade)), Some(at)) => picture.trade(at, trade),
+        (Some(Payload::Trade(trade)), Some(at)) => {
+            picture.trade(at, market.contracts[at].family, trade);
+        }
         (Some(Payload::SubscriptionStatus(status)), _)
             if status.state() == SubscriptionState::Rejected =>
         {

@@ -44,7 +44,7 @@ pub(super) enum Action {
     New(Rung),
 }
 
-/// Shape of a ladder, in parts per million of the fair value.
+/// Shape of a ladder, in parts per million of the value that it is measured by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub(super) half_spread_ppm: i64,
@@ -53,10 +53,11 @@ pub(super) struct Shape {
     pub(super) lots: i64,
 }
 
-/// A two-sided ladder around a fair value, inside the band. The centre is moved into the band first;
+/// A two-sided ladder around a fair value, inside the band, measured by `scale`: the value itself, or for
+/// a spread, which may be worth nothing, something of its legs'. The centre is moved into the band first;
 /// rungs that still fall out are left out.
-pub(super) fn target(fair: i64, shape: Shape, band: Option<(i64, i64)>) -> Vec<Rung> {
-    let part = |ppm: i64| fair.abs().saturating_mul(ppm) / 1_000_000;
+pub(super) fn target(fair: i64, scale: i64, shape: Shape, band: Option<(i64, i64)>) -> Vec<Rung> {
+    let part = |ppm: i64| scale.abs().saturating_mul(ppm) / 1_000_000;
     let half = part(shape.half_spread_ppm).max(TOLERANCE_TICKS);
     let step = part(shape.step_ppm).max(1);
     let (low, high) = band.unwrap_or((i64::MIN, i64::MAX));
@@ -148,7 +149,7 @@ mod tests {
 
     /// The ladder around 100000 as it rests in the book.
     fn resting() -> Vec<Live> {
-        target(100_000, SHAPE, None)
+        target(100_000, 100_000, SHAPE, None)
             .into_iter()
             .zip(1..)
             .map(|(r, id)| live(id, r.side, r.level, r.price, r.lots))
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_ladder_has_two_sides_around_the_middle() {
-        let rungs = target(100_000, SHAPE, None);
+        let rungs = target(100_000, 100_000, SHAPE, None);
         let prices: Vec<(Side, i64, i64)> =
             rungs.iter().map(|r| (r.side, r.price, r.lots)).collect();
         let expected = [
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn the_band_holds_the_ladder() {
         // Fair value above the band: the centre comes down to where the best ask still fits.
-        let rungs = target(100_000, SHAPE, Some((80_000, 90_000)));
+        let rungs = target(100_000, 100_000, SHAPE, Some((80_000, 90_000)));
         assert!(rungs.iter().all(|r| (80_000..=90_000).contains(&r.price)));
         let asks: Vec<i64> = rungs
             .iter()
@@ -189,18 +190,18 @@ mod tests {
             .collect();
         assert_eq!(asks, [90_000]);
         // A band too narrow for the spread does not panic.
-        assert!(target(100_000, SHAPE, Some((99_990, 100_010))).len() < 4);
+        assert!(target(100_000, 100_000, SHAPE, Some((99_990, 100_010))).len() < 4);
     }
 
     #[test]
     fn nothing_to_do_costs_nothing() {
-        assert_eq!(diff(&resting(), &target(100_000, SHAPE, None)), []);
-        assert_eq!(diff(&resting(), &target(100_001, SHAPE, None)), []);
+        assert_eq!(diff(&resting(), &target(100_000, 100_000, SHAPE, None)), []);
+        assert_eq!(diff(&resting(), &target(100_001, 100_001, SHAPE, None)), []);
     }
 
     #[test]
     fn going_up_moves_asks_first_and_going_down_bids() {
-        let up = diff(&resting(), &target(100_010, SHAPE, None));
+        let up = diff(&resting(), &target(100_010, 100_010, SHAPE, None));
         assert_eq!(
             up,
             [
@@ -210,7 +211,7 @@ mod tests {
                 moved(3, 99_860)
             ]
         );
-        let down = diff(&resting(), &target(99_990, SHAPE, None));
+        let down = diff(&resting(), &target(99_990, 99_990, SHAPE, None));
         assert_eq!(
             down[..2],
             [moved(1, 99_891), moved(3, 99_842)],
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_empty_book_is_filled_and_an_extra_quote_goes() {
-        let wished = target(100_000, SHAPE, None);
+        let wished = target(100_000, 100_000, SHAPE, None);
         let all_new: Vec<Action> = wished.iter().copied().map(Action::New).collect();
         assert_eq!(diff(&[], &wished), all_new);
         let extra = [live(9, Side::Sell, 5, 101_000, 4)];
@@ -237,9 +238,12 @@ mod tests {
             price: None,
             total: Some(7),
         };
-        assert_eq!(diff(&quotes, &target(100_000, SHAPE, None)), [expected]);
+        assert_eq!(
+            diff(&quotes, &target(100_000, 100_000, SHAPE, None)),
+            [expected]
+        );
         quotes[0].open = 2;
         quotes[0].filled = 2;
-        assert_eq!(diff(&quotes, &target(100_000, SHAPE, None)), []);
+        assert_eq!(diff(&quotes, &target(100_000, 100_000, SHAPE, None)), []);
     }
 }

@@ -33,6 +33,8 @@ const CONTRACTS_PER_THOUGHT: usize = 6;
 /// How far a maker's view of one contract wanders from its model.
 const WANDER_PPM_MAX: i64 = 400;
 const WANDER_STEP_PPM: i64 = 60;
+/// Part of each leg's value that the ladder of a combination is measured by.
+const COMBINED_PART: i64 = 8;
 /// How long a stopping maker waits for its last answers.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -46,6 +48,8 @@ pub(super) struct Maker {
     pub(super) random: Random,
     pub(super) opinion: Opinion,
     pub(super) shape: Shape,
+    /// Quotes spreads and strips as well.
+    pub(super) combines: bool,
     pub(super) quotes: Quotes,
     /// Deviation from the model, per contract.
     pub(super) wander_ppm: Vec<i64>,
@@ -86,6 +90,7 @@ impl Maker {
                 levels: 3,
                 lots: 4 + number % 3,
             },
+            combines: number == 0,
             quotes: Quotes::default(),
             last_round: None,
             next_client_order_id: first_client_order_id,
@@ -169,6 +174,11 @@ impl Maker {
         let Some(contract) = own.or(waiting.map(|w| w.contract)) else {
             return;
         };
+        for leg in order.fill.iter().flat_map(|fill| &fill.legs) {
+            if let Some(leg_contract) = self.market.position(leg.instrument_id) {
+                self.quotes.holds(leg_contract, leg.position_lots_after);
+            }
+        }
         let side = waiting.map_or(order.side(), |w| w.side);
         match order.kind() {
             // Where it now stands may be a slid price. Chasing that would never end: the next look
@@ -227,13 +237,15 @@ impl Maker {
         let (Some(index_ticks), true) = (index_ticks, quote.accepts_quotes()) else {
             return Ok(());
         };
-        let opinion = Opinion {
-            bias_ppm: self.opinion.bias_ppm + self.wander_ppm[contract],
-            ..self.opinion
+        let (fair, scale) = match terms.family.is_combination() {
+            true if !self.combines => return Ok(()),
+            true => self.combined(&terms.legs, index_ticks),
+            false => {
+                let fair = self.fair(contract, index_ticks);
+                (fair, fair)
+            }
         };
-        let position = self.quotes.position(contract);
-        let fair = fair::fair(index_ticks, terms.days_out, position, opinion);
-        let mut wished = ladder::target(fair, self.shape, quote.band);
+        let mut wished = ladder::target(fair, scale, self.shape, quote.band);
         // A side that is refused is pulled for a while: left behind, it would meet the other side.
         wished.retain(|rung| !self.quotes.rests(contract, rung.side, now));
         for rung in &mut wished {
@@ -243,6 +255,31 @@ impl Maker {
             self.act(session, contract, action).await?;
         }
         Ok(())
+    }
+
+    /// What one contract is worth.
+    fn fair(&self, contract: usize, index_ticks: i64) -> i64 {
+        let opinion = Opinion {
+            bias_ppm: self.opinion.bias_ppm + self.wander_ppm[contract],
+            ..self.opinion
+        };
+        let days_out = self.market.contracts[contract].days_out;
+        let position = self.quotes.position(contract);
+        fair::fair(index_ticks, days_out, position, opinion)
+    }
+
+    /// What a combination is worth, and what its ladder is measured by: less than its legs' ladders, since
+    /// whoever trades all legs at once takes less risk.
+    fn combined(&self, legs: &[(i32, i64)], index_ticks: i64) -> (i64, i64) {
+        let (mut fair, mut scale) = (0, 0);
+        for (leg, ratio) in legs {
+            if let Some(contract) = self.market.position(*leg) {
+                let value = self.fair(contract, index_ticks);
+                fair += ratio * value;
+                scale += value / COMBINED_PART;
+            }
+        }
+        (fair, scale)
     }
 
     async fn act(

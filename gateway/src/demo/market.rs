@@ -3,7 +3,7 @@
 //! One feed writes, everybody reads. Nothing here is private to the exchange.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,14 +20,28 @@ const DAY_NANOS: i64 = 86_400_000_000_000;
 const TRADES_KEPT: usize = 8;
 const FORWARD_PREFIX: &str = "BTC-FWD-";
 const SPOT_PREFIX: &str = "BTC-SPOT-";
+const BTC_PREFIX: &str = "BTC-";
+/// Trades remembered to see that one is on several tapes.
+const SEEN_KEPT: usize = 512;
 
 /// What kind of contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Family {
     /// A month forward.
     Month,
     /// A spot day.
     Day,
+    /// Two months against each other.
+    Spread,
+    /// Months in a row.
+    Strip,
+}
+
+impl Family {
+    /// Made of months.
+    pub(super) fn is_combination(self) -> bool {
+        matches!(self, Self::Spread | Self::Strip)
+    }
 }
 
 /// A contract the demo trades.
@@ -41,6 +55,8 @@ pub(super) struct Contract {
     pub(super) days_out: i64,
     /// Lots the demo's orders stay between.
     pub(super) lots: (i64, i64),
+    /// Contracts and signed lots that one lot turns into; empty for months and days.
+    pub(super) legs: Vec<(i32, i64)>,
 }
 
 impl Contract {
@@ -49,11 +65,12 @@ impl Contract {
         let prefix = match self.family {
             Family::Month => FORWARD_PREFIX,
             Family::Day => SPOT_PREFIX,
+            Family::Spread | Family::Strip => BTC_PREFIX,
         };
         self.symbol.strip_prefix(prefix).unwrap_or(&self.symbol)
     }
 
-    /// Month forwards and spot days in BTC; everything else is left alone.
+    /// Month forwards, spot days and what is made of months, in BTC; everything else is left alone.
     fn read(instrument: &Instrument, now_unix_nanos: i64) -> Option<Self> {
         let window = instrument.delivery_window?;
         let days = (window.end_unix_nanos - window.start_unix_nanos) / DAY_NANOS;
@@ -61,11 +78,14 @@ impl Contract {
         let family = match instrument.kind() {
             InstrumentKind::Forward if symbol.starts_with(FORWARD_PREFIX) => Family::Month,
             InstrumentKind::SpotBlock if symbol.starts_with(SPOT_PREFIX) => Family::Day,
+            InstrumentKind::CalendarSpread if symbol.starts_with(BTC_PREFIX) => Family::Spread,
+            InstrumentKind::Strip if symbol.starts_with(BTC_PREFIX) => Family::Strip,
             _ => return None,
         };
         let wanted = match family {
             Family::Month => (28..=31).contains(&days) && !symbol.ends_with("-USD"),
             Family::Day => days == 1,
+            Family::Spread | Family::Strip => true,
         };
         let middle = window.start_unix_nanos / 2 + window.end_unix_nanos / 2;
         wanted.then(|| Self {
@@ -78,6 +98,11 @@ impl Contract {
             }),
             days_out: (middle - now_unix_nanos).max(0) / DAY_NANOS,
             lots: lots(instrument),
+            legs: instrument
+                .legs
+                .iter()
+                .map(|leg| (leg.instrument_id, leg.ratio.into()))
+                .collect(),
         })
     }
 }
@@ -145,10 +170,16 @@ pub(super) struct Picture {
     /// Newest first.
     pub(super) trades: VecDeque<Printed>,
     pub(super) trade_count: u64,
-    /// Volume in PH/s·days would need each contract's window; lots are what the tape says.
+    /// Of those, in the books of spreads and strips.
+    pub(super) combination_count: u64,
+    /// Of those, implied: on the tapes of several legs at once.
+    pub(super) implied_count: u64,
+    /// Volume in PH/s·days would need each contract's window; lots are what the tapes say.
     pub(super) volume_lots: i64,
-    /// Newest trade counted.
-    pub(super) last_trade_id: i64,
+    /// Newest trade counted, per contract.
+    pub(super) last_trade_ids: HashMap<usize, i64>,
+    /// Trades counted lately, oldest first, and on how many tapes they were.
+    pub(super) seen: VecDeque<(i64, u32)>,
 }
 
 impl Picture {
@@ -167,13 +198,28 @@ impl Picture {
     }
 
     /// Counts a trade once, also after the feed has come back.
-    pub(super) fn trade(&mut self, contract: usize, trade: &Trade) {
-        if trade.trade_id <= self.last_trade_id || trade.kind() == TradeKind::Bust {
+    pub(super) fn trade(&mut self, contract: usize, family: Family, trade: &Trade) {
+        let last = self.last_trade_ids.entry(contract).or_default();
+        if trade.trade_id <= *last || trade.kind() == TradeKind::Bust {
             return;
         }
-        self.last_trade_id = trade.trade_id;
-        self.trade_count += 1;
+        *last = trade.trade_id;
         self.volume_lots += trade.lots;
+        let before = self.seen.iter_mut().find(|(id, _)| *id == trade.trade_id);
+        match before {
+            Some((_, tapes)) => {
+                *tapes += 1;
+                self.implied_count += u64::from(*tapes == 2);
+            }
+            None => {
+                self.trade_count += 1;
+                self.combination_count += u64::from(family.is_combination());
+                if self.seen.len() >= SEEN_KEPT {
+                    self.seen.pop_front();
+                }
+                self.seen.push_back((trade.trade_id, 1));
+            }
+        }
         self.trades.truncate(TRADES_KEPT - 1);
         self.trades.push_front(Printed {
             contract,
@@ -187,7 +233,7 @@ impl Picture {
 /// Contracts and their picture.
 #[derive(Debug)]
 pub(super) struct Market {
-    /// Months by delivery, then spot days by delivery.
+    /// Months by delivery, then spot days, spreads and strips by delivery.
     pub(super) contracts: Vec<Contract>,
     picture: Mutex<Picture>,
 }
@@ -205,7 +251,9 @@ impl Market {
             .iter()
             .filter_map(|i| Some((Contract::read(i, info.server_unix_nanos)?, i.state())))
             .collect();
-        found.sort_by_key(|(c, _)| (c.family == Family::Day, c.days_out, c.id));
+        let known: Vec<i32> = found.iter().map(|(c, _)| c.id).collect();
+        found.retain(|(c, _)| c.legs.iter().all(|(leg, _)| known.contains(leg)));
+        found.sort_by_key(|(c, _)| (c.family, c.days_out, c.id));
         let quotes = found.iter().map(|(_, state)| Quote {
             state: *state,
             ..Quote::default()
@@ -257,7 +305,7 @@ mod tests {
             ..Default::default()
         };
         let family = |i: &Instrument| Contract::read(i, 0).map(|c| c.family);
-        use InstrumentKind::{Forward, SpotBlock};
+        use InstrumentKind::{CalendarSpread, Forward, SpotBlock, Strip};
         let month = listed("BTC-FWD-2026-12", Forward, 31);
         assert_eq!(family(&month), Some(Family::Month));
         let read = Contract::read(&month, 0).expect("just found");
@@ -267,6 +315,10 @@ mod tests {
         let day = listed("BTC-SPOT-2026-11-23", SpotBlock, 1);
         assert_eq!(family(&day), Some(Family::Day));
         assert_eq!(family(&listed("KAS-FWD-2026-12", Forward, 31)), None);
+        let spread = listed("BTC-SPREAD-2026-12-2027-01", CalendarSpread, 62);
+        assert_eq!(family(&spread), Some(Family::Spread));
+        let strip = listed("BTC-STRIP-2027Q1", Strip, 90);
+        assert_eq!(family(&strip), Some(Family::Strip));
     }
 
     #[test]
@@ -280,8 +332,18 @@ mod tests {
             lots: 3,
             ..Default::default()
         };
-        picture.trade(0, &trade);
-        picture.trade(0, &trade);
+        picture.trade(0, Family::Month, &trade);
+        picture.trade(0, Family::Month, &trade);
         assert_eq!((picture.trade_count, picture.volume_lots), (1, 3));
+        // On a second tape, and on a third: one trade, implied.
+        picture.trade(1, Family::Month, &trade);
+        picture.trade(2, Family::Month, &trade);
+        assert_eq!((picture.trade_count, picture.implied_count), (1, 1));
+        let spread = Trade {
+            trade_id: 6,
+            ..trade
+        };
+        picture.trade(3, Family::Spread, &spread);
+        assert_eq!((picture.trade_count, picture.combination_count), (2, 1));
     }
 }

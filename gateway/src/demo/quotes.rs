@@ -109,6 +109,11 @@ impl Quotes {
         Some(contract)
     }
 
+    /// What a fill says that is held now.
+    pub(super) fn holds(&mut self, contract: usize, lots: i64) {
+        self.positions.insert(contract, lots);
+    }
+
     /// A quote of this side was refused: keep it out for a while, longer each time.
     pub(super) fn refused(&mut self, contract: usize, side: Side, now: Instant) {
         let rest = self.rests.entry((contract, side)).or_insert(Rest {

@@ -61,13 +61,11 @@ fn index(picture: &Picture) -> String {
 /// One bar per month; the bars start a little below the lowest price, so that the slope can be seen.
 fn curve(frame: &Frame, lines: &mut Vec<String>) {
     lines.push(format!(
-        "{:<12} {:>10} {:>10} {:>10}  forward curve",
-        "month", "bid", "ask", "mark"
+        "{:<12} {:>10} {:>10} {:>10} {:>8} {:>8}  forward curve",
+        "month", "bid", "ask", "mark", "roll bid", "ask"
     ));
-    let months: Vec<(&Contract, _)> = frame
-        .contracts
-        .iter()
-        .zip(&frame.picture.quotes)
+    let all = || frame.contracts.iter().zip(&frame.picture.quotes);
+    let months: Vec<(&Contract, _)> = all()
         .filter(|(c, _)| c.family == Family::Month)
         .map(|(contract, quote)| {
             let middle = match (quote.bid, quote.ask) {
@@ -84,12 +82,20 @@ fn curve(frame: &Frame, lines: &mut Vec<String>) {
     };
     let (low, high) = (heights().min().unwrap_or(0), heights().max().unwrap_or(0));
     for (contract, (quote, mark, middle)) in &months {
+        // The spread that rolls this month into the next one.
+        let rolls = |(of, _): &(&Contract, _)| {
+            of.family == Family::Spread && of.legs.first().is_some_and(|leg| leg.0 == contract.id)
+        };
+        let roll = all().find(rolls).map(|(_, quote)| *quote);
+        let roll = roll.unwrap_or_default();
         lines.push(format!(
-            "{:<12} {:>10} {:>10} {:>10}  {}",
+            "{:<12} {:>10} {:>10} {:>10} {:>8} {:>8}  {}",
             contract.label(),
             amounts::optional(quote.bid.map(|b| b.0)),
             amounts::optional(quote.ask.map(|a| a.0)),
             amounts::optional(quote.mark),
+            amounts::optional(roll.bid.map(|b| b.0)),
+            amounts::optional(roll.ask.map(|a| a.0)),
             middle
                 .or(*mark)
                 .map_or(String::new(), |p| bar(p, low, high))
@@ -97,6 +103,15 @@ fn curve(frame: &Frame, lines: &mut Vec<String>) {
     }
     if months.is_empty() {
         lines.push("(no month is listed)".into());
+    }
+    for (contract, quote) in all().filter(|(c, _)| c.family == Family::Strip) {
+        lines.push(format!(
+            "{:<12} {:>10} {:>10} {:>10}",
+            contract.label(),
+            amounts::optional(quote.bid.map(|b| b.0)),
+            amounts::optional(quote.ask.map(|a| a.0)),
+            amounts::optional(quote.mark),
+        ));
     }
 }
 
@@ -141,7 +156,7 @@ fn tape(frame: &Frame, lines: &mut Vec<String>) {
             Side::Unspecified => "crossed",
         };
         lines.push(format!(
-            "{:<22} {:>5} lots {side:<7} @ {:>9}",
+            "{:<26} {:>5} lots {side:<7} @ {:>9}",
             frame.contracts[trade.contract].symbol,
             amounts::grouped(trade.lots),
             amounts::grouped(trade.price)
@@ -157,11 +172,13 @@ fn figures(frame: &Frame, lines: &mut Vec<String>) {
         percentiles(counts)
     ));
     lines.push(format!(
-        "commands {}   acks {}   fills {}   trades {}   lots {}",
+        "commands {}   acks {}   fills {}   trades {} (spreads {}, implied {})   lots {}",
         grouped(counts.orders),
         grouped(counts.acks),
         grouped(counts.fills),
         grouped(frame.picture.trade_count),
+        grouped(frame.picture.combination_count),
+        grouped(frame.picture.implied_count),
         amounts::grouped(frame.picture.volume_lots)
     ));
     lines.push(format!("rejects {}", rejects(counts)));
@@ -239,6 +256,7 @@ mod tests {
             },
             days_out: 30,
             lots: (1, 100),
+            legs: Vec::new(),
         }
     }
 
@@ -254,6 +272,7 @@ mod tests {
                 quote(410_000, 411_000),
                 quote(400_000, 401_000),
                 quote(412_000, 412_500),
+                quote(-350, -340),
             ],
             index: Some(IndexPoint {
                 value: Decimal {
@@ -280,6 +299,10 @@ mod tests {
             contract("BTC-FWD-2026-12", Family::Month),
             contract("BTC-FWD-2027-01", Family::Month),
             contract("BTC-SPOT-2026-11-23", Family::Day),
+            Contract {
+                legs: vec![(1, -1), (2, 1)],
+                ..contract("BTC-SPREAD-2026-12-2027-01", Family::Spread)
+            },
         ];
         let tally = Tally::new();
         tally.acked(Duration::from_micros(400));
@@ -294,7 +317,7 @@ mod tests {
         let text = lines(&frame).join("\n");
         for part in [
             "hashprice of 2022-03-11: 412345.678 sat",
-            "2026-12         410_000    411_000    410_500",
+            "2026-12         410_000    411_000    410_500     -350     -340",
             "2026-11-23        5 x   412_000 | 412_500   x 7",
             "3 lots bought  @   411_000",
             "acks 1_234/s",

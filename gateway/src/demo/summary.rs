@@ -45,7 +45,11 @@ pub struct DemoOutcome {
     pub last_day: String,
     /// Public trades.
     pub trades: u64,
-    /// Lots on the public tape.
+    /// Of those, in the books of spreads and strips.
+    pub combination_trades: u64,
+    /// Of those, implied: on the tapes of several contracts at once.
+    pub implied_trades: u64,
+    /// Lots on the public tapes.
     pub volume_lots: i64,
     /// Commands sent by all actors.
     pub orders: u64,
@@ -81,6 +85,8 @@ impl DemoOutcome {
             elapsed,
             last_day: String::new(),
             trades: 0,
+            combination_trades: 0,
+            implied_trades: 0,
             volume_lots: 0,
             orders: counts.orders,
             acks: counts.acks,
@@ -162,9 +168,11 @@ impl fmt::Display for DemoOutcome {
         })?;
         writeln!(
             f,
-            "trades    {} of {} lots in all",
+            "trades    {} of {} lots in all, {} in spreads and strips, {} implied",
             count(self.trades),
-            amounts::grouped(self.volume_lots)
+            amounts::grouped(self.volume_lots),
+            count(self.combination_trades),
+            count(self.implied_trades)
         )?;
         writeln!(
             f,

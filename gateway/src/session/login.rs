@@ -176,7 +176,7 @@ async fn catch_up(
             answers.sort_by_key(Answer::seq);
             for answer in answers {
                 let position = (answer.seq(), answer.at());
-                for event in answer.events() {
+                for (place, event) in answer.events().iter().enumerate() {
                     let reset = answer.stamped().and_then(|stamped| {
                         let told = overheard(event, opened.session, stamped)?;
                         (told.client_seq > 0).then_some(told)
@@ -185,7 +185,12 @@ async fn catch_up(
                         replayed: true,
                         ..told
                     }));
-                    let told = news.session_event(event, opened.session, position, true);
+                    let told = news.session_event(
+                        (answer.events(), place),
+                        opened.session,
+                        position,
+                        true,
+                    );
                     let in_range = |told: &wire::SessionEvent| {
                         (after + 1..=opened.last_event_seq).contains(&told.event_seq.unsigned_abs())
                     };

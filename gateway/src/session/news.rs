@@ -11,7 +11,7 @@ use engine::{
 use proto::trading::v1::{self as wire, session_event::Event as Told};
 
 use crate::{
-    bulletin::address,
+    bulletin::{address, legs_after},
     desk::{Desk, wide},
     refusal,
     translate::{orders, quotes},
@@ -48,20 +48,22 @@ impl News {
         asset
     }
 
-    /// The event, if it is one of this session's.
+    /// The event at a place among others, if it is one of this session's.
     pub(crate) fn session_event(
         &mut self,
-        event: &Event,
+        (events, place): (&[Event], usize),
         session: SessionId,
         (seq, at): (Seq, Nanos),
         replayed: bool,
     ) -> Option<wire::SessionEvent> {
+        let event = events.get(place)?;
         let to = *address(event).filter(|to| to.session == session && to.event_seq > 0)?;
         let mut repeated = false;
         let told = match event {
             Event::Order(order) => {
                 repeated = order.repeated;
-                Told::Order(orders::event_out(order, self.asset(order.instrument)))
+                let legs = legs_after(events, place);
+                Told::Order(orders::event_out(order, legs, self.asset(order.instrument)))
             }
             Event::Refused(refused) => Told::CommandRejected(wire::CommandRejected {
                 problem: Some(refusal::problem(&refused.problem)),

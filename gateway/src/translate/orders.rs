@@ -5,13 +5,13 @@ use engine::{
         DisconnectAction, OrderTerms, Origin, PostOnly, Replace, Selection, SelfTrade, Side, Tag,
         Target, TimeInForce,
     },
-    event::{Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, QuoteKey},
+    event::{Fill, LegFill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, QuoteKey},
     exchange::Exchange,
     ids::{AssetId, InstrumentId, OrderId, ProductId},
     limits,
     order::Order,
     reason::{Field, Problem, Reason},
-    units::{Lots, Nanos, Ticks},
+    units::{Lots, Minor, Nanos, Ticks},
 };
 use proto::{common::v1 as common, trading::v1 as wire};
 
@@ -410,9 +410,21 @@ pub fn id_out(id: u64) -> i64 {
     wide(id)
 }
 
-/// A fill; `asset` is the contract's price asset.
+fn amount_out(amount: Minor, asset: AssetId) -> common::Amount {
+    common::Amount {
+        asset_id: asset.0.cast_signed(),
+        minor_units: amount.0,
+    }
+}
+
+/// A fill with its legs, if it is one of a combination; `asset` is the contract's price asset, and the
+/// legs'.
 #[must_use]
-pub fn fill_out(fill: &Fill, asset: AssetId) -> wire::Fill {
+pub fn fill_out<'a>(
+    fill: &Fill,
+    legs: impl IntoIterator<Item = &'a LegFill>,
+    asset: AssetId,
+) -> wire::Fill {
     let liquidity = match fill.liquidity {
         Liquidity::Maker => wire::Liquidity::Maker,
         Liquidity::Taker => wire::Liquidity::Taker,
@@ -423,11 +435,20 @@ pub fn fill_out(fill: &Fill, asset: AssetId) -> wire::Fill {
         price_ticks: fill.price.0,
         lots: fill.lots.0,
         liquidity: liquidity as i32,
-        fee: Some(common::Amount {
-            asset_id: asset.0.cast_signed(),
-            minor_units: fill.fee.0,
-        }),
+        fee: Some(amount_out(fill.fee, asset)),
         position_lots_after: fill.position_after.0,
+        legs: legs.into_iter().map(|leg| leg_out(leg, asset)).collect(),
+    }
+}
+
+fn leg_out(leg: &LegFill, asset: AssetId) -> wire::LegFill {
+    wire::LegFill {
+        instrument_id: leg.instrument.0.cast_signed(),
+        side: side_out(leg.side),
+        lots: leg.fill.lots.0,
+        price_ticks: leg.fill.price.0,
+        fee: Some(amount_out(leg.fill.fee, asset)),
+        position_lots_after: leg.fill.position_after.0,
     }
 }
 
@@ -439,9 +460,13 @@ pub fn price_asset(exchange: &Exchange, instrument: InstrumentId) -> AssetId {
         .map_or(AssetId(0), |contract| contract.terms.price_asset)
 }
 
-/// An order event; `asset` is the contract's price asset.
+/// An order event, with the legs that follow it; `asset` is the contract's price asset.
 #[must_use]
-pub fn event_out(event: &OrderEvent, asset: AssetId) -> wire::OrderEvent {
+pub fn event_out<'a>(
+    event: &OrderEvent,
+    legs: impl IntoIterator<Item = &'a LegFill>,
+    asset: AssetId,
+) -> wire::OrderEvent {
     let unknown = !event.instrument.is_set();
     wire::OrderEvent {
         kind: kind_out(event.kind),
@@ -456,7 +481,7 @@ pub fn event_out(event: &OrderEvent, asset: AssetId) -> wire::OrderEvent {
         open_lots: event.open.0,
         display_lots: event.display.0,
         priority_lost: event.priority_lost,
-        fill: event.fill.as_ref().map(|fill| fill_out(fill, asset)),
+        fill: event.fill.as_ref().map(|fill| fill_out(fill, legs, asset)),
         problem: event.problem.as_ref().map(refusal::problem),
         priority: id_out(event.priority),
         mmp_group: event.mmp_group.into(),

@@ -12,6 +12,7 @@ use engine::{
 };
 use proto::{common::v1 as common, reference::v1 as wire};
 
+use super::combinations;
 use crate::desk::wide;
 
 /// Whole value counts: money is held in the asset that it is needed in.
@@ -152,6 +153,13 @@ pub fn instrument(exchange: &Exchange, contract: &Instrument) -> wire::Instrumen
             wire::SettlementKind::CashDailyIndex,
         ),
     };
+    let tick_value = match terms.kind.is_combination() {
+        true => (0, 0),
+        false => (
+            contract.tick_value.numerator,
+            contract.tick_value.denominator,
+        ),
+    };
     let index = terms
         .index
         .index()
@@ -167,8 +175,8 @@ pub fn instrument(exchange: &Exchange, contract: &Instrument) -> wire::Instrumen
         tick_size: Some(decimal(terms.tick_size)),
         price_unit: terms.price_unit.clone(),
         lot_hashes_per_second: terms.lot_hashes_per_second,
-        lot_tick_value_numerator: contract.tick_value.numerator,
-        lot_tick_value_denominator: contract.tick_value.denominator,
+        lot_tick_value_numerator: tick_value.0,
+        lot_tick_value_denominator: tick_value.1,
         settlement: settlement.into(),
         delivery_window: Some(wire::DeliveryWindow {
             start_unix_nanos: terms.window.start.0,
@@ -178,6 +186,7 @@ pub fn instrument(exchange: &Exchange, contract: &Instrument) -> wire::Instrumen
             end_height: 0,
         }),
         index_name: index.map_or_else(String::new, |index| index.details.name.clone()),
+        legs: combinations::legs_out(&terms.legs),
         last_trade_unix_nanos: terms.last_trade.0,
         margin: Some(wire::MarginParameters {
             initial_buy_ppm: terms.margin.initial_buy.0,

@@ -18,7 +18,10 @@ use engine::{
 use proto::reference::v1 as wire;
 use tonic::Status;
 
-use super::reference::{NO_HAIRCUT, interval_seconds, number};
+use super::{
+    combinations,
+    reference::{NO_HAIRCUT, interval_seconds, number},
+};
 use crate::{paging::beyond, refusal};
 
 /// Fields that this build does not keep must stay at zero.
@@ -165,8 +168,8 @@ pub fn index_terms(index: &wire::Index) -> Result<Index, Status> {
 /// A contract to list. Its first mark is the present value of its index.
 ///
 /// # Errors
-/// INVALID_FIELD naming the field; NOT_FOUND for an unknown index; INDEX_UNAVAILABLE if the index has no
-/// value yet.
+/// INVALID_FIELD naming the field; NOT_FOUND for an unknown index; INDEX_UNAVAILABLE if an outright's index
+/// has no value yet.
 pub fn terms(exchange: &Exchange, instrument: &wire::Instrument) -> Result<Terms, Status> {
     refuse_unserved(instrument)?;
     let kind = kind_of(instrument)?;
@@ -184,10 +187,16 @@ pub fn terms(exchange: &Exchange, instrument: &wire::Instrument) -> Result<Terms
         exponent: tick.exponent,
     };
     let (at, index) = index_of(exchange, &instrument.index_name)?;
-    let reference = index.value.and_then(|value| value.ratio(tick_size));
-    let reference = reference
-        .ok_or_else(|| refusal::about(Reason::IndexUnavailable, Field::Index))?
-        .max(1);
+    let legs = combinations::legs_in(kind, &instrument.legs)?;
+    let reference = match kind.is_combination() {
+        // Its mark is made of its legs' marks.
+        true => 1,
+        false => {
+            let value = index.value.and_then(|value| value.ratio(tick_size));
+            let value = value.ok_or_else(|| refusal::about(Reason::IndexUnavailable, Field::Index));
+            value?.max(1)
+        }
+    };
     let fees = -1_000_000..=1_000_000;
     let maker = instrument.maker_fee_ppm;
     within("instrument.maker_fee_ppm", maker.into(), fees.clone())?;
@@ -208,10 +217,16 @@ pub fn terms(exchange: &Exchange, instrument: &wire::Instrument) -> Result<Terms
             instrument.lot_hashes_per_second,
             1..=i64::MAX,
         )?,
-        window: window_of(instrument, kind)?,
+        window: match instrument.delivery_window {
+            None if kind.is_combination() => combinations::window_of(exchange, &legs)?,
+            _ => window_of(instrument, kind)?,
+        },
         index: at,
         last_trade: Nanos(last_trade),
-        margin: margin_of(instrument)?,
+        margin: match instrument.margin {
+            None if kind.is_combination() => combinations::NO_MARGIN,
+            _ => margin_of(instrument)?,
+        },
         limits: EntryLimits {
             min_lots: instrument.min_lots,
             max_lots: instrument.max_lots,
@@ -225,7 +240,7 @@ pub fn terms(exchange: &Exchange, instrument: &wire::Instrument) -> Result<Terms
         taker_fee: Ppm(taker),
         reference: Ticks(reference),
         volatility: volatility_of(instrument)?,
-        legs: Vec::new(),
+        legs,
     })
 }
 
@@ -268,7 +283,6 @@ fn volatility_of(instrument: &wire::Instrument) -> Result<Volatility, Status> {
 
 fn refuse_unserved(instrument: &wire::Instrument) -> Result<(), Status> {
     unserved(&[
-        ("instrument.legs", !instrument.legs.is_empty()),
         (
             "instrument.cascade_instrument_ids",
             !instrument.cascade_instrument_ids.is_empty(),
@@ -291,17 +305,19 @@ fn kind_of(instrument: &wire::Instrument) -> Result<Kind, Status> {
         K::SpotBlock => Kind::SpotBlock,
         K::Forward => Kind::Forward,
         K::Unspecified => return Err(refusal::invalid("instrument.kind", "missing")),
-        K::DifficultyEpoch | K::CalendarSpread | K::Strip => {
-            let why = "only spot blocks and forwards are served by this build";
+        K::CalendarSpread => Kind::CalendarSpread,
+        K::Strip => Kind::Strip,
+        K::DifficultyEpoch => {
+            let why = "spot blocks, forwards, calendar spreads and strips are served by this build";
             return Err(refusal::invalid("instrument.kind", why));
         }
     };
     match (kind, instrument.settlement()) {
         (_, S::Unspecified)
         | (Kind::SpotBlock, S::PhysicalHashrate)
-        | (Kind::Forward, S::CashDailyIndex) => Ok(kind),
+        | (Kind::Forward | Kind::CalendarSpread | Kind::Strip, S::CashDailyIndex) => Ok(kind),
         (Kind::SpotBlock | Kind::Forward | Kind::CalendarSpread | Kind::Strip, _) => {
-            let why = "spot blocks deliver hashrate, forwards settle daily in cash";
+            let why = "spot blocks deliver hashrate, all others settle daily in cash";
             Err(refusal::invalid("instrument.settlement", why))
         }
     }

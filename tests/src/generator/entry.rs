@@ -345,8 +345,9 @@ impl Generator {
             replace.post_only = self.random.pick(&settings).copied();
         }
         self.redress(&order, &mut replace);
-        // "Total not above filled" together with other wishes is left to the rules.
-        if replace.lots.is_some_and(|lots| lots.0 <= order.filled) {
+        // Nobody needs other wishes beside a total that is filled already, but they come.
+        let filled = replace.lots.is_some_and(|lots| lots.0 <= order.filled);
+        if filled && self.random.percent(70) {
             (replace.price, replace.post_only, replace.expire) = (None, None, None);
             (replace.display, replace.trigger) = (None, None);
         }

@@ -223,10 +223,6 @@ impl Model {
         if let (Some(trigger), Some(price)) = (&mut order.trigger, command.trigger) {
             trigger.price = price;
         }
-        let no_cancel = self.contracts[&order.terms.instrument].state == TradingState::NoCancel;
-        if decreases && order.open <= 0 && !no_cancel {
-            return Ok(Change::CancelRest);
-        }
         let moved = order.price != old.price;
         let shows_more = old.display != 0 && (order.display == 0 || order.display > old.display);
         let retriggers = order.trigger != old.trigger;
@@ -240,6 +236,9 @@ impl Model {
             decreases,
         };
         let (mut order, slid) = self.admit(order, &wish)?;
+        if order.open <= 0 {
+            return Ok(Change::CancelRest);
+        }
         let stayed = order.price == old.price && order.total <= old.total && !shows_more;
         let slid_away = order.price != old.price;
         let loses = slid_away || loses && (readings::SLIDE_TO_OLD_PRICE_LOSES_PRIORITY || !stayed);
@@ -266,6 +265,10 @@ impl Model {
         let market = order.terms.pricing == Pricing::Market;
         self.welcome(contract, &order, wish)?;
         self.combination(&order, wish)?;
+        // ORDER-10: a total that is filled already leaves nothing to check; the rest is cancelled.
+        if wish.old.is_some() && order.open <= 0 {
+            return Ok((order, false));
+        }
         // Ranks 9 to 11.
         if !wish.decreases {
             if !(limits.min_lots..=limits.max_lots).contains(&order.total) {
@@ -277,10 +280,6 @@ impl Model {
                 return Err(Reason::DisplayTooSmall);
             }
             self.check_price(contract, &order)?;
-        }
-        // ORDER-10: a total that is filled already leaves nothing to check; the rest is cancelled.
-        if order.open <= 0 {
-            return Ok((order, false));
         }
         // Rank 12.
         if wish.old.is_none() {
@@ -387,7 +386,8 @@ impl Model {
             order.at_auction() && (extras || !limit),
         ];
         let wrong_change = wish.command.is_some_and(|command| {
-            command.expire.is_some() && !is_gtd
+            order.quote.is_some()
+                || command.expire.is_some() && !is_gtd
                 || command.trigger.is_some() && !order.waits()
                 || command.price.is_some() && !limit
         });

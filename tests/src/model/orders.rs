@@ -150,16 +150,13 @@ impl Model {
 
     fn amend(&mut self, key: Key, change: Change) {
         match change {
+            // It ends as it was: what else the change asked for does not come about.
             Change::CancelRest => self.end(key, OrderStatus::Cancelled, Reason::ClientRequest),
             Change::Amend {
                 mut order,
                 loses,
                 slid,
             } => {
-                if order.open <= 0 {
-                    // It ends as it was: what else the change asked for does not come about.
-                    return self.end(key, OrderStatus::Cancelled, Reason::ClientRequest);
-                }
                 let old = &self.orders[&key];
                 let same = !loses && (old.open, old.visible) == (order.open, order.visible);
                 if old.resting && !same {

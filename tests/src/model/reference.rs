@@ -138,20 +138,26 @@ impl Model {
     }
 
     fn set_trading_state(&mut self, body: SetTradingState) -> Result<(), Reason> {
-        self.refuses_calls(body.scope, body.target)?;
         let now = self.now;
         let calls = super::calls::is_call(body.target);
+        // STATE-01: what is over is left out, unless it is named alone.
+        let over = |contract: &Contract| contract.terms.last_trade.0 <= now;
         let covered = |(id, contract): &(&InstrumentId, &Contract)| match body.scope {
             StateScope::Instrument(one) => one == **id,
-            StateScope::Product(product) => product == contract.product,
-            StateScope::All => !(calls && contract.is_combination()),
+            StateScope::Product(product) => product == contract.product && !over(contract),
+            StateScope::All => !over(contract) && !(calls && contract.is_combination()),
         };
-        let alive = self.contracts.iter().filter(covered);
-        let alive: Vec<InstrumentId> = alive
-            .filter(|(_, contract)| !contract.expired)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in alive {
+        let covered = self.contracts.iter().filter(covered).map(|(id, _)| *id);
+        let covered: Vec<InstrumentId> = covered.collect();
+        if covered.is_empty() {
+            return Err(Reason::NotFound);
+        }
+        let too_late = covered.iter().any(|id| over(&self.contracts[id]));
+        if too_late && body.target != TradingState::Closed {
+            return Err(Reason::IllegalTransition);
+        }
+        self.refuses_calls(body.scope, body.target)?;
+        for id in covered {
             let Some(contract) = self.contracts.get_mut(&id) else {
                 continue;
             };

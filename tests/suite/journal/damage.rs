@@ -240,9 +240,12 @@ fn forge(block: &Block, at: usize, field: &[u8]) {
 fn sound_blocks_that_do_not_belong_are_refused() {
     let whole = killed_after(&records(1, [100, 200, 300]));
     type Check = fn(&Reason) -> bool;
-    let cases: [(&str, usize, &[u8], Check); 9] = [
-        ("a newer version", 4, &[2, 0], |r| {
-            matches!(r, Reason::UnknownVersion { found: 2, .. })
+    let cases: [(&str, usize, &[u8], Check); 10] = [
+        ("an older version", 4, &[1, 0], |r| {
+            matches!(r, Reason::UnknownVersion { found: 1, known: 2 })
+        }),
+        ("a newer version", 4, &[3, 0], |r| {
+            matches!(r, Reason::UnknownVersion { found: 3, .. })
         }),
         ("another exchange", 8, &[1; 8], |r| {
             matches!(r, Reason::ForeignExchange { .. })
@@ -328,6 +331,30 @@ fn another_exchange_is_refused_by_name() {
         found: EXCHANGE,
     };
     assert_eq!(reason(reopen(other)), expected);
+}
+
+#[test]
+fn an_older_format_is_refused_with_file_place_and_advice() {
+    let dir = killed_after(&records(1, [100, 200]));
+    let mut block = data_blocks(&dir).remove(1);
+    block.segment = block.segment_in(&dir);
+    forge(&block, 4, &[1, 0]);
+    let before = dir.bytes();
+    let error = reopen(dir.settings(IoChoice::Plain)).map(|_| ());
+    let error = error.expect_err("refused");
+    assert_eq!(error.exit_code(), 65);
+    let text = error.to_string();
+    let file = block.segment.display().to_string();
+    for part in [
+        file.as_str(),
+        &format!("byte {}", block.offset),
+        "sequence 2",
+        "format version 1, this program reads version 2",
+        "Start the program version that wrote it",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text:?}");
+    }
+    assert!(dir.bytes() == before, "nothing was changed");
 }
 
 #[test]

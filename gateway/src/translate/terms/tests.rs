@@ -4,6 +4,7 @@ use engine::{
     command::{Command, FixingKind, Request, Stamped, SubmitFixing},
     event::Event,
     ids::InstrumentId,
+    instrument::Leg,
     units::DAY,
 };
 use tonic_types::StatusExt;
@@ -158,6 +159,100 @@ fn what_is_told_can_be_sent_back() -> Result<(), Status> {
     Ok(())
 }
 
+/// Two months in a row, their spread and their strip.
+fn with_combinations() -> (Exchange, Vec<Terms>) {
+    let month = |symbol: &str, number: i64| {
+        let mut month = contract(symbol, Kind::Forward, 31 * 86_400);
+        let start = Nanos((10 + 31 * number) * DAY);
+        month.window = Window {
+            start,
+            end: Nanos(start.0 + 31 * DAY),
+        };
+        month.last_trade = start;
+        month
+    };
+    let (front, back) = (month("FRONT", 0), month("BACK", 1));
+    let combination = |symbol: &str, kind, first: i64| Terms {
+        symbol: symbol.into(),
+        kind,
+        product: symbol.into(),
+        window: Window {
+            start: front.window.start,
+            end: back.window.end,
+        },
+        margin: crate::translate::combinations::NO_MARGIN,
+        limits: EntryLimits {
+            position_limit: 0,
+            ..front.limits
+        },
+        maker_fee: Ppm(0),
+        reference: Ticks(1),
+        volatility: Volatility::default(),
+        legs: vec![
+            Leg {
+                instrument: InstrumentId(1),
+                ratio: first,
+            },
+            Leg {
+                instrument: InstrumentId(2),
+                ratio: 1,
+            },
+        ],
+        ..front.clone()
+    };
+    let spread = combination("SPREAD", Kind::CalendarSpread, -1);
+    let strip = combination("STRIP", Kind::Strip, 1);
+    let all = vec![front, back, spread, strip];
+    (exchange(&all), all)
+}
+
+#[test]
+fn a_combination_is_told_with_its_legs_and_can_be_sent_back() -> Result<(), Status> {
+    let (exchange, all) = with_combinations();
+    for (place, kind) in [(2, 4), (3, 5)] {
+        let row = &exchange.instruments()[place];
+        let mut told = reference::instrument(&exchange, row);
+        assert_eq!((told.kind, told.legs.len()), (kind, 2));
+        assert_eq!(told.legs[0].ratio, [-1, 1][place - 2]);
+        let tick_value = (
+            told.lot_tick_value_numerator,
+            told.lot_tick_value_denominator,
+        );
+        assert_eq!(tick_value, (0, 0), "its legs have one each");
+        assert_eq!(terms(&exchange, &told)?, all[place]);
+        (told.delivery_window, told.margin) = (None, None);
+        assert_eq!(terms(&exchange, &told)?, all[place], "both can be left out");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_bad_leg_is_named() {
+    type Spoil = fn(&mut wire::Instrument);
+    let (exchange, _) = with_combinations();
+    let good = reference::instrument(&exchange, &exchange.instruments()[2]);
+    let cases: [(&str, Spoil); 6] = [
+        ("instrument.legs", |row| row.legs.clear()),
+        ("legs", |row| row.legs = vec![row.legs[0]; 13]),
+        ("instrument.legs[1].instrument_id", |row| {
+            row.legs[1].instrument_id = 0;
+        }),
+        ("instrument.legs[0].ratio", |row| row.legs[0].ratio = 0),
+        ("instrument.legs", |row| {
+            row.legs[1].instrument_id = 99;
+            row.delivery_window = None;
+        }),
+        ("instrument.settlement", |row| row.settlement = 1),
+    ];
+    for (field, spoil) in cases {
+        let mut bad = good.clone();
+        spoil(&mut bad);
+        let status = terms(&exchange, &bad).expect_err("refused");
+        let info = status.get_details_error_info().expect("a detail");
+        assert_eq!(info.metadata["field"], field, "{status:?}");
+    }
+}
+
 #[test]
 fn every_bad_field_is_named() {
     type Spoil = fn(&mut wire::Instrument);
@@ -167,9 +262,10 @@ fn every_bad_field_is_named() {
         .first()
         .map(|row| reference::instrument(&exchange, row))
         .unwrap_or_default();
-    let cases: [(&str, Spoil); 18] = [
+    let cases: [(&str, Spoil); 19] = [
         ("instrument.kind", |row| row.kind = 0),
-        ("instrument.kind", |row| row.kind = 5),
+        ("instrument.kind", |row| row.kind = 3),
+        ("instrument.legs", |row| row.kind = 5),
         ("instrument.settlement", |row| row.settlement = 3),
         ("instrument.tick_size", |row| row.tick_size = None),
         ("instrument.tick_size.exponent", |row| {

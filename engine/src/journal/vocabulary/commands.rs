@@ -1,0 +1,389 @@
+//! One of every command, each field with a value of its own.
+
+use super::*;
+use crate::{
+    ids::{
+        AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId, OrderId, ProductId,
+        SessionId,
+    },
+    instrument::{
+        Asset, Commodity, EntryLimits, Index, Leg, MarginTerms, Terms, Volatility, Window,
+    },
+    units::{Decimal, Lots, Nanos, Ppm, Ticks},
+};
+
+fn origin() -> Origin {
+    Origin {
+        account: AccountId(1),
+        session: SessionId(2),
+        login: 3,
+        client_seq: 4,
+        deadline: Nanos(5),
+    }
+}
+
+fn request<T>(body: T) -> Request<T> {
+    Request {
+        id: 6,
+        key_id: "key".into(),
+        note: "note".into(),
+        body,
+    }
+}
+
+fn order() -> OrderTerms {
+    OrderTerms {
+        client_order_id: 10,
+        instrument: InstrumentId(11),
+        side: Side::Sell,
+        pricing: Pricing::Limit(Ticks(-12)),
+        lots: Lots(13),
+        time_in_force: TimeInForce::Gtd(Nanos(14)),
+        post_only: PostOnly::Slide,
+        reduce_only: true,
+        self_trade: SelfTrade::CancelBoth,
+        self_trade_group: 15,
+        cancel_group: 16,
+        display: Lots(17),
+        min_fill: Lots(18),
+        trigger: Some(Trigger {
+            source: TriggerSource::Mark,
+            price: Ticks(19),
+        }),
+        mmp_group: 20,
+        keep_on_disconnect: true,
+        tag: Tag::new("tag").unwrap(),
+    }
+}
+
+fn place() -> Place {
+    Place {
+        origin: origin(),
+        order: order(),
+    }
+}
+
+fn replace() -> Replace {
+    Replace {
+        origin: origin(),
+        target: Target::Order(OrderId(30)),
+        instrument: InstrumentId(31),
+        price: Some(Ticks(32)),
+        lots: Some(Lots(33)),
+        post_only: Some(PostOnly::Reject),
+        expire: Some(Nanos(34)),
+        display: Some(Lots(35)),
+        trigger: Some(Ticks(36)),
+        reject_if_priority_lost: true,
+    }
+}
+
+fn cancel() -> Cancel {
+    Cancel {
+        origin: origin(),
+        target: Target::Client(40),
+        instrument: InstrumentId(41),
+    }
+}
+
+fn selection() -> Selection {
+    Selection {
+        instrument: InstrumentId(50),
+        product: ProductId(51),
+        side: Some(Side::Buy),
+        cancel_group: 52,
+        mmp_group: 53,
+        this_session_only: true,
+        price_at_or_better: Some(Ticks(54)),
+    }
+}
+
+fn terms() -> Terms {
+    Terms {
+        symbol: "SYMBOL".into(),
+        kind: Kind::CalendarSpread,
+        product: "PRODUCT".into(),
+        commodity: CommodityId(60),
+        price_asset: AssetId(61),
+        tick_size: Decimal {
+            mantissa: 62,
+            exponent: -63,
+        },
+        price_unit: "unit".into(),
+        lot_hashes_per_second: 64,
+        window: Window {
+            start: Nanos(65),
+            end: Nanos(66),
+        },
+        index: IndexId(67),
+        last_trade: Nanos(68),
+        margin: MarginTerms {
+            initial_buy: Ppm(69),
+            initial_sell: Ppm(70),
+            maintenance_of_initial: Ppm(71),
+            delivery_bond: Ppm(72),
+        },
+        limits: EntryLimits {
+            min_lots: 73,
+            max_lots: 74,
+            max_notional: 75,
+            band_basis_points: 76,
+            max_open_orders: 77,
+            position_limit: 78,
+            min_display: 79,
+        },
+        maker_fee: Ppm(-80),
+        taker_fee: Ppm(81),
+        reference: Ticks(82),
+        volatility: Volatility {
+            window_ms: 83,
+            move_ppm: 84,
+        },
+        legs: vec![
+            Leg {
+                instrument: InstrumentId(85),
+                ratio: -1,
+            },
+            Leg {
+                instrument: InstrumentId(86),
+                ratio: 1,
+            },
+        ],
+    }
+}
+
+fn mass_quote() -> MassQuote {
+    MassQuote {
+        origin: origin(),
+        quote_id: 90,
+        mmp_group: 91,
+        entries: vec![QuoteEntry {
+            instrument: InstrumentId(92),
+            slot: 7,
+            bid: Some(QuoteSide {
+                price: Ticks(93),
+                lots: Lots(94),
+            }),
+            ask: None,
+        }],
+        report_order_ids: true,
+    }
+}
+
+pub(super) fn all() -> Vec<Command> {
+    let origin = origin();
+    vec![
+        Command::Tick,
+        Command::Restart(Restart {
+            post_only_until: Nanos(100),
+            recovery_grace_ms: 101,
+        }),
+        Command::Place(place()),
+        Command::Replace(replace()),
+        Command::Cancel(cancel()),
+        Command::MassCancel(MassCancel {
+            origin,
+            selection: selection(),
+            block_new_orders: true,
+        }),
+        Command::SetCancelTimer(SetCancelTimer {
+            origin,
+            after_ms: 102,
+            selection: selection(),
+        }),
+        Command::SetOrderEntry(SetOrderEntry {
+            origin,
+            blocked: true,
+        }),
+        Command::Login(Login {
+            account: AccountId(103),
+            name: "session".into(),
+            heartbeat_ms: 104,
+            action: DisconnectAction::CancelAccount,
+            grace_ms: 105,
+            key_id: "login".into(),
+        }),
+        Command::Lost(Lost {
+            session: SessionId(106),
+            login: 107,
+            cause: Reason::HeartbeatLost,
+        }),
+        Command::Logout(Logout {
+            origin,
+            cancel_orders: true,
+        }),
+        Command::CreateAsset(request(Asset {
+            symbol: "ASSET".into(),
+            decimals: 108,
+            min_withdrawal: 109,
+        })),
+        Command::CreateCommodity(request(Commodity {
+            symbol: "COMMODITY".into(),
+            algorithm: Algorithm::Scrypt,
+            coins: vec!["LTC".into(), "DOGE".into()],
+            rate_unit: "GH/s".into(),
+            rate_unit_hashes_per_second: 110,
+            hashes_per_share: 111,
+        })),
+        Command::CreateIndex(request(Index {
+            name: "INDEX".into(),
+            kind: IndexKind::Compute,
+            commodity: CommodityId(112),
+            quote: AssetId(113),
+            unit: "unit".into(),
+        })),
+        Command::CreateFirm(request(NewFirm {
+            code: "FIRM".into(),
+            legal_name: "legal name".into(),
+            lei: "lei".into(),
+        })),
+        Command::CreateAccount(request(NewAccount {
+            firm: FirmId(114),
+            label: "label".into(),
+            kind: AccountKind::MarketMaker,
+            maker_fee_offset: -115,
+            taker_fee_offset: 116,
+        })),
+        Command::SetAccountStatus(request(SetAccountStatus {
+            account: AccountId(117),
+            status: AccountStatus::Suspended,
+            cancel_open_orders: true,
+        })),
+        Command::CreateKey(request(NewKey {
+            key_id: "new".into(),
+            firm: FirmId(118),
+            label: "label".into(),
+            public_key: [119; 32],
+            permissions: 120,
+            accounts: vec![AccountId(121)],
+            expires: Nanos(122),
+        })),
+        Command::RevokeKey(request(RevokeKey {
+            key_id: "old".into(),
+            cancel_open_orders: true,
+        })),
+        Command::CreateInstrument(request(terms())),
+        Command::SetTradingState(request(SetTradingState {
+            scope: StateScope::Product(ProductId(123)),
+            target: TradingState::NoCancel,
+            reason: Reason::Operator,
+            effective: Nanos(124),
+            cancel_open_orders: true,
+        })),
+        Command::CreditDeposit(request(CreditDeposit {
+            account: AccountId(125),
+            asset: AssetId(126),
+            amount: 127,
+            rail: Rail::Manual,
+        })),
+        Command::RequestWithdrawal(RequestWithdrawal {
+            account: AccountId(128),
+            client_transfer_id: 129,
+            asset: AssetId(130),
+            amount: 131,
+            rail: Rail::Sandbox,
+        }),
+        Command::ResolveWithdrawal(request(ResolveWithdrawal {
+            transfer: 132,
+            decision: Decision::Reject,
+        })),
+        Command::SubmitFixing(SubmitFixing {
+            index: IndexId(133),
+            kind: FixingKind::Daily,
+            round: 134,
+            value: Decimal {
+                mantissa: 135,
+                exponent: -11,
+            },
+            key_id: "oracle".into(),
+        }),
+        Command::Batch(Batch {
+            origin,
+            policy: BatchPolicy::StopOnReject,
+            items: items(),
+        }),
+        Command::MassQuote(mass_quote()),
+        Command::ResetMmp(ResetMmp {
+            origin,
+            mmp_group: 136,
+        }),
+        Command::SetMmpGroup(request(MmpGroup {
+            account: AccountId(137),
+            mmp_group: 138,
+            product: ProductId(139),
+            window_ms: 140,
+            frozen_ms: 141,
+            quantity_limit: 142,
+            net_limit: 143,
+            notional_limit: 144,
+            fill_limit: 145,
+            contracts_limit: 146,
+            max_quote_lots: Lots(147),
+        })),
+        Command::SetKillSwitch(request(SetKillSwitch {
+            scope: SwitchScope::Firm(FirmId(148)),
+            engaged: true,
+            cancel_open_orders: true,
+        })),
+    ]
+}
+
+pub(super) fn items() -> Vec<BatchItem> {
+    vec![
+        BatchItem::Place(place()),
+        BatchItem::Replace(replace()),
+        BatchItem::Cancel(cancel()),
+    ]
+}
+
+pub(super) fn pricings() -> Vec<Pricing> {
+    vec![
+        Pricing::Limit(Ticks(-1)),
+        Pricing::Market,
+        Pricing::Peg(Peg {
+            to: PegTo::Index,
+            offset: Ticks(-2),
+            cap: Ticks(3),
+        }),
+    ]
+}
+
+pub(super) fn times_in_force() -> Vec<TimeInForce> {
+    vec![
+        TimeInForce::Gtc,
+        TimeInForce::Ioc,
+        TimeInForce::Fok,
+        TimeInForce::Gtd(Nanos(1)),
+        TimeInForce::Day,
+        TimeInForce::AtAuction,
+    ]
+}
+
+pub(super) fn targets() -> Vec<Target> {
+    vec![Target::Order(OrderId(1)), Target::Client(2)]
+}
+
+pub(super) fn state_scopes() -> Vec<StateScope> {
+    vec![
+        StateScope::Instrument(InstrumentId(1)),
+        StateScope::Product(ProductId(2)),
+        StateScope::All,
+    ]
+}
+
+pub(super) fn switch_scopes() -> Vec<SwitchScope> {
+    vec![
+        SwitchScope::Session(SessionId(1)),
+        SwitchScope::Account(AccountId(2)),
+        SwitchScope::Firm(FirmId(3)),
+        SwitchScope::Venue,
+    ]
+}
+
+pub(super) fn stamped() -> Stamped {
+    Stamped {
+        seq: 150,
+        at: Nanos(151),
+        command: Command::Tick,
+    }
+}
