@@ -101,5 +101,5 @@ pub const WANTED: [(&str, &str, u64); 57] = [
     ("combinations", "direct combination trade", 500),
     ("combinations", "implied in trade", 200),
     ("combinations", "implied out trade", 200),
-    ("combinations", "Cancelled Some(InsufficientMargin)", 3),
+    ("combinations", "Cancelled Some(InsufficientMargin)", 1),
 ];
