@@ -7,6 +7,7 @@ mod batches;
 mod calls;
 mod combinations;
 mod implied;
+mod listing;
 mod matching;
 mod money;
 mod orders;

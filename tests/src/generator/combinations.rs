@@ -7,7 +7,7 @@ use engine::{
     ids::{AccountId, AssetId, CommodityId, IndexId, InstrumentId},
     instrument::{Kind, Leg, Terms, TradingState, Volatility, Window},
     reason::Reason,
-    units::{DAY, Lots, Nanos, SECOND, Ticks},
+    units::{DAY, Lots, Nanos, Ppm, SECOND, Ticks},
 };
 
 use super::{
@@ -146,6 +146,46 @@ impl Generator {
             }
         }
         self.random.pick(&owners).copied()
+    }
+
+    /// COMBO-01: a combination with one thing wrong, or none; it stays closed either way.
+    pub(super) fn list_badly(&mut self, model: &Model) -> Command {
+        let listed = model.contracts.values();
+        let listed: Vec<&Terms> = listed.map(|contract| &contract.terms).collect();
+        let combined = listed.iter().filter(|terms| !terms.legs.is_empty());
+        let combined: Vec<&Terms> = combined.copied().collect();
+        let Some(mut terms) = self.random.pick(&combined).map(|terms| (*terms).clone()) else {
+            return self.deposit();
+        };
+        self.client_ids += 1;
+        terms.symbol = format!("NEW-{}", self.client_ids);
+        let other = self.some_contract();
+        match self.random.between(0, 17) {
+            0 => terms.legs.truncate(1),
+            1 => terms.legs = terms.legs.iter().cycle().take(13).copied().collect(),
+            2 => terms.legs[0].instrument = other,
+            3 => terms.legs[1].instrument = InstrumentId(99),
+            4 => terms.legs.swap(0, 1),
+            5 => terms.legs[0].ratio = -terms.legs[0].ratio,
+            6 => terms.legs[1].ratio = 2,
+            7 => terms.kind = Kind::Forward,
+            8 => terms.product = "MON".into(),
+            9 => terms.window.start.0 += DAY,
+            10 => terms.window.end.0 -= DAY,
+            11 => terms.last_trade.0 = START + 800 * 3_600 * SECOND,
+            12 => terms.limits.position_limit = 100,
+            13 => terms.limits.band_basis_points = 501,
+            14 => terms.maker_fee = Ppm(-1),
+            15 => {
+                terms.volatility = Volatility {
+                    window_ms: 60_000,
+                    move_ppm: 4_000,
+                };
+            }
+            16 => terms.legs[1].instrument = terms.legs[0].instrument,
+            _ => terms.tick_size = tick(1, -9),
+        }
+        Command::CreateInstrument(self.request(terms))
     }
 
     /// Mostly what a combination can take.

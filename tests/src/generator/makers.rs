@@ -30,6 +30,7 @@ impl Generator {
             212..=227 if on.protection => self.reset_mmp(model),
             228..=235 if on.switches => self.kill_switch(model),
             240..=255 if on.auctions => self.call(model),
+            256..=258 if on.combinations => self.list_badly(model),
             _ => return None,
         })
     }

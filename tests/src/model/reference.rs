@@ -83,6 +83,7 @@ impl Model {
 
     /// MARK-01.
     fn list(&mut self, id: InstrumentId, terms: &Terms) -> Result<(), Reason> {
+        self.check_legs(terms)?;
         let volatility = terms.volatility;
         let off = volatility.window_ms == 0 && volatility.move_ppm == 0;
         let fits = limits::VOLATILITY_WINDOW_MS.contains(&volatility.window_ms)
