@@ -146,7 +146,7 @@ impl Model {
         let covered = |(id, contract): &(&InstrumentId, &Contract)| match body.scope {
             StateScope::Instrument(one) => one == **id,
             StateScope::Product(product) => product == contract.product && !over(contract),
-            StateScope::All => !over(contract) && !(calls && contract.is_combination()),
+            StateScope::All => !(over(contract) || calls && contract.is_combination()),
         };
         let covered = self.contracts.iter().filter(covered).map(|(id, _)| *id);
         let covered: Vec<InstrumentId> = covered.collect();
