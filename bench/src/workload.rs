@@ -520,7 +520,7 @@ impl Venue {
 /// An exchange with room for the client ids of every flow, as one has that has run for a day.
 fn roomy() -> Exchange {
     let mut exchange = Exchange::new();
-    exchange.reserve(1 << 21);
+    exchange.reserve(1 << 21, 1 << 18);
     // With ten thousand accounts a debug build would do little else; tests ask for the audits they want.
     exchange.skip_audits();
     exchange

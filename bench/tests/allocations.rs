@@ -57,7 +57,7 @@ fn a_warm_exchange_allocates_nothing() {
     for shape in [workload::HOT, workload::BALANCED] {
         let flow = workload::Flow::new(shape, 2 * COMMANDS, 3);
         let mut exchange = flow.start.clone();
-        exchange.reserve(1 << 21);
+        exchange.reserve(1 << 21, 1 << 18);
         let mut out = Vec::with_capacity(1 << 16);
         let (warm, measured) = flow.commands.split_at(COMMANDS);
         for stamped in warm {

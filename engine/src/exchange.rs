@@ -134,13 +134,14 @@ impl Exchange {
         exchange
     }
 
-    /// Makes room for so many client order ids before the first one comes, and for what a command may
-    /// change, so that the first hours of trading take no memory from the system either. A copy has to
-    /// ask for its own.
-    pub fn reserve(&mut self, client_ids: usize) {
+    /// Makes room for so many client order ids and orders before the first one comes, and for what a
+    /// command may change, so that the first hours of trading take no memory from the system either. A
+    /// copy has to ask for its own.
+    pub fn reserve(&mut self, client_ids: usize, orders: usize) {
         // A trade changes one level, one maker and one position more.
         let changes = 2 * crate::limits::TRADES_PER_COMMAND;
         self.client_ids.reserve(client_ids);
+        self.orders.reserve(orders);
         self.touched_levels.reserve(changes);
         self.touched_statistics.reserve(changes);
         self.ledger.reserve(changes);

@@ -10,6 +10,8 @@ pub const CLIENT_IDS_PER_ACCOUNT: usize = 1_000_000;
 pub const CLIENT_IDS: usize = 1 << 24;
 /// Client order ids that there is room for before the first one comes.
 pub const CLIENT_IDS_ROOM: usize = 1 << 18;
+/// Orders that there is memory for before the first one comes, ended ones included.
+pub const ORDERS_ROOM: usize = 1 << 17;
 /// Client order ids are remembered at most this long after use, in nanoseconds (24 hours).
 pub const CLIENT_ID_LIFE: i64 = crate::units::DAY;
 /// Administrative request ids remembered over the whole exchange.

@@ -217,6 +217,15 @@ impl Orders {
         Node::new(order.terms.side, order.price, lots, order.account)
     }
 
+    /// Takes memory for so many orders from the system now, not page by page in the middle of trading:
+    /// a large page costs as much as a thousand orders.
+    pub(crate) fn reserve(&mut self, orders: usize) {
+        let used = self.slots.len();
+        self.slots.resize(used.max(orders), Order::BLANK);
+        self.slots.truncate(used);
+        self.nodes.reserve(orders);
+    }
+
     /// Asks for an order that will be needed soon, and its place in a book.
     pub(crate) fn ask(&self, id: OrderId) {
         if let Some(slot) = id.slot()

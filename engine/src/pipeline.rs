@@ -217,7 +217,7 @@ pub fn recover(
     mut heard: impl FnMut(&Stamped, &[Event]),
 ) -> Result<(Exchange, Journal, journal::RecoveryReport), JournalError> {
     let mut exchange = Exchange::new();
-    exchange.reserve(crate::limits::CLIENT_IDS_ROOM);
+    exchange.reserve(crate::limits::CLIENT_IDS_ROOM, crate::limits::ORDERS_ROOM);
     let mut replay = Replay::default();
     let (journal, report) = journal::open(settings, |block| {
         replay.block(&mut exchange, block.payload, block.count, &mut heard)

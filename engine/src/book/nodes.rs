@@ -80,6 +80,13 @@ impl Nodes {
         Self(Vec::with_capacity(slots))
     }
 
+    /// Takes memory for so many slots from the system now.
+    pub fn reserve(&mut self, slots: usize) {
+        let used = self.0.len();
+        self.0.resize(used.max(slots), Node::LOOSE);
+        self.0.truncate(used);
+    }
+
     /// Makes the next slot.
     pub fn grow(&mut self) {
         self.0.push(Node::LOOSE);
