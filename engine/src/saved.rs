@@ -164,14 +164,17 @@ impl<'a> Saver<'a> {
     pub(crate) fn item<T: Encode>(&mut self, item: &T) -> io::Result<()> {
         let words = self.section.words();
         let Some(left) = self.left.checked_sub(1) else {
-            return Err(io::Error::other(format!("{words}: more items than counted")));
+            return Err(io::Error::other(format!(
+                "{words}: more items than counted"
+            )));
         };
         self.left = left;
         let before = self.buffer.len();
         crate::record::append(item, &mut self.buffer);
         let bytes = self.buffer.len() - before;
         if bytes > ITEM_BYTES {
-            let large = format!("{words}: an item of {bytes} bytes, at most {ITEM_BYTES} can be read");
+            let large =
+                format!("{words}: an item of {bytes} bytes, at most {ITEM_BYTES} can be read");
             return Err(io::Error::other(large));
         }
         if self.buffer.len() >= CHUNK {
@@ -323,9 +326,7 @@ impl<'a> Loader<'a> {
                     self.at += used;
                     return Ok(value);
                 }
-                Err(DecodeError::UnexpectedEnd { .. })
-                    if !self.dry && bytes.len() < ITEM_BYTES =>
-                {
+                Err(DecodeError::UnexpectedEnd { .. }) if !self.dry && bytes.len() < ITEM_BYTES => {
                     self.fill()?;
                 }
                 Err(DecodeError::UnexpectedEnd { .. }) if self.dry => {

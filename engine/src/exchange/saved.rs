@@ -8,8 +8,8 @@ use std::io;
 use bincode::{Decode, Encode};
 
 use super::{
-    Account, Exchange, Withdrawals, auction, client_ids::ClientIds, combinations, protection, reducing,
-    remembered::RequestIds, stops, timers::Timers, volatility::Window,
+    Account, Exchange, Withdrawals, auction, client_ids::ClientIds, combinations, protection,
+    reducing, remembered::RequestIds, stops, timers::Timers, volatility::Window,
 };
 use crate::{
     book::{Book, Node},
@@ -178,7 +178,8 @@ impl Exchange {
         let positions = Positions::load(&mut loader, accounts, contracts)?;
         let rows = (accounts, exchange.assets.len());
         exchange.ledger = Ledger::load(&mut loader, rows, counters.entries)?;
-        exchange.orders = Orders::load(&mut loader, |order| positions.is_at(order.position, order))?;
+        exchange.orders =
+            Orders::load(&mut loader, |order| positions.is_at(order.position, order))?;
         exchange.positions = positions;
         exchange.load_books(&mut loader)?;
         exchange.load_groups(&mut loader)?;
@@ -224,14 +225,18 @@ impl Exchange {
         let Self {
             accounts, firms, ..
         } = self;
-        loader.each(Section::Accounts, limits::ACCOUNTS, |saved: SavedAccount| {
-            let known = saved.firm.index().is_some_and(|index| index < firms.len());
-            if saved.id != AccountId::nth(accounts.len()) || !known {
-                return Err(format!("account {:?} of {:?}", saved.id, saved.firm));
-            }
-            accounts.push(saved.account());
-            Ok(())
-        })?;
+        loader.each(
+            Section::Accounts,
+            limits::ACCOUNTS,
+            |saved: SavedAccount| {
+                let known = saved.firm.index().is_some_and(|index| index < firms.len());
+                if saved.id != AccountId::nth(accounts.len()) || !known {
+                    return Err(format!("account {:?} of {:?}", saved.id, saved.firm));
+                }
+                accounts.push(saved.account());
+                Ok(())
+            },
+        )?;
         let known = |id: AccountId| self.account(id).is_some();
         let sessions = |place: usize, session: &super::Session| {
             session.id == SessionId::nth(place) && known(session.account)
@@ -308,7 +313,8 @@ impl Exchange {
             let order = orders.living(slot)?;
             let (id, side, price) = (order.terms.instrument, order.terms.side, order.price);
             let fits = |number: i64| number.unsigned_abs() < FAR;
-            let shown = lots > Lots::ZERO && lots <= order.open && order.open.0 <= limits::ORDER_LOTS;
+            let shown =
+                lots > Lots::ZERO && lots <= order.open && order.open.0 <= limits::ORDER_LOTS;
             if !order.resting || order.waiting || !shown || !fits(price.0) {
                 return Err(format!("slot {slot} shows {lots:?} of {:?}", order.open));
             }
@@ -340,7 +346,9 @@ impl Exchange {
                 && order.resting != order.waiting
                 && order.terms.trigger.is_none();
             if !right || id < last || list.len() >= limits::PEGS || list.contains(&slot) {
-                return Err(format!("slot {slot} is no peg, there twice or out of order"));
+                return Err(format!(
+                    "slot {slot} is no peg, there twice or out of order"
+                ));
             }
             (last, asleep) = (id, asleep + usize::from(order.waiting));
             list.push(slot);
@@ -428,10 +436,16 @@ impl SavedAccount {
 
 /// Resting orders by contract, buys first, best first, and what each shows.
 fn save_books(books: &[Book], orders: &Orders, saver: &mut Saver<'_>) -> io::Result<()> {
-    let sides = || books.iter().flat_map(|book| [(book, Side::Buy), (book, Side::Sell)]);
+    let sides = || {
+        books
+            .iter()
+            .flat_map(|book| [(book, Side::Buy), (book, Side::Sell)])
+    };
     let resting = |(book, side): (&Book, Side)| {
         let levels = book.levels(side);
-        levels.map(|(_, level)| level.orders as usize).sum::<usize>()
+        levels
+            .map(|(_, level)| level.orders as usize)
+            .sum::<usize>()
     };
     saver.section(Section::Books, sides().map(resting).sum())?;
     for (book, side) in sides() {

@@ -38,15 +38,16 @@ impl Orders {
             Ok(())
         })?;
         let mut seen = vec![false; orders.slots.len()];
-        loader.each(Section::Ended, orders.slots.len(), |slot: u32| {
-            match orders.slots.get(slot as usize) {
-                Some(order) if !order.lives() && !seen[slot as usize] => {
-                    seen[slot as usize] = true;
-                    orders.freed.push_back(slot);
-                    Ok(())
-                }
-                _ => Err(format!("slot {slot} has no ended order")),
+        loader.each(Section::Ended, orders.slots.len(), |slot: u32| match orders
+            .slots
+            .get(slot as usize)
+        {
+            Some(order) if !order.lives() && !seen[slot as usize] => {
+                seen[slot as usize] = true;
+                orders.freed.push_back(slot);
+                Ok(())
             }
+            _ => Err(format!("slot {slot} has no ended order")),
         })?;
         if orders.freed.len() + orders.live != orders.slots.len() {
             let (freed, live, slots) = (orders.freed.len(), orders.live, orders.slots.len());
@@ -75,7 +76,9 @@ impl Orders {
             let order = self.living(slot)?;
             let Link { prev, next } = order.owner;
             if order.account != account || prev != before {
-                return Err(format!("slot {slot} is not the next of the account's orders"));
+                return Err(format!(
+                    "slot {slot} is not the next of the account's orders"
+                ));
             }
             (before, slot, count) = (slot, next, count + 1);
         }

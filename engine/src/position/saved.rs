@@ -34,7 +34,9 @@ impl Positions {
             let known = account.index().is_some_and(|at| at < accounts)
                 && instrument.index().is_some_and(|at| at < instruments);
             if !known || positions.get(account, instrument).is_some() {
-                return Err(format!("{account:?} in {instrument:?} is unknown or there twice"));
+                return Err(format!(
+                    "{account:?} in {instrument:?} is unknown or there twice"
+                ));
             }
             let place = positions.place_of(account, instrument);
             positions.table[place as usize] = position;

@@ -48,15 +48,19 @@ impl Exchange {
             self.links.push(Links::of(&contract.terms));
         }
         let mut last = Default::default();
-        loader.each(Section::Links, usize::MAX, |now: (InstrumentId, InstrumentId)| {
-            let (leg, combination) = now;
-            let leg = known(leg).filter(|_| known(combination).is_some() && now > last);
-            let links = leg.map(|leg| &mut self.links[leg]);
-            let links = links.filter(|links| links.within_count < COMBINATIONS_OF_A_CONTRACT);
-            let out_of_place = "one of them is unknown, they are out of order, or too many";
-            links.ok_or(out_of_place)?.join(combination);
-            last = now;
-            Ok(())
-        })
+        loader.each(
+            Section::Links,
+            usize::MAX,
+            |now: (InstrumentId, InstrumentId)| {
+                let (leg, combination) = now;
+                let leg = known(leg).filter(|_| known(combination).is_some() && now > last);
+                let links = leg.map(|leg| &mut self.links[leg]);
+                let links = links.filter(|links| links.within_count < COMBINATIONS_OF_A_CONTRACT);
+                let out_of_place = "one of them is unknown, they are out of order, or too many";
+                links.ok_or(out_of_place)?.join(combination);
+                last = now;
+                Ok(())
+            },
+        )
     }
 }

@@ -26,8 +26,13 @@ impl Group {
     /// Its quotes, contracts in order of number.
     fn quotes(&self) -> impl Iterator<Item = Quotes> + '_ {
         let rows = self.rows.iter().enumerate();
-        rows.filter(|(_, row)| **row != NONE)
-            .map(|(index, row)| (name(self), InstrumentId::nth(index), self.quotes[*row as usize]))
+        rows.filter(|(_, row)| **row != NONE).map(|(index, row)| {
+            (
+                name(self),
+                InstrumentId::nth(index),
+                self.quotes[*row as usize],
+            )
+        })
     }
 
     fn put_quotes(&mut self, id: InstrumentId, orders: [OrderId; limits::QUOTE_SLOTS * 2]) {
@@ -108,7 +113,9 @@ impl Exchange {
             let ((account, number), fill): (Name, GroupFill) = saved;
             let in_order = (account, number) >= last && known(fill.instrument);
             let group = self.group_mut(account, number).filter(|_| in_order);
-            group.ok_or("its group or contract is unknown, or it is out of order")?.put_fill(fill);
+            group
+                .ok_or("its group or contract is unknown, or it is out of order")?
+                .put_fill(fill);
             last = (account, number);
             Ok(())
         })?;
