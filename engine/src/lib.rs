@@ -41,3 +41,5 @@ pub mod journal;
 pub mod memory;
 #[cfg(feature = "runtime")]
 pub mod pipeline;
+#[cfg(feature = "runtime")]
+pub mod snapshots;
