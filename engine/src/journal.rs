@@ -29,7 +29,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use block::{Fault, Kind};
+pub use block::{Fault, Kind, VERSION};
 pub use buffer::Buffer;
 pub use disk::{Disk, DiskFile, Lock, RealDisk};
 pub use error::{JournalError, Reason, Refusal};
