@@ -117,12 +117,9 @@ impl<H: History> Keeper<H> {
             ..
         } = self;
         follow.turn(|block| {
-            replay.block(
-                exchange,
-                block.payload,
-                block.count,
-                |stamped, events| history.hear(stamped, events),
-            )
+            replay.block(exchange, block.payload, block.count, |stamped, events| {
+                history.hear(stamped, events)
+            })
         })
     }
 
@@ -176,7 +173,12 @@ impl<H: History> Keeper<H> {
         };
         let here = self.follow.position().segment_id();
         let before = needed.min((here + 1).saturating_sub(kept.max(1)));
-        Ok(journal::retire(&*self.disk, &self.journal, before, archive)?)
+        Ok(journal::retire(
+            &*self.disk,
+            &self.journal,
+            before,
+            archive,
+        )?)
     }
 }
 

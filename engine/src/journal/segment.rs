@@ -191,7 +191,8 @@ pub fn retire(
         return Ok(retired);
     };
     if let Some(archive) = archive {
-        disk.make_dir(archive).map_err(io_error("create", archive))?;
+        disk.make_dir(archive)
+            .map_err(io_error("create", archive))?;
     }
     // One after the other: what a crash leaves is always without a hole.
     for id in folder.first..before.min(folder.last) {
@@ -201,7 +202,9 @@ pub fn retire(
             Some(place) => disk
                 .rename(&segment, place)
                 .map_err(io_error("move", &segment))?,
-            None => disk.remove(&segment).map_err(io_error("remove", &segment))?,
+            None => disk
+                .remove(&segment)
+                .map_err(io_error("remove", &segment))?,
         }
         disk.sync_dir(dir).map_err(io_error("sync", dir))?;
         retired.push(Retired { id, archived });
