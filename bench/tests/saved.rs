@@ -232,39 +232,3 @@ fn a_million_accounts_and_a_million_resting_orders() {
         drop(clone);
     }
 }
-
-#[test]
-#[ignore = "a million accounts; meant for a release build"]
-fn a_large_snapshot_file() {
-    use engine::{
-        journal::{self, IoChoice, RealDisk, Settings},
-        snapshots,
-    };
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("large-snapshot");
-    let _ = std::fs::remove_dir_all(&folder);
-    let settings = Settings {
-        io: IoChoice::Plain,
-        ..Settings::new(folder.join("journal"), 7)
-    };
-    drop(journal::open(settings, |_| Ok(())).expect("a new folder"));
-    let mut place = None;
-    journal::scan(&folder.join("journal"), |view| {
-        place = Some(view.after.clone());
-        Ok(())
-    })
-    .expect("one block");
-    let place = place.expect("one block");
-    // The place is that before the first command; how long it takes does not depend on it.
-    let dir = snapshots::beside(&folder.join("journal"));
-    let bytes = saved(&large(1_000_000));
-    for round in 1..=3 {
-        let start = Instant::now();
-        let written = snapshots::write_saved(&RealDisk, &dir, &bytes, &place).expect("room");
-        println!(
-            "round {round}: {} bytes written, synced, read back in {:.2?}",
-            written.bytes,
-            start.elapsed()
-        );
-    }
-    let _ = std::fs::remove_dir_all(&folder);
-}
