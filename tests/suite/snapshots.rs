@@ -2,5 +2,6 @@
 //!
 //! `HASHPIT_MODEL_COMMANDS` sets the length of a stream (4,000).
 
+mod faults;
 mod files;
 mod state;
