@@ -17,10 +17,10 @@ use tests::{generator::Features, streams};
 
 const EXCHANGE: u64 = 0xE0;
 const COMMANDS: usize = 600;
-const ANNEX: &[u8] = b"what the gateway remembers";
+pub(super) const ANNEX: &[u8] = b"what the gateway remembers";
 
 /// A folder that goes away with the value.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -41,11 +41,11 @@ impl Folder {
         self.0.join("journal")
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(super) fn dir(&self) -> PathBuf {
         snapshots::beside(&self.journal())
     }
 
-    fn path(&self, seq: u64) -> PathBuf {
+    pub(super) fn path(&self, seq: u64) -> PathBuf {
         self.dir().join(format!("snapshot-{seq:020}.snap"))
     }
 
@@ -57,7 +57,7 @@ impl Folder {
         names
     }
 
-    fn newest(&self) -> Found {
+    pub(super) fn newest(&self) -> Found {
         newest_valid(&RealDisk, &self.dir(), EXCHANGE, u64::MAX).expect("a folder that can be read")
     }
 }
@@ -80,16 +80,16 @@ impl Entry for One {
 }
 
 /// A journal of a stream, the states and places after some of its commands, and the last digest.
-struct Story {
-    folder: Folder,
-    moments: Vec<(Exchange, Position)>,
+pub(super) struct Story {
+    pub(super) folder: Folder,
+    pub(super) moments: Vec<(Exchange, Position)>,
     end: [u8; 32],
 }
 
 /// Commands after which a snapshot can be written.
 const MOMENTS: [u64; 3] = [200, 350, 500];
 
-fn story(test: &str) -> Story {
+pub(super) fn story(test: &str) -> Story {
     let folder = Folder::new(test);
     let stream = streams::record(3, Features::ALL, COMMANDS);
     write_journal(&folder.journal(), &stream);
@@ -154,7 +154,7 @@ impl Story {
     }
 
     /// What loading now leads to: from the snapshot of this command, and the tail of the journal.
-    fn expect(&self, seq: u64, rejected: usize) -> Found {
+    pub(super) fn expect(&self, seq: u64, rejected: usize) -> Found {
         let found = self.folder.newest();
         let loaded = found.loaded.as_ref().expect("a snapshot");
         assert_eq!(
