@@ -24,7 +24,7 @@ use crate::{
     event::Event,
     exchange::Exchange,
     follower::Follower,
-    journal::{self, Journal, JournalError},
+    journal::{self, Journal},
     record,
     units::MILLISECOND,
 };
@@ -32,10 +32,12 @@ use crate::{
 mod clock;
 mod intake;
 mod publisher;
+mod recovery;
 mod sequencer;
 
 pub use clock::{Clock, SystemClock};
 pub use intake::{Intake, Refusal, Submission};
+pub use recovery::{Began, RecoverError, Recovered, recover};
 
 /// How the threads behave.
 #[derive(Clone, Copy, Debug)]
@@ -206,23 +208,6 @@ impl<R> Pipeline<R> {
             }
         }
     }
-}
-
-/// Reads the journal and executes it again.
-///
-/// # Errors
-/// What the journal refuses, or the first record whose results are not what was recorded.
-pub fn recover(
-    settings: journal::Settings,
-    mut heard: impl FnMut(&Stamped, &[Event]),
-) -> Result<(Exchange, Journal, journal::RecoveryReport), JournalError> {
-    let mut exchange = Exchange::new();
-    exchange.reserve(crate::limits::CLIENT_IDS_ROOM, crate::limits::ORDERS_ROOM);
-    let mut replay = Replay::default();
-    let (journal, report) = journal::open(settings, |block| {
-        replay.block(&mut exchange, block.payload, block.count, &mut heard)
-    })?;
-    Ok((exchange, journal, report))
 }
 
 /// Executes recorded blocks again and compares.
