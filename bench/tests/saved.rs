@@ -232,3 +232,65 @@ fn a_million_accounts_and_a_million_resting_orders() {
         drop(clone);
     }
 }
+
+/// All commands of a journal at once: only their number counts here.
+struct All(u64);
+
+impl engine::journal::Entry for All {
+    fn first_seq(&self) -> u64 {
+        1
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.0).expect("not so many")
+    }
+
+    fn encode(&mut self, out: &mut Vec<u8>) {
+        out.push(0);
+    }
+}
+
+#[test]
+#[ignore = "a million accounts; meant for a release build"]
+fn a_large_snapshot_file() {
+    use engine::{
+        journal::{self, IoChoice, RealDisk, Settings},
+        snapshots,
+    };
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("large-snapshot");
+    let _ = std::fs::remove_dir_all(&folder);
+    let exchange = large(1_000_000);
+    let settings = Settings {
+        io: IoChoice::Plain,
+        ..Settings::new(folder.join("journal"), 7)
+    };
+    let (journal, _) = journal::open(settings, |_| Ok(())).expect("a new folder");
+    let (feeder, inbox) = journal::inbox(4);
+    let thread = journal::spawn(journal, inbox, |_: Vec<All>| ());
+    assert!(feeder.push(All(exchange.seq())).is_ok());
+    feeder.close();
+    thread.join().expect("it ends").expect("it is written");
+    let mut place = None;
+    journal::scan(&folder.join("journal"), |view| {
+        place = Some(view.after.clone());
+        Ok(())
+    })
+    .expect("a whole journal");
+    let place = place.expect("blocks");
+    let dir = snapshots::beside(&folder.join("journal"));
+    for round in 1..=3 {
+        let start = Instant::now();
+        let write = || snapshots::write(&RealDisk, &dir, &exchange, &place, &[]);
+        let (written, most) = watched(write);
+        let bytes = written.expect("room").bytes;
+        println!(
+            "round {round}: {bytes} bytes written, synced, read back in {:.2?}, {most} bytes more",
+            start.elapsed()
+        );
+        let start = Instant::now();
+        let found = snapshots::newest_valid(&RealDisk, &dir, 7, u64::MAX);
+        assert!(found.expect("read").loaded.is_some());
+        println!("  found and loaded in {:.2?}", start.elapsed());
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+}

@@ -15,7 +15,7 @@ use engine::{
     snapshots::{Flaw, SnapshotError, write},
 };
 
-use super::files::{ANNEX, story};
+use super::files::story;
 
 /// The real disk, of which one operation fails, or one write changes a byte.
 #[derive(Clone, Debug, Default)]
@@ -120,14 +120,14 @@ fn whichever_operation_fails_the_older_snapshot_is_there_and_nothing_is_told() {
     let [(old, old_place), _, (new, new_place)] = &story.moments[..] else {
         panic!("three moments");
     };
-    write(&RealDisk, &dir, old, old_place, ANNEX).expect("written");
+    write(&RealDisk, &dir, old, old_place, &[]).expect("written");
     let mut failed = 0;
     loop {
         let disk = Faulty {
             fails: failed + 1,
             ..Faulty::default()
         };
-        match write(&disk, &dir, new, new_place, ANNEX) {
+        match write(&disk, &dir, new, new_place, &[]) {
             Ok(_) => break,
             Err(error) => {
                 let words = error.to_string();
@@ -157,8 +157,7 @@ fn a_disk_that_keeps_other_bytes_is_found_out() {
         ..Faulty::default()
     };
     let (exchange, position) = &story.moments[0];
-    let error =
-        write(&disk, &story.folder.dir(), exchange, position, ANNEX).expect_err("found out");
+    let error = write(&disk, &story.folder.dir(), exchange, position, &[]).expect_err("found out");
     let words = error.to_string();
     let hash = matches!(
         &error,

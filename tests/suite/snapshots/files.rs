@@ -298,7 +298,7 @@ fn a_snapshot_of_another_exchange_or_under_another_name_is_passed_over() {
     story.spoil(|bytes| {
         // In header and place alike.
         bytes[8] = 0xE1;
-        bytes[72] = 0xE1;
+        bytes[112] = 0xE1;
         reseal(bytes);
     });
     let found = story.expect(350, 1);
