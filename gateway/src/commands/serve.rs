@@ -66,6 +66,16 @@ pub struct Serve {
     pub operator_public_key: Option<String>,
 }
 
+/// The exchange ended although nobody asked for it.
+#[derive(Debug, thiserror::Error)]
+#[error("the exchange stopped by itself: {reason}")]
+pub struct StoppedByItself {
+    /// Why.
+    pub reason: String,
+    /// The exit code that belongs to it, if it has one.
+    pub code: Option<u8>,
+}
+
 impl Io {
     pub(crate) fn choice(self) -> IoChoice {
         match self {
@@ -116,10 +126,11 @@ impl Serve {
             fault = running.fault() => Some(fault),
         };
         println!("stopping");
+        let code = running.desk.fault.exit_code();
         running.stop().await;
         match fault {
             None => Ok(()),
-            Some(fault) => bail!("the exchange stopped by itself: {fault}"),
+            Some(reason) => Err(StoppedByItself { reason, code }.into()),
         }
     }
 }
