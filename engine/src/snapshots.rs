@@ -260,7 +260,9 @@ pub fn oldest_needed(
 /// # Errors
 /// The system's.
 pub fn oldest(disk: &dyn Disk, dir: &Path) -> Result<Option<u64>, SnapshotError> {
-    Ok(list(disk, dir)?.last().map(|(seq, _)| *seq))
+    let mut moments = list(disk, dir)?.into_iter().rev();
+    // A strange name says nothing about a moment.
+    Ok(moments.find(|(seq, _)| *seq > 0).map(|(seq, _)| seq))
 }
 
 /// The name of the snapshot after a command.
