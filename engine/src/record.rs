@@ -174,6 +174,30 @@ pub fn decode(mut payload: &[u8], count: u32) -> Result<Vec<Record>, String> {
     Ok(records)
 }
 
+/// The bytes of the first `count` records of a journal block: stepped over by their lengths, not decoded.
+///
+/// # Errors
+/// If a length leads beyond the bytes.
+pub fn first(payload: &[u8], count: u32) -> Result<&[u8], String> {
+    let mut end = 0;
+    for place in 0..count {
+        let rest = payload.get(end..).unwrap_or_default();
+        let behind = length("command", rest).and_then(|(command, rest)| {
+            let (results, rest) = length("results", rest)?;
+            let parts = command.saturating_add(results);
+            match parts <= rest.len() {
+                true => Ok(end + LENGTHS_BYTES + parts),
+                false => Err(format!(
+                    "its parts claim {parts} bytes, the block has {} left",
+                    rest.len()
+                )),
+            }
+        });
+        end = behind.map_err(|why| format!("record {place}: {why}"))?;
+    }
+    Ok(&payload[..end])
+}
+
 /// The record that the bytes begin with; they are shorter by it afterwards.
 fn take(bytes: &mut &[u8]) -> Result<Record, String> {
     let (command, rest) = length("command", bytes)?;

@@ -12,7 +12,7 @@ pub mod parse;
 mod quote;
 mod risk;
 mod submit;
-mod table;
+pub(crate) mod table;
 mod tail;
 
 use std::{

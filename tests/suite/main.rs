@@ -5,6 +5,7 @@ mod bug_classes;
 mod combinations;
 mod fuzz;
 mod journal;
+mod journal_tools;
 mod kill;
 mod overload;
 mod precedence;

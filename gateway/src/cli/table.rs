@@ -2,7 +2,7 @@
 
 /// Which edge a column leans on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Align {
+pub(crate) enum Align {
     /// Words.
     Left,
     /// Numbers.
@@ -10,14 +10,14 @@ pub(super) enum Align {
 }
 
 /// Rows under a heading; widths follow the content.
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// An empty table.
-    pub(super) fn new(columns: &[(&'static str, Align)]) -> Self {
+    pub(crate) fn new(columns: &[(&'static str, Align)]) -> Self {
         Self {
             columns: columns.to_vec(),
             rows: Vec::new(),
@@ -25,13 +25,13 @@ impl Table {
     }
 
     /// Adds a row with one cell per column.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         assert_eq!(cells.len(), self.columns.len(), "one cell per column");
         self.rows.push(cells);
     }
 
     /// The table as text, or a sentence instead if it has no rows.
-    pub(super) fn render(&self, if_empty: &str) -> String {
+    pub(crate) fn render(&self, if_empty: &str) -> String {
         if self.rows.is_empty() {
             return format!("{if_empty}\n");
         }
