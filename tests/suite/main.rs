@@ -8,6 +8,7 @@ mod journal;
 mod kill;
 mod overload;
 mod precedence;
+mod process;
 mod properties;
 mod python;
 mod quotes;
