@@ -18,6 +18,8 @@ use tests::{
     witness::{Progress, Witness, judge},
 };
 
+mod freeze;
+
 fn number(name: &str, otherwise: u64) -> u64 {
     let given = std::env::var(name).ok();
     given.map_or(otherwise, |text| text.parse().expect("a number"))
