@@ -285,7 +285,9 @@ impl Witness {
                 return Ok(());
             }
             if !finishing && waiting < self.terms.window {
-                self.send_next(&login.outbound).await?;
+                if let Err(why) = self.send_next(&login.outbound).await {
+                    return Err(self.last_words(&mut login.inbound).await.unwrap_or(why));
+                }
                 // What has come meanwhile is looked at, but not waited for.
                 tokio::task::yield_now().await;
                 if waiting + 1 < self.terms.window {
@@ -307,6 +309,18 @@ impl Witness {
                 changed = finish.changed() => changed.map_err(|_| Broken("the test is over".into()))?,
             }
         }
+    }
+
+    /// What a stream that takes nothing any more still has to say.
+    async fn last_words(&mut self, inbound: &mut Streaming<OpenSessionResponse>) -> Option<Broken> {
+        while let Ok(Some(message)) = inbound.message().await {
+            for event in message.events {
+                if let Err(why) = self.hear(event) {
+                    return Some(why);
+                }
+            }
+        }
+        None
     }
 
     async fn send_next(
