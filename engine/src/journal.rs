@@ -8,6 +8,7 @@
 mod ahead;
 mod block;
 mod buffer;
+mod disk;
 mod error;
 mod inbox;
 mod io;
@@ -15,6 +16,7 @@ mod limits;
 mod place;
 mod reader;
 mod recovery;
+mod room;
 mod segment;
 mod stats;
 mod tail;
@@ -24,21 +26,26 @@ mod vocabulary;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use block::{Fault, Kind};
 pub use buffer::Buffer;
+pub use disk::{Disk, DiskFile, Lock, RealDisk};
 pub use error::{JournalError, Reason, Refusal};
-pub use inbox::{Feeder, Inbox, inbox};
-pub use io::{IoChoice, JournalIo, PlainIo, select};
+pub use inbox::{Door, Feeder, Inbox, inbox};
+pub use io::{Done, IoChoice, JournalIo, PlainIo, Waker, Woken, select};
 pub use limits::{
     BATCH_BYTES_MAX, BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCKS_IN_FLIGHT_MAX, HEADER_BYTES, IDLE,
-    PAYLOAD_BYTES_MAX, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    PAYLOAD_BYTES_MAX, RESERVE_SEGMENTS, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN,
 };
-pub use reader::{Cut, ScanReport, scan};
+pub use place::Position;
+pub use reader::{Cut, ScanReport, scan, scan_from};
 pub use recovery::{Journal, RecoveryReport, open};
+pub use room::Room;
 pub use stats::{Backend, JournalStats};
 pub use uring::UringIo;
-pub use writer::{spawn, spawn_with};
+pub use writer::{Writer, spawn, spawn_with};
 
 /// Where the journal lives and how it writes.
 #[derive(Clone, Debug)]
@@ -52,6 +59,12 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// Which backend writes.
     pub io: IoChoice,
+    /// Zero-written segments kept ready, at least 1: the reserve for a full disk.
+    pub reserve_segments: usize,
+    /// Where reading begins; none is the very beginning. What lies before is not looked at.
+    pub from: Option<Position>,
+    /// The file system.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Settings {
@@ -62,6 +75,9 @@ impl Settings {
             exchange_id,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             io: IoChoice::Auto,
+            reserve_segments: RESERVE_SEGMENTS,
+            from: None,
+            disk: Arc::new(RealDisk),
         }
     }
 }
@@ -89,6 +105,8 @@ pub struct BlockView<'a> {
     pub segment: &'a Path,
     /// Where the block begins in the segment, bytes.
     pub offset: u64,
+    /// The place behind the block, from which a later reading can go on.
+    pub after: &'a Position,
 }
 
 /// Something that travels through the journal thread and comes out when durable.

@@ -13,7 +13,7 @@ pub(super) const MAGIC: [u8; 4] = *b"HPJL";
 pub(super) const VERSION: u16 = 2;
 
 /// What a block is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 #[repr(u16)]
 pub enum Kind {
     /// Carries records.
@@ -42,7 +42,7 @@ pub enum Fault {
     /// A kind that this version does not have.
     #[error("the block is of unknown kind {0}")]
     Kind(u16),
-    /// Bytes 104 to 119 are not zero.
+    /// Bytes 112 to 119 are not zero.
     #[error("the reserved bytes of the block header are not zero")]
     Reserved,
     /// Longer than a block may be or than what is left of the segment.
@@ -70,6 +70,7 @@ pub(super) struct Header {
     pub(super) payload_len: u32,
     pub(super) durable_seq: u64,
     pub(super) previous_chain: [u8; 32],
+    pub(super) durable_block: u64,
 }
 
 /// Bytes on disk of a block with this much payload.
@@ -97,7 +98,8 @@ pub(super) fn seal(header: &Header, block: &mut [u8]) -> [u8; 32] {
     head[60..64].copy_from_slice(&header.payload_len.to_le_bytes());
     head[64..72].copy_from_slice(&header.durable_seq.to_le_bytes());
     head[72..104].copy_from_slice(&header.previous_chain);
-    head[104..120].fill(0);
+    head[104..112].copy_from_slice(&header.durable_block.to_le_bytes());
+    head[112..120].fill(0);
     head[120..124].copy_from_slice(&crc32c::crc32c(rest).to_le_bytes());
     let head_sum = crc32c::crc32c(&head[..124]);
     head[124..128].copy_from_slice(&head_sum.to_le_bytes());
@@ -133,7 +135,7 @@ pub(super) fn decode(page: &[u8]) -> Result<Header, Fault> {
         3 => Kind::EpochStart,
         other => return Err(Fault::Kind(other)),
     };
-    if page[104..120].iter().any(|byte| *byte != 0) {
+    if page[112..120].iter().any(|byte| *byte != 0) {
         return Err(Fault::Reserved);
     }
     let payload_len = u32_at(page, 60);
@@ -154,6 +156,7 @@ pub(super) fn decode(page: &[u8]) -> Result<Header, Fault> {
         payload_len,
         durable_seq: u64_at(page, 64),
         previous_chain,
+        durable_block: u64_at(page, 104),
     })
 }
 

@@ -18,6 +18,7 @@ fn sealed(kind: Kind, payload: &[u8], previous_chain: [u8; 32]) -> (Vec<u8>, [u8
         payload_len: payload.len() as u32,
         durable_seq: 6,
         previous_chain,
+        durable_block: 9,
     };
     let chain = seal(&header, &mut block);
     assert_eq!(decode(&block), Ok(header));
@@ -104,29 +105,29 @@ const DATA: &str = r#"00000000  48 50 4a 4c 02 00 01 00 88 77 66 55 44 33 22 11 
 00000030  07 00 00 00 00 00 00 00 02 00 00 00 1a 00 00 00  |................|
 00000040  06 00 00 00 00 00 00 00 aa aa aa aa aa aa aa aa  |................|
 00000050  aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa  |................|
-00000060  aa aa aa aa aa aa aa aa 00 00 00 00 00 00 00 00  |................|
-00000070  00 00 00 00 00 00 00 00 cb 19 c8 f3 65 9b 33 15  |............e.3.|
+00000060  aa aa aa aa aa aa aa aa 09 00 00 00 00 00 00 00  |................|
+00000070  00 00 00 00 00 00 00 00 cb 19 c8 f3 c1 a7 83 9d  |................|
 00000080  66 69 72 73 74 20 72 65 63 6f 72 64 7c 73 65 63  |first.record|sec|
 00000090  6f 6e 64 20 72 65 63 6f 72 64 00 00 00 00 00 00  |ond.record......|
 "#;
-const DATA_CHAIN: &str = "b9cc4354a3b0d6084d404fc2386ef8ab801c18c1e87020af2e669f4fe98c212b";
+const DATA_CHAIN: &str = "2d35252a419104037afcf077f45f4f9c19aefbb0c20615790f0f49a2dda19d93";
 const WATERMARK: &str = r#"00000000  48 50 4a 4c 02 00 02 00 88 77 66 55 44 33 22 11  |HPJL.....wfUD3".|
 00000010  01 00 00 00 00 00 00 00 00 20 00 00 00 00 00 00  |................|
 00000020  01 00 00 00 00 00 00 00 0c 00 00 00 00 00 00 00  |................|
 00000030  07 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  |................|
 00000040  06 00 00 00 00 00 00 00 aa aa aa aa aa aa aa aa  |................|
 00000050  aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa  |................|
-00000060  aa aa aa aa aa aa aa aa 00 00 00 00 00 00 00 00  |................|
-00000070  00 00 00 00 00 00 00 00 c4 7e 50 ab 6c dd c6 4e  |.........~P.l..N|
+00000060  aa aa aa aa aa aa aa aa 09 00 00 00 00 00 00 00  |................|
+00000070  00 00 00 00 00 00 00 00 c4 7e 50 ab c8 e1 76 c6  |.........~P...v.|
 "#;
-const WATERMARK_CHAIN: &str = "31cd6814631e5832651456f3695a4b18eef315bcca9e8b9e7d8d6c78c90b424f";
+const WATERMARK_CHAIN: &str = "cb5c7181b9ca13a62b59647ac89823df4836b7d83713746fa03644281f685017";
 const EPOCH_START: &str = r#"00000000  48 50 4a 4c 02 00 03 00 88 77 66 55 44 33 22 11  |HPJL.....wfUD3".|
 00000010  01 00 00 00 00 00 00 00 00 30 00 00 00 00 00 00  |.........0......|
 00000020  01 00 00 00 00 00 00 00 0d 00 00 00 00 00 00 00  |................|
 00000030  07 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  |................|
 00000040  06 00 00 00 00 00 00 00 aa aa aa aa aa aa aa aa  |................|
 00000050  aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa aa  |................|
-00000060  aa aa aa aa aa aa aa aa 00 00 00 00 00 00 00 00  |................|
-00000070  00 00 00 00 00 00 00 00 c4 7e 50 ab 21 01 47 5f  |.........~P.!.G_|
+00000060  aa aa aa aa aa aa aa aa 09 00 00 00 00 00 00 00  |................|
+00000070  00 00 00 00 00 00 00 00 c4 7e 50 ab 85 3d f7 d7  |.........~P..=..|
 "#;
-const EPOCH_START_CHAIN: &str = "337f261acae207bd7078647df4d1aabcfb1a8f7ad277a7edb3c2e5c016538eca";
+const EPOCH_START_CHAIN: &str = "f0b8df481cd79ccbb5403714e808e3bc324235ae438298ce5c2915194fc75448";

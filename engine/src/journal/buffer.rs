@@ -20,14 +20,6 @@ impl Buffer {
         buffer
     }
 
-    /// Holds the place of a buffer that a backend has; allocates nothing.
-    pub(super) fn nothing() -> Self {
-        Self {
-            bytes: Vec::new(),
-            start: 0,
-        }
-    }
-
     /// Forgets the block. The header is zero until it is sealed.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();

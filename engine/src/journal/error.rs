@@ -76,6 +76,12 @@ pub enum JournalError {
         /// What the visitor said.
         reason: String,
     },
+    /// The reserve is used up and the disk has no room for another segment.
+    #[error("{} has no room for another segment and the reserve is used up", dir.display())]
+    DiskFull {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// The thread that prepares segments has ended without a word.
     #[error("the thread that prepares segments has ended")]
     HelperGone,
@@ -88,7 +94,7 @@ impl JournalError {
         match self {
             Self::Refused(_) => 65,
             Self::EntryTooLarge { .. } | Self::Visitor { .. } | Self::HelperGone => 70,
-            Self::Io { .. } => 74,
+            Self::Io { .. } | Self::DiskFull { .. } => 74,
             Self::InUse { .. } => 75,
             Self::ExchangeIdNeeded { .. }
             | Self::NoJournal { .. }

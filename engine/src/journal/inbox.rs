@@ -2,17 +2,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
-use std::time::Duration;
 
 use crossbeam::queue::ArrayQueue;
+
+use super::io::Waker;
 
 struct Shared<E> {
     queue: ArrayQueue<E>,
     closed: AtomicBool,
     ended: AtomicBool,
     armed: AtomicBool,
-    sleeper: OnceLock<Thread>,
+    sleeper: OnceLock<Waker>,
 }
 
 /// The producer's end. One thread pushes; dropping it closes the queue.
@@ -66,7 +66,7 @@ impl<E> Feeder<E> {
             && self.0.armed.swap(false, Ordering::SeqCst)
             && let Some(sleeper) = self.0.sleeper.get()
         {
-            sleeper.unpark();
+            sleeper();
         }
     }
 }
@@ -87,29 +87,38 @@ impl<E> Inbox<E> {
         self.0.closed.load(Ordering::Acquire)
     }
 
-    /// Sleeps until there is something to do, but no longer than `limit`. Answers whether there is.
-    pub(super) fn wait(&self, limit: Option<Duration>) -> bool {
-        self.0.sleeper.get_or_init(std::thread::current);
-        // Two halves: a wake-up left over from earlier may end one of them at once.
-        for _ in 0..2 {
-            self.0.armed.store(true, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-            if !self.has_work() {
-                match limit {
-                    Some(limit) => std::thread::park_timeout(limit / 2),
-                    None => std::thread::park(),
-                }
-            }
-            self.0.armed.store(false, Ordering::SeqCst);
-            if self.has_work() {
-                return true;
-            }
-        }
-        false
+    /// Names who is woken by a push while the journal thread has armed the door.
+    pub(super) fn wakes(&self, sleeper: Waker) {
+        // One journal thread per inbox, which says this once.
+        self.0.sleeper.get_or_init(|| sleeper);
     }
 
     fn has_work(&self) -> bool {
         !self.0.queue.is_empty() || self.is_closed()
+    }
+}
+
+/// What a backend needs to know of the inbox to sleep without missing a push.
+pub trait Door {
+    /// From now on a push wakes. Answers whether there is work already, in which case nobody is woken.
+    fn arm(&self) -> bool;
+    /// A push need not wake any more.
+    fn disarm(&self);
+}
+
+impl<E> Door for Inbox<E> {
+    fn arm(&self) -> bool {
+        self.0.armed.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if !self.has_work() {
+            return false;
+        }
+        self.disarm();
+        true
+    }
+
+    fn disarm(&self) {
+        self.0.armed.store(false, Ordering::SeqCst);
     }
 }
 

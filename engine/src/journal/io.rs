@@ -1,12 +1,15 @@
-//! Three verbs that reach the disk, and the plain backend: `pwrite` and `fdatasync`.
+//! What the journal thread asks of a disk while it writes, and the plain backend: `pwrite` and `fdatasync`.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::error::JournalError;
+use super::inbox::Door;
 use super::stats::Backend;
 use super::uring::UringIo;
 
@@ -22,19 +25,57 @@ pub enum IoChoice {
     Plain,
 }
 
-/// What the journal thread asks of a disk. An error is final: nothing is tried twice.
+/// Wakes a journal thread that waits in [`JournalIo::wait`].
+pub type Waker = Box<dyn Fn() + Send + Sync>;
+
+/// An operation that has answered.
+#[derive(Debug)]
+pub enum Done {
+    /// A write: which one, how it went, and its memory back.
+    Write {
+        /// The block's number, as given.
+        block_seq: u64,
+        /// A short write is an error.
+        result: io::Result<()>,
+        /// The block.
+        block: Buffer,
+    },
+    /// The sync.
+    Sync(io::Result<()>),
+}
+
+/// Why [`JournalIo::wait`] came back.
+#[derive(Debug)]
+pub enum Woken {
+    /// An operation has answered.
+    Done(Done),
+    /// There is something at the door.
+    Work,
+    /// Nothing for as long as was allowed.
+    Idle,
+}
+
+/// The write path of a disk: several writes and at most one sync at a time. An error is final: nothing
+/// is tried twice, and nothing that was begun is abandoned.
 pub trait JournalIo {
     /// Which one this is, for logs and counters.
     fn backend(&self) -> Backend;
 
-    /// From now on writes go to this segment, which is there and full of zeros.
+    /// How to wake a thread out of [`JournalIo::wait`]. Called once, on that thread.
+    fn waker(&self) -> Waker;
+
+    /// From now on writes go to this segment, which is there and full of zeros. Nothing is in flight.
     fn next_segment(&mut self, path: &Path) -> io::Result<()>;
 
-    /// Writes the whole block at `offset` bytes. A short write is an error. The buffer comes back.
-    fn write(&mut self, block: Buffer, offset: u64) -> (io::Result<()>, Buffer);
+    /// Begins to write the whole block at `offset` bytes.
+    fn write(&mut self, block_seq: u64, block: Buffer, offset: u64);
 
-    /// Returns once every write so far is on stable storage, as far as the system can tell.
-    fn sync(&mut self) -> io::Result<()>;
+    /// Begins to bring onto stable storage, as far as the system can tell, every write whose
+    /// [`Done::Write`] has been handed over, and perhaps others. One at a time.
+    fn sync(&mut self);
+
+    /// Waits for an operation, for work at the door if there is one to watch, no longer than `limit`.
+    fn wait(&mut self, door: Option<&dyn Door>, limit: Option<Duration>) -> Woken;
 }
 
 /// Makes the backend that `choice` names and says which in the log. Call it on the journal thread.
@@ -65,16 +106,21 @@ pub fn select(choice: IoChoice) -> Result<Box<dyn JournalIo>, JournalError> {
     Ok(Box::new(io))
 }
 
-/// `pwrite` and `fdatasync` through the page cache.
+/// `pwrite` and `fdatasync` through the page cache, each finished before the next begins.
 #[derive(Debug, Default)]
 pub struct PlainIo {
     file: Option<File>,
+    done: VecDeque<Done>,
 }
 
 impl PlainIo {
     /// A backend without a segment.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(no_segment)
     }
 }
 
@@ -83,22 +129,55 @@ impl JournalIo for PlainIo {
         Backend::Plain
     }
 
+    fn waker(&self) -> Waker {
+        let sleeper = std::thread::current();
+        Box::new(move || sleeper.unpark())
+    }
+
     fn next_segment(&mut self, path: &Path) -> io::Result<()> {
         self.file = Some(OpenOptions::new().write(true).open(path)?);
         Ok(())
     }
 
-    fn write(&mut self, block: Buffer, offset: u64) -> (io::Result<()>, Buffer) {
-        let file = self.file.as_ref().ok_or_else(no_segment);
-        let done = file.and_then(|file| file.write_at(block.block(), offset));
-        (
-            done.and_then(|written| whole(written, block.block().len())),
+    fn write(&mut self, block_seq: u64, block: Buffer, offset: u64) {
+        let written = self
+            .file()
+            .and_then(|file| file.write_at(block.block(), offset));
+        let result = written.and_then(|written| whole(written, block.block().len()));
+        self.done.push_back(Done::Write {
+            block_seq,
+            result,
             block,
-        )
+        });
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.as_ref().ok_or_else(no_segment)?.sync_data()
+    fn sync(&mut self) {
+        let result = self.file().and_then(File::sync_data);
+        self.done.push_back(Done::Sync(result));
+    }
+
+    fn wait(&mut self, door: Option<&dyn Door>, limit: Option<Duration>) -> Woken {
+        if let Some(done) = self.done.pop_front() {
+            return Woken::Done(done);
+        }
+        let Some(door) = door else {
+            return Woken::Idle;
+        };
+        // Two halves: a wake-up left over from earlier may end one of them at once.
+        for _ in 0..2 {
+            if door.arm() {
+                return Woken::Work;
+            }
+            match limit {
+                Some(limit) => std::thread::park_timeout(limit / 2),
+                None => std::thread::park(),
+            }
+        }
+        if door.arm() {
+            return Woken::Work;
+        }
+        door.disarm();
+        Woken::Idle
     }
 }
 
@@ -123,7 +202,16 @@ mod tests {
     fn a_short_write_is_an_error_and_so_is_a_missing_segment() {
         assert!(whole(4096, 4096).is_ok());
         assert!(whole(4095, 4096).is_err());
-        assert!(PlainIo::new().write(Buffer::new(), 0).0.is_err());
-        assert!(PlainIo::new().sync().is_err());
+        let mut io = PlainIo::new();
+        io.write(1, Buffer::new(), 0);
+        io.sync();
+        let Woken::Done(Done::Write { result, .. }) = io.wait(None, None) else {
+            panic!("the write answers first");
+        };
+        assert!(result.is_err());
+        assert!(matches!(
+            io.wait(None, None),
+            Woken::Done(Done::Sync(Err(_)))
+        ));
     }
 }

@@ -27,13 +27,13 @@ pub const SEGMENT_BYTES_MIN: u64 = 512 * 1024;
 /// The largest segment that [`open`](super::open) accepts, bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Zero-written segments that wait, finished, in the hand-over queue. The helper thread makes one
-/// more and holds it, so one more than this is ready.
-pub(super) const SEGMENTS_READY: usize = 1;
+/// Zero-written segments kept ready unless the settings say otherwise: the reserve that cancels and
+/// settlement go on into when the disk is full.
+pub const RESERVE_SEGMENTS: usize = 2;
 
 /// Blocks written but not yet durable. A block is sealed only once the block this many places before
 /// it is durable; recovery relies on it.
-pub const BLOCKS_IN_FLIGHT_MAX: u64 = 1;
+pub const BLOCKS_IN_FLIGHT_MAX: u64 = 8;
 
 /// After about this long without work the journal writes a watermark block, once.
 pub const IDLE: Duration = Duration::from_millis(10);

@@ -2,21 +2,23 @@
 //!
 //! Writer and reader step over each block with the same [`Place::pass`], which asserts the same facts.
 
+use bincode::{Decode, Encode};
+
 use super::block::{self, Fault, Header, Kind};
 use super::error::Reason;
 
 /// A place between two blocks, and what the next block must agree with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Place {
     pub(super) exchange_id: u64,
     pub(super) segment_id: u64,
     pub(super) segment_bytes: u64,
     pub(super) offset: u64,
-    pub(super) last_offset: u64,
     pub(super) epoch: u64,
     pub(super) next_block: u64,
     pub(super) next_seq: u64,
     pub(super) durable_seq: u64,
+    pub(super) durable_block: u64,
     pub(super) chain: [u8; 32],
     pub(super) last_kind: Kind,
 }
@@ -29,14 +31,20 @@ impl Place {
             segment_id: 1,
             segment_bytes,
             offset: 0,
-            last_offset: 0,
             epoch: 0,
             next_block: 1,
             next_seq: 1,
             durable_seq: 0,
+            durable_block: 0,
             chain: [0; 32],
             last_kind: Kind::EpochStart,
         }
+    }
+
+    /// To the beginning of the next segment.
+    pub(super) fn enter_next_segment(&mut self) {
+        self.segment_id += 1;
+        self.offset = 0;
     }
 
     /// Steps over a block that was judged good, or sealed just now.
@@ -45,12 +53,12 @@ impl Place {
         assert_eq!(header.first_seq, self.next_seq);
         assert_eq!(header.previous_chain, self.chain);
         self.exchange_id = header.exchange_id;
-        self.last_offset = self.offset;
         self.offset += block::block_bytes(header.payload_len as usize) as u64;
         self.epoch = header.epoch;
         self.next_block += 1;
         self.next_seq += u64::from(header.count);
         self.durable_seq = header.durable_seq;
+        self.durable_block = header.durable_block;
         self.chain = chain;
         self.last_kind = header.kind;
     }
@@ -115,6 +123,15 @@ impl Place {
                 header.durable_seq >= self.durable_seq,
                 "the durable sequence number went back",
             ),
+            (
+                (self.durable_block..header.block_seq).contains(&header.durable_block),
+                "the durable block does not follow",
+            ),
+            (
+                header.block_seq - header.durable_block.min(header.block_seq)
+                    <= super::limits::BLOCKS_IN_FLIGHT_MAX,
+                "more blocks were in flight than ever are",
+            ),
         ];
         facts
             .iter()
@@ -134,5 +151,48 @@ pub(super) enum Verdict {
 impl From<Reason> for Verdict {
     fn from(reason: Reason) -> Self {
         Self::Wrong(reason)
+    }
+}
+
+/// A place between two blocks that was reached by reading, and from which reading can go on: what a
+/// snapshot keeps. Opaque; its bytes belong to the journal's format version.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Position(Place);
+
+impl Position {
+    pub(super) fn new(place: Place) -> Self {
+        Self(place)
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.0
+    }
+
+    pub(super) fn into_place(self) -> Place {
+        self.0
+    }
+
+    /// The exchange that the journal belongs to.
+    #[must_use]
+    pub fn exchange_id(&self) -> u64 {
+        self.0.exchange_id
+    }
+
+    /// The last sequence number before the place; 0 if there is none.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.0.next_seq - 1
+    }
+
+    /// The segment that reading goes on in.
+    #[must_use]
+    pub fn segment_id(&self) -> u64 {
+        self.0.segment_id
+    }
+
+    /// BLAKE3 of the block before the place.
+    #[must_use]
+    pub fn chain(&self) -> [u8; 32] {
+        self.0.chain
     }
 }

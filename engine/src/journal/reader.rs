@@ -4,15 +4,15 @@
 //! was told about, or damage to something that had been durable, which is refused. The rule is in
 //! `JOURNAL.md`; [`open`](super::open) and [`scan`] share this code, so they cannot disagree.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use super::BlockView;
 use super::block::{self, Fault, Header, VERSION};
+use super::disk::{Disk, DiskFile, RealDisk};
 use super::error::{JournalError, Reason, io_error, refuse};
 use super::limits::{BLOCK_ALIGN, BLOCK_BYTES_MAX, BLOCKS_IN_FLIGHT_MAX};
-use super::place::{Place, Verdict};
+use super::place::{Place, Position, Verdict};
 use super::segment;
 
 /// A tail that nobody was told about.
@@ -35,7 +35,7 @@ pub struct Cut {
 pub struct ScanReport {
     /// The exchange that the journal belongs to; 0 if there is no block.
     pub exchange_id: u64,
-    /// Segment files in the folder, those that wait for use included.
+    /// Number of the last segment file in the folder, those that wait for use included.
     pub segments: u64,
     /// Good blocks.
     pub blocks: u64,
@@ -63,12 +63,25 @@ pub fn scan(
     dir: &Path,
     visit: impl FnMut(BlockView<'_>) -> Result<(), String>,
 ) -> Result<ScanReport, JournalError> {
-    let Some(folder) = segment::list(dir)? else {
+    scan_from(&RealDisk, dir, None, visit)
+}
+
+/// Like [`scan`], on any disk, and from a position on that an earlier reading has reached.
+///
+/// # Errors
+/// As [`scan`]; also if the position's segment is no longer there.
+pub fn scan_from(
+    disk: &dyn Disk,
+    dir: &Path,
+    from: Option<&Position>,
+    visit: impl FnMut(BlockView<'_>) -> Result<(), String>,
+) -> Result<ScanReport, JournalError> {
+    let Some(folder) = segment::list(disk, dir)? else {
         return Err(JournalError::NoJournal {
             dir: dir.to_owned(),
         });
     };
-    let walk = walk(dir, 0, folder.bytes, visit)?;
+    let walk = walk(disk, dir, beginning(dir, &folder, 0, from)?, visit)?;
     let at = walk.at;
     Ok(ScanReport {
         exchange_id: at.exchange_id,
@@ -89,16 +102,61 @@ pub(super) struct Walk {
     pub(super) at: Place,
     pub(super) segments: u64,
     pub(super) torn: Option<Cut>,
+    /// Where the first of the last few blocks of the last segment begins, as many as may be in flight:
+    /// those that were perhaps read from this machine's memory only.
+    pub(super) unproven_from: u64,
 }
 
-/// Visits every good block. `exchange_id` 0 accepts whatever the first block says.
-pub(super) fn walk(
+/// The place where reading begins. `exchange_id` 0 accepts whatever the first block says.
+pub(super) fn beginning(
     dir: &Path,
+    folder: &segment::Folder,
     exchange_id: u64,
-    segment_bytes: u64,
+    from: Option<&Position>,
+) -> Result<Place, JournalError> {
+    let place = match from {
+        None => Place::start(exchange_id, folder.bytes),
+        Some(position) => position.place().clone(),
+    };
+    let path = segment::path(dir, place.segment_id);
+    if exchange_id != 0 && place.exchange_id != exchange_id {
+        let (expected, found) = (exchange_id, place.exchange_id);
+        return Err(refuse(
+            path,
+            place.offset,
+            place.next_seq,
+            Reason::ForeignExchange { expected, found },
+        ));
+    }
+    if place.segment_bytes != folder.bytes {
+        let (expected, found) = (place.segment_bytes, folder.bytes);
+        return Err(refuse(
+            path,
+            0,
+            place.next_seq,
+            Reason::SegmentLength { expected, found },
+        ));
+    }
+    if !(folder.first..=folder.last).contains(&place.segment_id) {
+        let id = place.segment_id;
+        return Err(refuse(
+            path,
+            0,
+            place.next_seq,
+            Reason::MissingSegment { id },
+        ));
+    }
+    Ok(place)
+}
+
+/// Visits every good block from `start` on.
+pub(super) fn walk(
+    disk: &dyn Disk,
+    dir: &Path,
+    start: Place,
     mut visit: impl FnMut(BlockView<'_>) -> Result<(), String>,
 ) -> Result<Walk, JournalError> {
-    let mut reader = Reader::at_start(dir, Place::start(exchange_id, segment_bytes))?;
+    let mut reader = Reader::at(disk, dir, start)?;
     loop {
         match reader.next_block()? {
             Ok(header) => reader.accept(&header, &mut visit)?,
@@ -108,7 +166,9 @@ pub(super) fn walk(
                 After::NextSegment => reader.go_to_next_segment()?,
                 After::End(torn) => {
                     let segments = reader.segments()?;
+                    let here = reader.at.offset;
                     return Ok(Walk {
+                        unproven_from: reader.recent.front().copied().unwrap_or(here),
                         at: reader.at,
                         segments,
                         torn,
@@ -126,38 +186,42 @@ enum After {
     End(Option<Cut>),
 }
 
-struct Reader<'a> {
+/// Stands between two blocks of a folder and can look at the next.
+pub(super) struct Reader<'a> {
+    disk: &'a dyn Disk,
     dir: &'a Path,
-    at: Place,
+    pub(super) at: Place,
     path: PathBuf,
-    file: File,
+    file: Box<dyn DiskFile>,
     block: Vec<u8>,
+    /// Where the last few blocks of this segment begin, the oldest first.
+    recent: VecDeque<u64>,
 }
 
 impl<'a> Reader<'a> {
-    fn at_start(dir: &'a Path, at: Place) -> Result<Self, JournalError> {
+    pub(super) fn at(disk: &'a dyn Disk, dir: &'a Path, at: Place) -> Result<Self, JournalError> {
         let path = segment::path(dir, at.segment_id);
-        let file = File::open(&path).map_err(io_error("open", &path))?;
+        let file = disk.open(&path).map_err(io_error("open", &path))?;
         let block = Vec::with_capacity(BLOCK_BYTES_MAX);
         Ok(Self {
+            disk,
             dir,
             at,
             path,
             file,
             block,
+            recent: VecDeque::new(),
         })
     }
 
     fn go_to_next_segment(&mut self) -> Result<(), JournalError> {
         let mut at = self.at.clone();
-        at.segment_id += 1;
-        at.offset = 0;
-        at.last_offset = 0;
-        *self = Self::at_start(self.dir, at)?;
+        at.enter_next_segment();
+        *self = Self::at(self.disk, self.dir, at)?;
         Ok(())
     }
 
-    fn next_block(&mut self) -> Result<Result<Header, Verdict>, JournalError> {
+    pub(super) fn next_block(&mut self) -> Result<Result<Header, Verdict>, JournalError> {
         let offset = self.at.offset;
         Ok(match self.sound_block(offset)? {
             Err(Fault::Version(found)) => Err(Reason::UnknownVersion {
@@ -200,13 +264,16 @@ impl<'a> Reader<'a> {
             .map_err(io_error("read", &self.path))
     }
 
-    fn accept(
+    pub(super) fn accept(
         &mut self,
         header: &Header,
         visit: &mut impl FnMut(BlockView<'_>) -> Result<(), String>,
     ) -> Result<(), JournalError> {
         let payload_len = header.payload_len as usize;
         let chain = block::chain(&self.block, payload_len);
+        let mut after = self.at.clone();
+        after.pass(header, chain);
+        let after = Position::new(after);
         let view = BlockView {
             kind: header.kind,
             block_seq: header.block_seq,
@@ -218,6 +285,7 @@ impl<'a> Reader<'a> {
             chain,
             segment: &self.path,
             offset: self.at.offset,
+            after: &after,
         };
         visit(view).map_err(|reason| JournalError::Visitor {
             segment: self.path.clone(),
@@ -225,13 +293,17 @@ impl<'a> Reader<'a> {
             first_seq: header.first_seq,
             reason,
         })?;
-        self.at.pass(header, chain);
+        if self.recent.len() as u64 == BLOCKS_IN_FLIGHT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(self.at.offset);
+        self.at = after.into_place();
         Ok(())
     }
 
     /// The recovery rule: clean end, torn tail, next segment, or refusal.
     fn after_bad(&mut self, fault: Fault) -> Result<After, JournalError> {
-        let rest = segment::used_pages(&self.file, self.at.offset, self.at.segment_bytes)
+        let rest = segment::used_pages(&*self.file, self.at.offset, self.at.segment_bytes)
             .map_err(io_error("read", &self.path))?;
         let later_in_use = self.later_segment_in_use()?;
         let Some((_, last_page)) = rest else {
@@ -263,8 +335,7 @@ impl<'a> Reader<'a> {
         })))
     }
 
-    /// Looks at every page behind the bad one for a sound block that proves it had been durable:
-    /// because it says so, or because it could not have been sealed before.
+    /// Looks at every page behind the bad one for a sound block that says that it had been durable.
     fn proof_behind(&mut self, last_page: u64) -> Result<Option<u64>, JournalError> {
         let mut offset = self.at.offset + BLOCK_ALIGN as u64;
         while offset <= last_page {
@@ -272,8 +343,7 @@ impl<'a> Reader<'a> {
                 let ours = self.at.exchange_id == 0 || header.exchange_id == self.at.exchange_id;
                 let in_place = (header.segment_id, header.offset) == (self.at.segment_id, offset);
                 let current = header.epoch >= self.at.epoch;
-                let told = header.durable_seq >= self.at.next_seq
-                    || header.block_seq >= self.at.next_block + BLOCKS_IN_FLIGHT_MAX;
+                let told = header.durable_block >= self.at.next_block;
                 if ours && in_place && current && told {
                     return Ok(Some(offset));
                 }
@@ -287,11 +357,11 @@ impl<'a> Reader<'a> {
     fn later_segment_in_use(&self) -> Result<bool, JournalError> {
         for id in self.at.segment_id + 1.. {
             let path = segment::path(self.dir, id);
-            if !path.exists() {
+            let Some(file) = segment::find(self.disk, &path)? else {
                 break;
-            }
-            let file = File::open(&path).map_err(io_error("open", &path))?;
-            if segment::in_use(&file, self.at.segment_bytes).map_err(io_error("read", &path))? {
+            };
+            let used = segment::in_use(&*file, self.at.segment_bytes);
+            if used.map_err(io_error("read", &path))? {
                 return Ok(true);
             }
         }
@@ -314,6 +384,6 @@ impl<'a> Reader<'a> {
     }
 
     fn segments(&self) -> Result<u64, JournalError> {
-        Ok(segment::list(self.dir)?.map_or(0, |folder| folder.last))
+        Ok(segment::list(self.disk, self.dir)?.map_or(0, |folder| folder.last))
     }
 }

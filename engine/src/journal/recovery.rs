@@ -3,20 +3,20 @@
 //! A crash at any moment in here leads to the same end when it is tried again: the first page of the
 //! tail is marked as bad before anything behind it is touched, and replaced last.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::block::Kind;
 use super::buffer::Buffer;
+use super::disk::{Disk, DiskFile, Lock};
 use super::error::{JournalError, io_error};
 use super::limits::{
     BLOCK_ALIGN, CHUNK_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
 use super::place::Place;
 use super::reader::{self, Cut};
+use super::room::Room;
 use super::stats::JournalStats;
 use super::{BlockView, IoChoice, Settings, segment, tail};
 
@@ -47,19 +47,27 @@ pub struct RecoveryReport {
 /// An open journal, ready to append. Holds the folder until dropped.
 #[derive(Debug)]
 pub struct Journal {
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) dir: PathBuf,
     pub(super) io: IoChoice,
+    pub(super) reserve: usize,
+    pub(super) room: Arc<Room>,
     pub(super) at: Place,
     pub(super) payload_max: usize,
     pub(super) durable_seq: Arc<AtomicU64>,
     pub(super) stats: Arc<JournalStats>,
-    pub(super) lock: File,
+    pub(super) lock: Box<dyn Lock>,
 }
 
 impl Journal {
     /// The last sequence number that is durable; stored with Release before the entries come out.
     pub fn durable_watermark(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.durable_seq)
+    }
+
+    /// Whether the disk has room for the next segments.
+    pub fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.room)
     }
 
     /// Counters of the journal thread.
@@ -98,32 +106,36 @@ pub fn open(
         let (least, most) = (SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         return Err(JournalError::SegmentBytes { asked, least, most });
     }
-    let dir = settings.dir;
-    segment::make_dir(&dir)?;
-    let lock = segment::lock(&dir)?;
-    segment::remove_unfinished(&dir)?;
-    let segment_bytes = match segment::list(&dir)? {
-        Some(folder) => folder.bytes,
+    let (disk, dir) = (settings.disk, settings.dir);
+    let disk_ref = &*disk;
+    disk.make_dir(&dir).map_err(io_error("create", &dir))?;
+    let lock = segment::lock(disk_ref, &dir)?;
+    segment::remove_unfinished(disk_ref, &dir)?;
+    let folder = match segment::list(disk_ref, &dir)? {
+        Some(folder) => folder,
         None if settings.exchange_id == 0 => return Err(JournalError::ExchangeIdNeeded { dir }),
         None => {
-            segment::prepare(&dir, 1, asked, &AtomicBool::new(false))?;
-            asked
+            segment::prepare(disk_ref, &dir, 1, asked, &AtomicBool::new(false))?;
+            segment::Folder {
+                first: 1,
+                last: 1,
+                bytes: asked,
+            }
         }
     };
-    let walk = reader::walk(&dir, settings.exchange_id, segment_bytes, visit)?;
+    let segment_bytes = folder.bytes;
+    let start = reader::beginning(&dir, &folder, settings.exchange_id, settings.from.as_ref())?;
+    let walk = reader::walk(disk_ref, &dir, start, visit)?;
     let mut at = walk.at;
     if at.exchange_id == 0 {
         return Err(JournalError::ExchangeIdNeeded { dir });
     }
     let path = segment::path(&dir, at.segment_id);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(io_error("open", &path))?;
-    write_last_again(&file, &at).map_err(io_error("write the last block of", &path))?;
+    let file = disk.open_to_write(&path).map_err(io_error("open", &path))?;
+    write_again(&*file, walk.unproven_from, at.offset)
+        .map_err(io_error("write the last blocks of", &path))?;
     if let Some(cut) = &walk.torn {
-        erase(&file, cut).map_err(io_error("cut the tail of", &path))?;
+        erase(&*file, cut).map_err(io_error("cut the tail of", &path))?;
         tracing::warn!(
             segment = %cut.segment.display(), offset = cut.offset, bytes = cut.bytes,
             first_seq = cut.first_seq, fault = %cut.fault, epoch = at.epoch + 1,
@@ -132,14 +144,16 @@ pub fn open(
     }
     // True once the sync below has answered.
     at.durable_seq = at.next_seq - 1;
+    at.durable_block = at.next_block - 1;
     if walk.torn.is_some() || at.next_block == 1 {
         let mut epoch_start = Buffer::new();
         let offset = tail::seal(&mut at, Kind::EpochStart, 0, &mut epoch_start);
         file.write_all_at(epoch_start.block(), offset)
             .map_err(io_error("write", &path))?;
     }
-    file.sync_data().map_err(io_error("sync", &path))?;
-    segment::sync_dir(&dir)?;
+    file.sync().map_err(io_error("sync", &path))?;
+    disk.sync_dir(&dir).map_err(io_error("sync", &dir))?;
+    at.durable_block = at.next_block - 1;
     let report = RecoveryReport {
         exchange_id: at.exchange_id,
         blocks: at.next_block - 1,
@@ -152,8 +166,11 @@ pub fn open(
     };
     let fits = usize::try_from(segment_bytes).unwrap_or(usize::MAX) - HEADER_BYTES;
     let journal = Journal {
+        disk,
         dir,
         io: settings.io,
+        reserve: settings.reserve_segments.max(1),
+        room: Arc::new(Room::default()),
         payload_max: PAYLOAD_BYTES_MAX.min(fits),
         durable_seq: Arc::new(AtomicU64::new(at.durable_seq)),
         stats: Arc::new(JournalStats::default()),
@@ -164,19 +181,25 @@ pub fn open(
     Ok((journal, report))
 }
 
-/// The last block may have been read from this machine's memory only, left there by a write whose
-/// sync failed or never came. Written again it is new to the system, and the next sync must store it.
-fn write_last_again(file: &File, at: &Place) -> std::io::Result<()> {
-    let mut block = vec![0; (at.offset - at.last_offset) as usize];
-    file.read_exact_at(&mut block, at.last_offset)?;
-    file.write_all_at(&block, at.last_offset)
+/// The last blocks may have been read from this machine's memory only, left there by writes whose sync
+/// failed or never came. Written again they are new to the system, and the next sync must store them.
+fn write_again(file: &dyn DiskFile, from: u64, to: u64) -> std::io::Result<()> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut at = from;
+    while at < to {
+        let now = (to - at).min(CHUNK_BYTES as u64) as usize;
+        file.read_exact_at(&mut chunk[..now], at)?;
+        file.write_all_at(&chunk[..now], at)?;
+        at += now as u64;
+    }
+    Ok(())
 }
 
 /// Marks the tail's first page as bad, then zeroes everything behind it. Both durable on return; the
 /// caller replaces the mark.
-fn erase(file: &File, cut: &Cut) -> std::io::Result<()> {
+fn erase(file: &dyn DiskFile, cut: &Cut) -> std::io::Result<()> {
     file.write_all_at(CUT_MARK, cut.offset)?;
-    file.sync_data()?;
+    file.sync()?;
     let zeros = vec![0; CHUNK_BYTES];
     let end = cut.offset + cut.bytes;
     let mut at = cut.offset + BLOCK_ALIGN as u64;
@@ -185,7 +208,7 @@ fn erase(file: &File, cut: &Cut) -> std::io::Result<()> {
         file.write_all_at(&zeros[..now as usize], at)?;
         at += now;
     }
-    file.sync_data()
+    file.sync()
 }
 
 #[cfg(test)]
@@ -197,7 +220,7 @@ mod tests {
     fn an_erased_tail_begins_with_the_mark_and_is_zero_behind_it() {
         let path = std::env::temp_dir().join(format!("journal-erase-{}", std::process::id()));
         std::fs::write(&path, vec![7; 6 * BLOCK_ALIGN]).unwrap();
-        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let file = super::super::RealDisk.open_to_write(&path).unwrap();
         let page = BLOCK_ALIGN as u64;
         let cut = Cut {
             segment: path.clone(),
@@ -206,7 +229,7 @@ mod tests {
             first_seq: 1,
             fault: Fault::Zero,
         };
-        erase(&file, &cut).unwrap();
+        erase(&*file, &cut).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let pages: Vec<&[u8]> = bytes.chunks(BLOCK_ALIGN).collect();

@@ -1,11 +1,10 @@
 //! Segment files: their names, and how one comes into being, zero-written and synced before use.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::FileExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::disk::{Disk, DiskFile, Lock};
 use super::error::{JournalError, Reason, io_error, refuse};
 use super::limits::{BLOCK_ALIGN, CHUNK_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
@@ -20,17 +19,18 @@ fn file_name(id: u64) -> String {
     format!("{id:08}.seg")
 }
 
-/// What a folder holds: segments 1 to `last`, all `bytes` long.
+/// What a folder holds: segments `first` to `last`, all `bytes` long.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Folder {
+    pub(super) first: u64,
     pub(super) last: u64,
     pub(super) bytes: u64,
 }
 
 /// Looks at names and lengths only. None if there is no segment yet.
-pub(super) fn list(dir: &Path) -> Result<Option<Folder>, JournalError> {
+pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Option<Folder>, JournalError> {
     let mut ids = Vec::new();
-    for item in fs::read_dir(dir).map_err(io_error("list", dir))? {
-        let path = item.map_err(io_error("list", dir))?.path();
+    for path in disk.list(dir).map_err(io_error("list", dir))? {
         if path.extension().is_none_or(|extension| extension != "seg") {
             continue;
         }
@@ -47,7 +47,10 @@ pub(super) fn list(dir: &Path) -> Result<Option<Folder>, JournalError> {
         ids.push(id);
     }
     ids.sort_unstable();
-    for (id, expected) in ids.iter().zip(1..) {
+    let Some((first, last)) = ids.first().copied().zip(ids.last().copied()) else {
+        return Ok(None);
+    };
+    for (id, expected) in ids.iter().zip(first..) {
         if *id != expected {
             let missing = path(dir, expected);
             return Err(refuse(
@@ -58,13 +61,10 @@ pub(super) fn list(dir: &Path) -> Result<Option<Folder>, JournalError> {
             ));
         }
     }
-    let Some(last) = ids.last().copied() else {
-        return Ok(None);
-    };
-    let bytes = length(&path(dir, 1))?;
-    for id in 1..=last {
+    let bytes = length(disk, &path(dir, first))?;
+    for id in first..=last {
         let path = path(dir, id);
-        let found = length(&path)?;
+        let found = length(disk, &path)?;
         let possible = segment_bytes_possible(found);
         if found != bytes || !possible {
             let expected = if possible {
@@ -80,7 +80,7 @@ pub(super) fn list(dir: &Path) -> Result<Option<Folder>, JournalError> {
             ));
         }
     }
-    Ok(Some(Folder { last, bytes }))
+    Ok(Some(Folder { first, last, bytes }))
 }
 
 /// Whether a segment may have this many bytes.
@@ -89,99 +89,87 @@ pub(super) fn segment_bytes_possible(bytes: u64) -> bool {
         && (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes)
 }
 
-fn length(path: &Path) -> Result<u64, JournalError> {
-    Ok(fs::metadata(path).map_err(io_error("look at", path))?.len())
+fn length(disk: &dyn Disk, path: &Path) -> Result<u64, JournalError> {
+    disk.open(path)
+        .and_then(|file| file.length())
+        .map_err(io_error("look at", path))
+}
+
+/// Opens a segment for reading; None if there is no such file.
+pub(super) fn find(
+    disk: &dyn Disk,
+    path: &Path,
+) -> Result<Option<Box<dyn DiskFile>>, JournalError> {
+    match disk.open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("open", path)(error)),
+    }
 }
 
 /// Makes segment `id` unless it is there: zeros under another name, synced, renamed, folder synced.
 /// A segment that is there was found to be all zeros by recovery. Gives up when `stop` is set.
 pub(super) fn prepare(
+    disk: &dyn Disk,
     dir: &Path,
     id: u64,
     bytes: u64,
     stop: &AtomicBool,
 ) -> Result<PathBuf, JournalError> {
     let path = path(dir, id);
-    if path.exists() {
+    if find(disk, &path)?.is_some() {
         return Ok(path);
     }
     let aside = path.with_extension(UNFINISHED);
-    let mut file = File::create(&aside).map_err(io_error("create", &aside))?;
+    let file = disk.create(&aside).map_err(io_error("create", &aside))?;
     let zeros = vec![0; CHUNK_BYTES];
-    let mut left = bytes;
-    while left > 0 && !stop.load(Ordering::Relaxed) {
-        let now = left.min(CHUNK_BYTES as u64);
-        file.write_all(&zeros[..now as usize])
+    let mut at = 0;
+    while at < bytes && !stop.load(Ordering::Relaxed) {
+        let now = (bytes - at).min(CHUNK_BYTES as u64);
+        file.write_all_at(&zeros[..now as usize], at)
             .map_err(io_error("write zeros to", &aside))?;
         // Chunk by chunk: the journal's own sync never has to wait for a whole segment of zeros.
-        file.sync_data().map_err(io_error("sync", &aside))?;
-        left -= now;
+        file.sync().map_err(io_error("sync", &aside))?;
+        at += now;
     }
-    if left > 0 {
-        return fs::remove_file(&aside)
+    if at < bytes {
+        return disk
+            .remove(&aside)
             .map(|()| path)
             .map_err(io_error("remove", &aside));
     }
-    file.sync_all().map_err(io_error("sync", &aside))?;
-    fs::rename(&aside, &path).map_err(io_error("rename", &aside))?;
-    sync_dir(dir)?;
+    file.sync().map_err(io_error("sync", &aside))?;
+    disk.rename(&aside, &path)
+        .map_err(io_error("rename", &aside))?;
+    disk.sync_dir(dir).map_err(io_error("sync", dir))?;
     Ok(path)
 }
 
 /// Removes what a crash left half made.
-pub(super) fn remove_unfinished(dir: &Path) -> Result<(), JournalError> {
-    for item in fs::read_dir(dir).map_err(io_error("list", dir))? {
-        let path = item.map_err(io_error("list", dir))?.path();
+pub(super) fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), JournalError> {
+    for path in disk.list(dir).map_err(io_error("list", dir))? {
         if path
             .extension()
             .is_some_and(|extension| extension == UNFINISHED)
         {
-            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            disk.remove(&path).map_err(io_error("remove", &path))?;
         }
     }
     Ok(())
 }
 
-/// Makes names in the folder durable.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), JournalError> {
-    File::open(dir)
-        .and_then(|file| file.sync_all())
-        .map_err(io_error("sync", dir))
-}
-
-/// Makes the folder if need be, and its own name durable.
-pub(super) fn make_dir(dir: &Path) -> Result<(), JournalError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(dir).map_err(io_error("create", dir))?;
-    match dir.canonicalize().map_err(io_error("find", dir))?.parent() {
-        Some(parent) => sync_dir(parent),
-        None => Ok(()),
-    }
-}
-
-/// Takes the folder for this process. The lock goes with the file, whatever ends the process.
-pub(super) fn lock(dir: &Path) -> Result<File, JournalError> {
+/// Takes the folder for this process.
+pub(super) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, JournalError> {
     let path = dir.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(io_error("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(JournalError::InUse {
-            dir: dir.to_owned(),
-        }),
-        Err(fs::TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
-    }
+    let lock = disk.lock(&path).map_err(io_error("lock", &path))?;
+    lock.ok_or_else(|| JournalError::InUse {
+        dir: dir.to_owned(),
+    })
 }
 
 /// First and last page from `from` on that hold anything but zeros, as offsets in bytes.
 pub(super) fn used_pages(
-    file: &File,
+    file: &dyn DiskFile,
     from: u64,
     length: u64,
 ) -> std::io::Result<Option<(u64, u64)>> {
@@ -203,7 +191,7 @@ pub(super) fn used_pages(
 }
 
 /// Whether the file holds anything but zeros; stops at the first such page.
-pub(super) fn in_use(file: &File, length: u64) -> std::io::Result<bool> {
+pub(super) fn in_use(file: &dyn DiskFile, length: u64) -> std::io::Result<bool> {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut at = 0;
     while at < length {

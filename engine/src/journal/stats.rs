@@ -85,6 +85,9 @@ impl JournalStats {
         self.watermarks
             .fetch_add(u64::from(watermark), Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn sync(&self) {
         self.syncs.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -25,6 +25,7 @@ pub(super) fn seal(at: &mut Place, kind: Kind, count: u32, buffer: &mut Buffer) 
         payload_len: payload_len as u32,
         durable_seq: at.durable_seq,
         previous_chain: at.chain,
+        durable_block: at.durable_block,
     };
     let chain = block::seal(&header, buffer.block_mut());
     at.pass(&header, chain);

@@ -54,7 +54,7 @@ fn conformance(io: IoChoice, backend: Backend) {
             last.first_seq + u64::from(last.count) - 1
         );
         assert_eq!(stats.backend(), Some(backend));
-        assert_eq!(stats.blocks(), stats.syncs());
+        assert!((1..=stats.blocks()).contains(&stats.syncs()));
         assert!(stats.watermarks() >= 1);
     }
     assert_eq!(told, all);
@@ -247,13 +247,7 @@ fn fail_at(fault: Fails, at: u64, all: &[Record]) -> bool {
         journal,
         inbox,
         move |entries| out.send(entries).unwrap(),
-        move || {
-            Ok(Box::new(Failing {
-                disk: PlainIo::new(),
-                fault,
-                left: at,
-            }))
-        },
+        move || Ok(Box::new(Failing::new(fault, at))),
     );
     let result = thread.join().unwrap();
     let told: Vec<Record> = durable.into_iter().flatten().collect();
@@ -263,14 +257,17 @@ fn fail_at(fault: Fails, at: u64, all: &[Record]) -> bool {
         "{fault:?} at {at}"
     );
     assert!(report.last_seq >= watermark.load(Ordering::Acquire));
+    let result_is_complete = result.is_ok();
     match (result, fault) {
         (Ok(()), _) => assert_eq!(told, all),
-        (Err(JournalError::Io { .. }), Fails::NextSegment) => assert!(told.len() < all.len()),
-        // One block each, and the watermark at the end.
-        (Err(JournalError::Io { .. }), _) => assert_eq!(told.len() as u64, at - 1, "{fault:?}"),
+        // The failed write is of no block that was told; the failed sync told nobody.
+        (Err(JournalError::Io { .. }), Fails::Write | Fails::ShortWrite) => {
+            assert!((told.len() as u64) < at, "{fault:?}");
+        }
+        (Err(JournalError::Io { .. }), _) => {}
         (Err(other), _) => panic!("{other}"),
     }
-    told.len() == all.len()
+    result_is_complete
 }
 
 #[test]

@@ -240,7 +240,7 @@ fn forge(block: &Block, at: usize, field: &[u8]) {
 fn sound_blocks_that_do_not_belong_are_refused() {
     let whole = killed_after(&records(1, [100, 200, 300]));
     type Check = fn(&Reason) -> bool;
-    let cases: [(&str, usize, &[u8], Check); 10] = [
+    let cases: [(&str, usize, &[u8], Check); 12] = [
         ("an older version", 4, &[1, 0], |r| {
             matches!(r, Reason::UnknownVersion { found: 1, known: 2 })
         }),
@@ -266,6 +266,12 @@ fn sound_blocks_that_do_not_belong_are_refused() {
             matches!(r, Reason::Contradiction(_))
         }),
         ("the future told", 64, &[77], |r| {
+            matches!(r, Reason::Contradiction(_))
+        }),
+        ("a future block durable", 104, &[77], |r| {
+            matches!(r, Reason::Contradiction(_))
+        }),
+        ("no block durable", 104, &[0; 8], |r| {
             matches!(r, Reason::Contradiction(_))
         }),
         ("another chain", 72, &[0; 32], |r| *r == Reason::BrokenChain),

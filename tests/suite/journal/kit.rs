@@ -5,12 +5,14 @@
 )]
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use engine::journal::*;
 
@@ -244,9 +246,10 @@ pub fn scan_only(dir: &Dir) -> Result<ScanReport, JournalError> {
 
 /// A plain disk that fails one operation: at the `left`-th call of the chosen verb.
 pub struct Failing {
-    pub disk: PlainIo,
-    pub fault: Fails,
-    pub left: u64,
+    disk: PlainIo,
+    fault: Fails,
+    left: u64,
+    failed: VecDeque<Done>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,6 +261,15 @@ pub enum Fails {
 }
 
 impl Failing {
+    pub fn new(fault: Fails, left: u64) -> Self {
+        Self {
+            disk: PlainIo::new(),
+            fault,
+            left,
+            failed: VecDeque::new(),
+        }
+    }
+
     fn now(&mut self, verbs: &[Fails]) -> bool {
         if !verbs.contains(&self.fault) {
             return false;
@@ -272,6 +284,10 @@ impl JournalIo for Failing {
         Backend::Other
     }
 
+    fn waker(&self) -> Waker {
+        self.disk.waker()
+    }
+
     fn next_segment(&mut self, path: &Path) -> io::Result<()> {
         if self.now(&[Fails::NextSegment]) {
             return Err(io::Error::other("asked to fail"));
@@ -279,21 +295,36 @@ impl JournalIo for Failing {
         self.disk.next_segment(path)
     }
 
-    fn write(&mut self, block: Buffer, offset: u64) -> (io::Result<()>, Buffer) {
-        if !self.now(&[Fails::Write, Fails::ShortWrite]) {
-            return self.disk.write(block, offset);
+    fn write(&mut self, block_seq: u64, block: Buffer, offset: u64) {
+        if self.now(&[Fails::Write, Fails::ShortWrite]) {
+            let result = Err(if self.fault == Fails::ShortWrite {
+                io::ErrorKind::WriteZero.into()
+            } else {
+                io::Error::other("asked to fail")
+            });
+            self.failed.push_back(Done::Write {
+                block_seq,
+                result,
+                block,
+            });
+        } else {
+            self.disk.write(block_seq, block, offset);
         }
-        if self.fault == Fails::ShortWrite {
-            let (_, block) = self.disk.write(block, offset);
-            return (Err(io::ErrorKind::WriteZero.into()), block);
-        }
-        (Err(io::Error::other("asked to fail")), block)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&mut self) {
         if self.now(&[Fails::Sync]) {
-            return Err(io::Error::other("asked to fail"));
+            let result = Err(io::Error::other("asked to fail"));
+            self.failed.push_back(Done::Sync(result));
+        } else {
+            self.disk.sync();
         }
-        self.disk.sync()
+    }
+
+    fn wait(&mut self, door: Option<&dyn Door>, limit: Option<Duration>) -> Woken {
+        match self.failed.pop_front() {
+            Some(done) => Woken::Done(done),
+            None => self.disk.wait(door, limit),
+        }
     }
 }
