@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod crowd;
+pub mod flood;
 pub mod fuzz;
 pub mod generator;
 pub mod journalled;
