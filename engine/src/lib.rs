@@ -22,6 +22,7 @@ pub mod position;
 pub mod prefetch;
 pub mod reason;
 pub mod record;
+pub mod saved;
 pub mod units;
 mod visits;
 
@@ -40,3 +41,5 @@ pub mod journal;
 pub mod memory;
 #[cfg(feature = "runtime")]
 pub mod pipeline;
+#[cfg(feature = "runtime")]
+pub mod snapshots;

@@ -14,6 +14,7 @@ mod python;
 mod quotes;
 mod restart;
 mod scenarios;
+mod snapshots;
 mod tidy;
 mod wire;
 mod wire_combinations;
