@@ -1,6 +1,6 @@
 //! Several witnesses trading with each other on one exchange, until they are told to finish.
 
-use std::{sync::Arc, time::Duration};
+use std::{process::ExitStatus, sync::Arc, time::Duration};
 
 use proto::{
     common::v1::TradingState,
@@ -13,7 +13,7 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     process::{Plan, Server},
     venue::connect,
-    witness::{Habit, Progress, Terms, Witness, maker, quoter, taker, tidy_maker},
+    witness::{Habit, Phase, Progress, Terms, Witness, maker, quoter, taker, tidy_maker},
 };
 
 /// The sandbox's traders have these accounts; a wrong number would be refused at once.
@@ -57,7 +57,7 @@ pub async fn forward(plan: &Plan) -> Instrument {
 /// The witnesses at work.
 pub struct Crowd {
     at_work: JoinSet<Witness>,
-    finish: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     progress: Arc<watch::Sender<Progress>>,
     contract: Instrument,
     plan: Plan,
@@ -79,13 +79,13 @@ impl Crowd {
     pub async fn gather_as(plan: &Plan, seed: u64, change: impl Fn(Terms) -> Terms) -> Self {
         let contract = forward(plan).await;
         protect(plan, &contract).await;
-        let (finish, told) = watch::channel(false);
+        let (phase, told) = watch::channel(Phase::Work);
         let mut crowd = Self {
             at_work: JoinSet::new(),
             progress: Arc::new(watch::Sender::new(Progress::default())),
             plan: plan.clone(),
             contract: contract.clone(),
-            finish,
+            phase,
         };
         type Makes = fn(u64, &Instrument) -> Habit;
         let habits: [(&str, Makes); 6] = [
@@ -138,12 +138,41 @@ impl Crowd {
         }
     }
 
+    /// Lets them work until the server ends by itself.
+    ///
+    /// # Panics
+    /// If one of them fails, or it takes too long.
+    pub async fn until_it_ends(&mut self, server: &mut Server) -> ExitStatus {
+        tokio::select! {
+            status = tokio::time::timeout(PATIENCE, server.ended()) => {
+                status.unwrap_or_else(|_| panic!("it does not end: {:?}", self.progress()))
+            }
+            Some(ended) = self.at_work.join_next() => {
+                drop(ended.expect("a witness failed"));
+                panic!("a witness stopped by itself");
+            }
+        }
+    }
+
+    /// They stop where they are; the server is gone.
+    ///
+    /// # Panics
+    /// If one of them fails.
+    pub async fn abandon(mut self) -> Vec<Witness> {
+        self.phase.send_replace(Phase::Abandon);
+        let mut witnesses = Vec::new();
+        while let Some(ended) = self.at_work.join_next().await {
+            witnesses.push(ended.expect("a witness failed"));
+        }
+        witnesses
+    }
+
     /// Lets them finish what they asked, and hear everything there is to hear.
     ///
     /// # Panics
     /// If one of them fails, or it takes too long.
     pub async fn finish(mut self) -> Vec<Witness> {
-        self.finish.send_replace(true);
+        self.phase.send_replace(Phase::Finish);
         let mut witnesses = Vec::new();
         let all = async {
             while let Some(ended) = self.at_work.join_next().await {

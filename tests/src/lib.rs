@@ -2,6 +2,8 @@
 
 pub mod compare;
 pub mod crowd;
+#[cfg(feature = "fault-disk")]
+pub mod fault_disk;
 pub mod flood;
 pub mod fuzz;
 pub mod generator;

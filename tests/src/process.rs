@@ -31,6 +31,7 @@ pub const STOPPED_BY_ITSELF: i32 = 3;
 pub struct Plan {
     folder: PathBuf,
     listen: SocketAddr,
+    log: PathBuf,
     short: bool,
 }
 
@@ -46,6 +47,7 @@ impl Plan {
         Self {
             folder: folder.into(),
             listen: SocketAddr::from(([127, net, high, low.clamp(1, 254)], 7_070)),
+            log: folder.join("stderr.txt"),
             short: false,
         }
     }
@@ -55,6 +57,15 @@ impl Plan {
     pub fn short(self) -> Self {
         Self {
             short: true,
+            ..self
+        }
+    }
+
+    /// With its log in another place than its data.
+    #[must_use]
+    pub fn log(self, log: &Path) -> Self {
+        Self {
+            log: log.into(),
             ..self
         }
     }
@@ -83,7 +94,7 @@ impl Plan {
     /// If it cannot be started.
     #[must_use]
     pub fn launch(&self) -> Server {
-        let errors = self.folder.join("stderr.txt");
+        let errors = self.log.clone();
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -183,6 +194,16 @@ impl Server {
     pub async fn kill(mut self) {
         assert!(self.lives(), "it ended by itself: {}", self.errors());
         self.child.start_kill().expect("kill -9");
+        self.child.wait().await.expect("gone");
+    }
+
+    /// kill -9 if it is still there.
+    ///
+    /// # Panics
+    /// If the system does not say that it is gone.
+    pub async fn finish_off(mut self) {
+        // It may have ended by itself; that is as good.
+        drop(self.child.start_kill());
         self.child.wait().await.expect("gone");
     }
 

@@ -32,7 +32,7 @@ mod habits;
 mod judgement;
 
 pub use habits::{Habit, maker, quoter, taker, tidy_maker};
-pub use judgement::{Verdict, judge};
+pub use judgement::{Verdict, judge, lost};
 
 /// Pause between two attempts to come back.
 const RETRY: Duration = Duration::from_millis(10);
@@ -46,6 +46,8 @@ pub struct Progress {
     pub sent: u64,
     /// Commands answered.
     pub acks: u64,
+    /// Of those, refused before the core.
+    pub refused: u64,
     /// Fills heard.
     pub fills: u64,
     /// Commands sent again.
@@ -54,6 +56,17 @@ pub struct Progress {
     pub repeats: u64,
     /// Logons.
     pub logons: u64,
+}
+
+/// What witnesses are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Trade.
+    Work,
+    /// Ask nothing new, hear every answer, then stop.
+    Finish,
+    /// Stop at the next loss, with what is known.
+    Abandon,
 }
 
 /// How a witness logs on.
@@ -113,6 +126,10 @@ pub struct Record {
     pub again: BTreeSet<i64>,
     /// Commands that the gateway refused before the core, with the reason.
     pub refused: BTreeMap<i64, i32>,
+    /// More of those, whose numbers were used again after a loss.
+    pub at_the_door: usize,
+    /// All of them, by reason.
+    pub reasons: BTreeMap<String, usize>,
     /// Why streams ended.
     pub losses: Vec<String>,
     /// Newest number used.
@@ -201,10 +218,14 @@ impl Witness {
         }
     }
 
-    /// Trades until told to finish and everything is answered; comes back by itself after each loss.
-    pub async fn work(&mut self, mut finish: watch::Receiver<bool>) {
-        while let Err(Broken(why)) = self.converse(&mut finish).await {
+    /// Trades until told to finish and everything is answered; comes back by itself after each loss,
+    /// unless it is told that there is nothing to come back to.
+    pub async fn work(&mut self, mut phase: watch::Receiver<Phase>) {
+        while let Err(Broken(why)) = self.converse(&mut phase).await {
             self.record.losses.push(why);
+            if *phase.borrow() == Phase::Abandon {
+                return;
+            }
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -267,7 +288,7 @@ impl Witness {
     }
 
     /// One stream from logon to its end.
-    async fn converse(&mut self, finish: &mut watch::Receiver<bool>) -> Result<(), Broken> {
+    async fn converse(&mut self, phase: &mut watch::Receiver<Phase>) -> Result<(), Broken> {
         let asked: Vec<i64> = self
             .record
             .open
@@ -279,7 +300,7 @@ impl Witness {
         let pause = Duration::from_millis(self.terms.heartbeat_ms.unsigned_abs().into()) / 3;
         let mut beat = tokio::time::interval(pause);
         loop {
-            let finishing = *finish.borrow();
+            let finishing = *phase.borrow() != Phase::Work;
             let waiting = self.record.open.len() + self.record.again.len();
             if finishing && waiting == 0 {
                 return Ok(());
@@ -306,7 +327,7 @@ impl Witness {
                     let heartbeat = Command::Heartbeat(Heartbeat { client_unix_nanos });
                     say(&login.outbound, 0, heartbeat).await?;
                 }
-                changed = finish.changed() => changed.map_err(|_| Broken("the test is over".into()))?,
+                changed = phase.changed() => changed.map_err(|_| Broken("the test is over".into()))?,
             }
         }
     }
@@ -339,31 +360,38 @@ impl Witness {
     /// Sends what had no answer before the loss, in order. What is below the exchange's next number had
     /// reached the core, or was refused before it; the rest certainly had no effect.
     async fn ask_again(&mut self, login: &Login, asked: &[i64]) -> Result<(), Broken> {
-        let mut expected = login.next;
-        for number in asked {
-            if *number < login.next {
-                // Its answer may have come with the replay; then this asks for the same answer again.
-                self.record.again.insert(*number);
-                self.record.open.remove(number);
-            } else {
-                assert_eq!(*number, expected, "{}: no number is lost", self.terms.actor);
-                assert!(
-                    self.record.open.contains(number),
-                    "it cannot have an answer"
-                );
-                expected += 1;
-            }
+        let (happened, without_effect): (Vec<i64>, Vec<i64>) =
+            asked.iter().partition(|number| **number < login.next);
+        for number in &happened {
+            // Its answer may have come with the replay; then this asks for the same answer again.
+            self.record.again.insert(*number);
+            self.record.open.remove(number);
         }
+        // Numbers of commands that were refused at the door are free again.
+        let at_the_door = self.record.refused.split_off(&login.next);
+        self.record.at_the_door += at_the_door.len();
+        for number in at_the_door.keys() {
+            self.record.sent.remove(number);
+        }
+        let mut next = login.next;
+        for number in without_effect {
+            assert!(self.record.open.remove(&number), "it cannot have an answer");
+            let command = self.record.sent.remove(&number).expect("sent once");
+            self.record.sent.insert(next, command);
+            self.record.open.insert(next);
+            next += 1;
+        }
+        let left = self.record.sent.range(next..).next();
         assert_eq!(
-            self.record.last_client_seq + 1,
-            expected,
+            left, None,
             "{}: every number is known to both",
             self.terms.actor
         );
-        for number in asked {
-            let command = self.record.sent.get(number).expect("sent once").clone();
+        self.record.last_client_seq = next - 1;
+        for number in happened.into_iter().chain(login.next..next) {
+            let command = self.record.sent.get(&number).expect("sent once").clone();
             self.progress.send_modify(|all| all.resent += 1);
-            say(&login.outbound, *number, command).await?;
+            say(&login.outbound, number, command).await?;
         }
         Ok(())
     }
@@ -389,7 +417,11 @@ impl Witness {
                         assert!(!happened, "{actor}: {number} happened; it is not stale");
                     }
                     self.record.refused.insert(number, reason);
-                    self.progress.send_modify(|all| all.acks += 1);
+                    *self.record.reasons.entry(reason_name(reason)).or_default() += 1;
+                    self.progress.send_modify(|all| {
+                        all.acks += 1;
+                        all.refused += 1;
+                    });
                 }
                 Some(Event::Terminated(why)) => {
                     let reason = why.problem.as_ref().map_or(0, |problem| problem.reason);

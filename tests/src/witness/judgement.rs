@@ -60,7 +60,7 @@ pub fn judge(witnesses: &[Witness], journal: &Journalled) -> Verdict {
     for witness in witnesses {
         let (record, actor) = (&witness.record, &witness.terms.actor);
         verdict.commands += record.sent.len();
-        verdict.refused += record.refused.len();
+        verdict.refused += record.refused.len() + record.at_the_door;
         verdict.events += record.events.len();
         verdict.fills += record.fills().count();
         let told = journal.told.get(&record.session).expect("a session");
@@ -78,6 +78,24 @@ pub fn judge(witnesses: &[Witness], journal: &Journalled) -> Verdict {
         orders_once(witness, journal, &mut verdict);
     }
     verdict
+}
+
+/// Events that clients were told of and the journal does not hold.
+#[must_use]
+pub fn lost(witnesses: &[Witness], journal: &Journalled) -> usize {
+    let of = |witness: &Witness| {
+        let told = journal.told.get(&witness.record.session);
+        let held = |event: &&SessionEvent| {
+            told.is_some_and(|told| told.contains_key(&event.event_seq.unsigned_abs()))
+        };
+        witness
+            .record
+            .events
+            .iter()
+            .filter(|event| !held(event))
+            .count()
+    };
+    witnesses.iter().map(of).sum()
 }
 
 fn compare(actor: &str, event: &SessionEvent, told: &Told) {
