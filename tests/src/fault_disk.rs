@@ -56,6 +56,10 @@ struct State {
     /// The same for syncs.
     breaks_at_sync: u64,
     broken: bool,
+    /// The power goes with the so-manieth write, by this seed; 0 = not.
+    cut_at_write: (u64, u64),
+    /// The newest cut.
+    cut: Cut,
     writes: u64,
     syncs: u64,
 }
@@ -65,6 +69,23 @@ impl State {
         for (at, bytes) in self.pending.drain(..) {
             self.durable[at..at + bytes.len()].copy_from_slice(&bytes);
         }
+    }
+
+    fn power_off(&mut self, seed: u64) {
+        let (mut random, mut cut) = (Random::new(seed), Cut::default());
+        for (at, bytes) in std::mem::take(&mut self.pending) {
+            for (nth, sector) in bytes.chunks(SECTOR).enumerate() {
+                if random.percent(50) {
+                    let at = at + nth * SECTOR;
+                    self.durable[at..at + sector.len()].copy_from_slice(sector);
+                    cut.kept += 1;
+                } else {
+                    cut.lost += 1;
+                }
+            }
+        }
+        self.off = true;
+        self.cut = cut;
     }
 
     /// Whether this write or sync is the one that breaks the disk, or comes after it.
@@ -99,6 +120,8 @@ impl FaultDisk {
             breaks_at_write: 0,
             breaks_at_sync: 0,
             broken: false,
+            cut_at_write: (0, 0),
+            cut: Cut::default(),
             writes: 0,
             syncs: 0,
         }));
@@ -117,23 +140,19 @@ impl FaultDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The power goes: unsynced sectors are kept or lost by the seed, and nothing answers any more.
+    /// The power goes: unsynced sectors are kept or lost by the seed, and nothing answers any more. If it
+    /// had gone already, says what that did.
     pub fn power_off(&self, seed: u64) -> Cut {
         let mut state = self.state();
-        let (mut random, mut cut) = (Random::new(seed), Cut::default());
-        for (at, bytes) in std::mem::take(&mut state.pending) {
-            for (nth, sector) in bytes.chunks(SECTOR).enumerate() {
-                if random.percent(50) {
-                    let at = at + nth * SECTOR;
-                    state.durable[at..at + sector.len()].copy_from_slice(sector);
-                    cut.kept += 1;
-                } else {
-                    cut.lost += 1;
-                }
-            }
+        if !state.off {
+            state.power_off(seed);
         }
-        state.off = true;
-        cut
+        state.cut
+    }
+
+    /// The power goes in the middle of the `nth` write from now on.
+    pub fn power_off_at_write(&self, nth: u64, seed: u64) {
+        self.state().cut_at_write = (nth, seed);
     }
 
     /// The power is back, and so is a disk that was broken.
@@ -142,6 +161,7 @@ impl FaultDisk {
         state.view = state.durable.clone();
         (state.off, state.broken, state.lies) = (false, false, false);
         (state.breaks_at_write, state.breaks_at_sync) = (0, 0);
+        state.cut_at_write = (0, 0);
     }
 
     /// From now on syncs are answered and do nothing.
@@ -290,6 +310,12 @@ impl Filesystem for Served {
         }
         state.view[from..to].copy_from_slice(bytes);
         state.pending.push((from, bytes.to_vec()));
+        let (left, seed) = state.cut_at_write;
+        state.cut_at_write.0 = left.saturating_sub(1);
+        if left == 1 {
+            state.power_off(seed);
+            return reply.error(IO_ERROR);
+        }
         reply.written(u32::try_from(bytes.len()).unwrap_or(0));
     }
 
@@ -366,7 +392,15 @@ impl Mounted {
     /// What the system said.
     pub fn unmount(&mut self) -> Result<(), String> {
         self.mounted = false;
-        run("umount", &[&self.folder])
+        // The kernel lets go of a dead process's ring, and of the files in it, some time after its end.
+        let mut tries = 0;
+        loop {
+            match run("umount", &[&self.folder]) {
+                Err(why) if why.contains("busy") && tries < 600 => tries += 1,
+                done => return done,
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Has everything written so far on the disk.
