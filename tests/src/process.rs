@@ -160,6 +160,16 @@ impl Server {
         self.says("listening").await;
     }
 
+    /// Waits until it listens, or ends; whether it listens.
+    pub async fn comes_up(&mut self) -> bool {
+        while let Ok(Some(line)) = self.out.next_line().await {
+            if line.starts_with("listening") {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Waits for a line that begins so; the rest of it.
     ///
     /// # Panics

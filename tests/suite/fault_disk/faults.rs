@@ -100,21 +100,41 @@ async fn a_power_cut_takes_nothing_that_was_told() {
         number("HASHPIT_FAULT_ROUNDS", 4),
         number("HASHPIT_FAULT_SEED", 1),
     );
-    let mut random = Random::new(seed);
+    let (mut random, mut cuts) = (Random::new(seed), 0);
     let mut crowd = Crowd::gather(&stage.plan, seed).await;
     stage.files.sync().expect("keys and folders are there");
-    for _ in 0..rounds {
+    for round in 0..rounds {
         let from = crowd.progress();
         let far = random.between(20, 500).unsigned_abs();
         crowd
             .reach(stage.server(), |now| now.acks >= from.acks + far)
             .await;
-        stage.cut(random.next_u64()).await;
+        let seed = random.next_u64();
+        if round % 4 != 0 {
+            // In the middle of a write, so that the last blocks tear; else at any moment between.
+            let nth = random.between(1, 30).unsigned_abs();
+            stage.files.disk.power_off_at_write(nth, seed);
+            crowd.until_it_ends(stage.server()).await;
+        }
+        stage.cut(seed).await;
+        cuts += 1;
+        if round % 2 == 1 {
+            // And again while it starts: recovery must bear to be cut off anywhere.
+            let seed = random.next_u64();
+            let nth = random.between(1, 40).unsigned_abs();
+            stage.files.disk.power_off_at_write(nth, seed);
+            stage.server = Some(stage.plan.launch());
+            let up = stage.server().comes_up().await;
+            let was = if up { "was" } else { "was not" };
+            println!("  again with write {nth} of the start; it {was} up");
+            stage.cut(seed).await;
+            cuts += 1;
+        }
         stage.start().await;
     }
     let (verdict, _) = stage.judge(crowd).await;
     assert_eq!(verdict.doubles, 0);
-    println!("{rounds} power cuts, 0 told events lost");
+    println!("{cuts} power cuts, 0 told events lost");
 }
 
 /// The control: the same cuts under a disk that says "synced" and has done nothing must lose what was told,
