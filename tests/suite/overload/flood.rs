@@ -190,8 +190,7 @@ async fn cancel_one_by_one(
         // Not too many of them: there is a whole run to cover.
         drop(tokio::time::timeout(Duration::from_millis(20), stop.changed()).await);
     }
-    let times = std::mem::take(&mut line.tally().served_after);
-    times
+    std::mem::take(&mut line.tally().served_after)
 }
 
 async fn cancels_ready(plan: &Plan, contract: i32, orders: u64) -> Line {
