@@ -121,7 +121,7 @@ async fn a_power_cut_takes_nothing_that_was_told() {
         if round % 2 == 1 {
             // And again while it starts: recovery must bear to be cut off anywhere.
             let seed = random.next_u64();
-            let nth = random.between(1, 40).unsigned_abs();
+            let nth = random.between(1, 6).unsigned_abs();
             stage.files.disk.power_off_at_write(nth, seed);
             stage.server = Some(stage.plan.launch());
             let up = stage.server().comes_up().await;
