@@ -60,6 +60,8 @@ pub struct Loaded {
     pub exchange: Exchange,
     /// Where the journal goes on.
     pub position: Position,
+    /// What the writer put beside the state.
+    pub annex: Vec<u8>,
     /// The file.
     pub path: PathBuf,
     /// BLAKE3 of the state: what [`Exchange::digest`] answers.
@@ -75,7 +77,8 @@ pub struct Found {
     pub rejected: Vec<Rejected>,
 }
 
-/// Writes the state of this moment; makes the folder unless it is there.
+/// Writes the state of this moment, and beside it whatever the caller needs to go on from it; makes the
+/// folder unless it is there.
 ///
 /// # Errors
 /// The system's, a place of another moment, and bytes that read back wrong. Then there is no new
@@ -85,41 +88,17 @@ pub fn write(
     dir: &Path,
     exchange: &Exchange,
     position: &Position,
+    annex: &[u8],
 ) -> Result<Written, SnapshotError> {
     let (seq, place) = (exchange.seq(), position.last_seq());
     if seq != place {
         return Err(SnapshotError::OutOfStep { seq, place });
     }
-    put(disk, dir, position, |mut file| exchange.save(&mut file))
-}
-
-/// As [`write`], for a state that [`Exchange::save`] has put into memory, so that nobody has to hold an
-/// exchange still while a disk is slow.
-///
-/// # Errors
-/// As [`write`]. That the place is of the same moment is looked at when the snapshot is loaded.
-pub fn write_saved(
-    disk: &dyn Disk,
-    dir: &Path,
-    saved: &[u8],
-    position: &Position,
-) -> Result<Written, SnapshotError> {
-    put(disk, dir, position, |file| {
-        io::Write::write_all(file, saved)
-    })
-}
-
-fn put(
-    disk: &dyn Disk,
-    dir: &Path,
-    position: &Position,
-    fill: impl FnOnce(&mut Sink<'_>) -> io::Result<()>,
-) -> Result<Written, SnapshotError> {
     disk.make_dir(dir).map_err(io_error("create", dir))?;
-    let seq = position.last_seq();
     let path = dir.join(name(seq));
     let aside = path.with_extension(UNFINISHED);
-    let header = aside_with(disk, &aside, position, fill).map_err(io_error("write", &aside))?;
+    let header =
+        aside_with(disk, &aside, exchange, position, annex).map_err(io_error("write", &aside))?;
     disk.rename(&aside, &path)
         .map_err(io_error("rename", &aside))?;
     disk.sync_dir(dir).map_err(io_error("sync", dir))?;
@@ -129,7 +108,7 @@ fn put(
     };
     match verify(disk, &path, position.exchange_id()) {
         Ok(read) if read == header => Ok(Written {
-            bytes: header::BYTES as u64 + header.state_bytes,
+            bytes: header::BYTES as u64 + header.state_bytes + header.annex_bytes,
             path,
             seq,
             digest: header.state_hash,
@@ -143,8 +122,9 @@ fn put(
 fn aside_with(
     disk: &dyn Disk,
     aside: &Path,
+    exchange: &Exchange,
     position: &Position,
-    fill: impl FnOnce(&mut Sink<'_>) -> io::Result<()>,
+    annex: &[u8],
 ) -> io::Result<Header> {
     let file = disk.create(aside)?;
     let mut sink = Sink {
@@ -153,27 +133,40 @@ fn aside_with(
         bytes: 0,
         synced: 0,
     };
-    fill(&mut sink)?;
+    exchange.save(&mut sink)?;
     let header = Header {
         seq: position.last_seq(),
         position: position.clone(),
         state_bytes: sink.bytes,
         state_hash: *sink.hasher.finalize().as_bytes(),
+        annex_bytes: annex.len() as u64,
+        annex_hash: *blake3::hash(annex).as_bytes(),
     };
+    for chunk in annex.chunks(SYNC_BYTES as usize) {
+        io::Write::write_all(&mut sink, chunk)?;
+    }
     file.write_all_at(&header.encode(), 0)?;
     file.sync()?;
     Ok(header)
 }
 
-/// The newest snapshot that is whole and of this exchange (0: of any). Those passed over are in the
-/// answer, and in the log.
+/// The newest snapshot that is whole, of this exchange (0: of any), and of a moment at or before command
+/// `latest`. Those passed over for a flaw are in the answer, and in the log.
 ///
 /// # Errors
 /// The system's, if the folder cannot be listed; a folder that is not there has no snapshots.
 /// [`SnapshotError::Newer`] if none can be used and a later version of this program wrote some.
-pub fn newest_valid(disk: &dyn Disk, dir: &Path, exchange_id: u64) -> Result<Found, SnapshotError> {
+pub fn newest_valid(
+    disk: &dyn Disk,
+    dir: &Path,
+    exchange_id: u64,
+    latest: u64,
+) -> Result<Found, SnapshotError> {
     let mut found = Found::default();
-    for (_, path) in list(disk, dir)? {
+    for (seq, path) in list(disk, dir)? {
+        if seq > latest {
+            continue;
+        }
         match load(disk, &path, exchange_id) {
             Ok(loaded) => {
                 found.loaded = Some(loaded);
@@ -239,6 +232,37 @@ pub fn keep(
     Ok(removed)
 }
 
+/// The oldest segment that the newest `count` whole snapshots need to go on from; none if there are not
+/// that many.
+///
+/// # Errors
+/// The system's.
+pub fn oldest_needed(
+    disk: &dyn Disk,
+    dir: &Path,
+    exchange_id: u64,
+    count: usize,
+) -> Result<Option<u64>, SnapshotError> {
+    let mut needed = Vec::new();
+    for (_, path) in list(disk, dir)? {
+        if let Ok(header) = verify(disk, &path, exchange_id) {
+            needed.push(header.position.segment_id());
+        }
+        if needed.len() == count {
+            return Ok(needed.into_iter().min());
+        }
+    }
+    Ok(None)
+}
+
+/// The moment of the oldest finished snapshot, whole or not.
+///
+/// # Errors
+/// The system's.
+pub fn oldest(disk: &dyn Disk, dir: &Path) -> Result<Option<u64>, SnapshotError> {
+    Ok(list(disk, dir)?.last().map(|(seq, _)| *seq))
+}
+
 /// The name of the snapshot after a command.
 fn name(seq: u64) -> String {
     format!("snapshot-{seq:020}.{FINISHED}")
@@ -295,7 +319,8 @@ fn open(
     {
         return Err(Flaw::Misnamed { expected });
     }
-    let expected = header.state_bytes.saturating_add(header::BYTES as u64);
+    let body = header.state_bytes.saturating_add(header.annex_bytes);
+    let expected = body.saturating_add(header::BYTES as u64);
     if found != expected {
         return Err(Flaw::Length { expected, found });
     }
@@ -305,17 +330,29 @@ fn open(
 /// Reads a whole snapshot and compares its hash.
 fn verify(disk: &dyn Disk, path: &Path, exchange_id: u64) -> Result<Header, Flaw> {
     let (header, file) = open(disk, path, exchange_id)?;
-    let mut source = Source::new(&*file, header.state_bytes);
+    let mut source = Source::new(&*file, header::BYTES as u64, header.state_bytes);
     io::copy(&mut source, &mut io::sink())?;
-    match source.hash() == header.state_hash {
-        true => Ok(header),
-        false => Err(Flaw::StateHash),
+    if source.hash() != header.state_hash {
+        return Err(Flaw::StateHash);
+    }
+    read_annex(&*file, &header, &mut io::sink())?;
+    Ok(header)
+}
+
+/// What stands behind the state.
+fn read_annex(file: &dyn DiskFile, header: &Header, into: &mut impl io::Write) -> Result<(), Flaw> {
+    let at = header::BYTES as u64 + header.state_bytes;
+    let mut source = Source::new(file, at, header.annex_bytes);
+    io::copy(&mut source, into)?;
+    match source.hash() == header.annex_hash {
+        true => Ok(()),
+        false => Err(Flaw::AnnexHash),
     }
 }
 
 fn load(disk: &dyn Disk, path: &Path, exchange_id: u64) -> Result<Loaded, Flaw> {
     let (header, file) = open(disk, path, exchange_id)?;
-    let mut source = Source::new(&*file, header.state_bytes);
+    let mut source = Source::new(&*file, header::BYTES as u64, header.state_bytes);
     let exchange = match Exchange::load(&mut source) {
         Err(LoadError::Io(error)) => return Err(error.into()),
         exchange => exchange,
@@ -329,15 +366,18 @@ fn load(disk: &dyn Disk, path: &Path, exchange_id: u64) -> Result<Loaded, Flaw> 
     if exchange.seq() != header.seq {
         return Err(Flaw::Contradiction("the state is of another moment"));
     }
+    let mut annex = Vec::new();
+    read_annex(&*file, &header, &mut annex)?;
     Ok(Loaded {
         exchange,
         position: header.position,
+        annex,
         path: path.to_owned(),
         digest: header.state_hash,
     })
 }
 
-/// Writes a state behind the room for its header, and hashes it.
+/// Writes a state and its annex behind the room for the header, and hashes them.
 struct Sink<'a> {
     file: &'a dyn DiskFile,
     hasher: blake3::Hasher,
@@ -364,7 +404,7 @@ impl io::Write for Sink<'_> {
     }
 }
 
-/// Reads a state, and hashes what was read.
+/// Reads a part of a file, and hashes what was read.
 struct Source<'a> {
     file: &'a dyn DiskFile,
     hasher: blake3::Hasher,
@@ -376,11 +416,11 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn new(file: &'a dyn DiskFile, bytes: u64) -> Self {
+    fn new(file: &'a dyn DiskFile, at: u64, bytes: u64) -> Self {
         Self {
             file,
             hasher: blake3::Hasher::new(),
-            at: header::BYTES as u64,
+            at,
             left: bytes,
             buffer: Vec::new(),
             used: 0,

@@ -106,6 +106,20 @@ impl Archive {
     /// Files a bulletin.
     pub fn file(&mut self, bulletin: Arc<Bulletin>) {
         for (stamped, events) in bulletin.commands() {
+            self.index(stamped, events);
+        }
+        self.recent_events += bulletin.events.len() + bulletin.stamped.len();
+        self.recent.push_back(bulletin);
+        while self.recent_events > RECENT_EVENTS
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.recent_events -= oldest.events.len() + oldest.stamped.len();
+        }
+    }
+
+    /// Notes what a command did, without keeping its events at hand.
+    pub fn index(&mut self, stamped: &Stamped, events: &[Event]) {
+        {
             let (seq, at) = (stamped.seq, stamped.at);
             self.note(stamped, events);
             for (place, event) in events.iter().enumerate() {
@@ -156,13 +170,6 @@ impl Archive {
                     push(self.sessions.entry(to.session).or_default(), place);
                 }
             }
-        }
-        self.recent_events += bulletin.events.len() + bulletin.stamped.len();
-        self.recent.push_back(bulletin);
-        while self.recent_events > RECENT_EVENTS
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            self.recent_events -= oldest.events.len() + oldest.stamped.len();
         }
     }
 

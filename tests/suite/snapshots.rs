@@ -3,4 +3,5 @@
 //! `HASHPIT_MODEL_COMMANDS` sets the length of a stream (4,000).
 
 mod files;
+mod start;
 mod state;

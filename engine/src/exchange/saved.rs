@@ -178,8 +178,8 @@ impl Exchange {
         let positions = Positions::load(&mut loader, accounts, contracts)?;
         let rows = (accounts, exchange.assets.len());
         exchange.ledger = Ledger::load(&mut loader, rows, counters.entries)?;
-        exchange.orders =
-            Orders::load(&mut loader, |order| positions.is_at(order.position, order))?;
+        let fits = |order: &Order| positions.is_at(order.position, order);
+        exchange.orders.load(&mut loader, fits)?;
         exchange.positions = positions;
         exchange.load_books(&mut loader)?;
         exchange.load_groups(&mut loader)?;

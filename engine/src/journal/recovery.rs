@@ -14,7 +14,7 @@ use super::error::{JournalError, io_error};
 use super::limits::{
     BLOCK_ALIGN, CHUNK_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
-use super::place::Place;
+use super::place::{Place, Position};
 use super::reader::{self, Cut};
 use super::room::Room;
 use super::stats::JournalStats;
@@ -73,6 +73,11 @@ impl Journal {
     /// Counters of the journal thread.
     pub fn stats(&self) -> Arc<JournalStats> {
         Arc::clone(&self.stats)
+    }
+
+    /// The place behind the last block.
+    pub fn position(&self) -> Position {
+        Position::new(self.at.clone())
     }
 
     /// The sequence number that the next entry must begin with.

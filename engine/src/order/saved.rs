@@ -22,39 +22,38 @@ impl Orders {
         saver.items(Section::Ended, freed.iter().copied())
     }
 
-    /// Every order that `fits` the other tables.
+    /// Every order that `fits` the other tables; none is here yet. Room for all there can be is there.
     pub(crate) fn load(
+        &mut self,
         loader: &mut Loader<'_>,
         fits: impl Fn(&Order) -> bool,
-    ) -> Result<Self, LoadError> {
-        let mut orders = Self::default();
+    ) -> Result<(), LoadError> {
         loader.each(Section::Orders, limits::ORDERS, |order: Order| {
-            if order.id.slot() != u32::try_from(orders.slots.len()).ok() || !fits(&order) {
+            if order.id.slot() != u32::try_from(self.slots.len()).ok() || !fits(&order) {
                 return Err(format!("{:?} names what is not there", order.id));
             }
-            orders.live += usize::from(order.lives());
-            orders.slots.push(order);
-            orders.nodes.grow();
+            self.live += usize::from(order.lives());
+            self.slots.push(order);
+            self.nodes.grow();
             Ok(())
         })?;
-        let mut seen = vec![false; orders.slots.len()];
-        loader.each(Section::Ended, orders.slots.len(), |slot: u32| match orders
-            .slots
-            .get(slot as usize)
-        {
-            Some(order) if !order.lives() && !seen[slot as usize] => {
-                seen[slot as usize] = true;
-                orders.freed.push_back(slot);
-                Ok(())
+        let mut seen = vec![false; self.slots.len()];
+        loader.each(Section::Ended, self.slots.len(), |slot: u32| {
+            match self.slots.get(slot as usize) {
+                Some(order) if !order.lives() && !seen[slot as usize] => {
+                    seen[slot as usize] = true;
+                    self.freed.push_back(slot);
+                    Ok(())
+                }
+                _ => Err(format!("slot {slot} has no ended order")),
             }
-            _ => Err(format!("slot {slot} has no ended order")),
         })?;
-        if orders.freed.len() + orders.live != orders.slots.len() {
-            let (freed, live, slots) = (orders.freed.len(), orders.live, orders.slots.len());
+        if self.freed.len() + self.live != self.slots.len() {
+            let (freed, live, slots) = (self.freed.len(), self.live, self.slots.len());
             let lost = format!("{freed} ended and {live} living orders in {slots} slots");
             return Err(loader.damaged(lost));
         }
-        Ok(orders)
+        Ok(())
     }
 
     /// The order in a slot, if that is in use.

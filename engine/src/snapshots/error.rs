@@ -46,6 +46,9 @@ pub enum Flaw {
         /// Its exchange.
         found: u64,
     },
+    /// What stands behind the state has changed.
+    #[error("what stands behind the state does not agree with its hash")]
+    AnnexHash,
     /// The header's checksum is right, but what it says cannot be.
     #[error("the header contradicts itself: {0}")]
     Contradiction(&'static str),

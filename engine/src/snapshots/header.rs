@@ -8,7 +8,7 @@ pub(super) const BYTES: usize = 512;
 /// The header's own checksum covers everything before it.
 const SUM: usize = BYTES - 4;
 /// Where the journal's place begins, and the most bytes it can have.
-const PLACE: usize = 72;
+const PLACE: usize = 112;
 const PLACE_BYTES: usize = SUM - PLACE;
 
 const MAGIC: [u8; 4] = *b"HPSN";
@@ -23,6 +23,8 @@ pub(super) struct Header {
     pub(super) position: Position,
     pub(super) state_bytes: u64,
     pub(super) state_hash: [u8; 32],
+    pub(super) annex_bytes: u64,
+    pub(super) annex_hash: [u8; 32],
 }
 
 impl Header {
@@ -39,6 +41,8 @@ impl Header {
         bytes[24..32].copy_from_slice(&self.state_bytes.to_le_bytes());
         bytes[32..64].copy_from_slice(&self.state_hash);
         bytes[64..68].copy_from_slice(&(place.len() as u32).to_le_bytes());
+        bytes[72..80].copy_from_slice(&self.annex_bytes.to_le_bytes());
+        bytes[80..112].copy_from_slice(&self.annex_hash);
         bytes[PLACE..PLACE + place.len()].copy_from_slice(&place);
         let sum = crc32c::crc32c(&bytes[..SUM]);
         bytes[SUM..].copy_from_slice(&sum.to_le_bytes());
@@ -82,6 +86,8 @@ impl Header {
             position,
             state_bytes: long(24),
             state_hash: array(bytes, 32),
+            annex_bytes: long(72),
+            annex_hash: array(bytes, 80),
         };
         let rest = &bytes[PLACE + place.len()..SUM];
         let facts = [

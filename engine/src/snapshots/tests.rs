@@ -13,6 +13,7 @@ fn position() -> Position {
         3,
         0x40_0000,
         0x9000,
+        0x7000,
         1,
         43,
         9,
@@ -34,6 +35,8 @@ fn header() -> Header {
         position: position(),
         state_bytes: 1_234,
         state_hash: [0xbb; 32],
+        annex_bytes: 77,
+        annex_hash: [0xcc; 32],
     }
 }
 
@@ -103,5 +106,5 @@ fn what_a_forged_header_says_is_looked_at() {
     assert!(words(68, 1).contains("reserved"));
     assert!(words(300, 1).contains("padding"));
     // The next command's number would be 0.
-    assert!(words(72 + 48, 0).contains("not behind"));
+    assert!(words(112 + 56, 0).contains("not behind"));
 }
