@@ -21,8 +21,6 @@ pub const HIDDEN: &str = "process::serves_until_told_otherwise";
 pub const FOLDER: &str = "HASHPIT_SERVED_FOLDER";
 /// Names the address.
 pub const LISTEN: &str = "HASHPIT_SERVED_ADDRESS";
-/// Any text makes its queues short.
-pub const SHORT: &str = "HASHPIT_SERVED_SHORT_QUEUES";
 /// What it answers when the exchange in it stopped by itself.
 pub const STOPPED_BY_ITSELF: i32 = 3;
 
@@ -32,7 +30,6 @@ pub struct Plan {
     folder: PathBuf,
     listen: SocketAddr,
     log: PathBuf,
-    short: bool,
 }
 
 impl Plan {
@@ -48,16 +45,6 @@ impl Plan {
             folder: folder.into(),
             listen: SocketAddr::from(([127, net, high, low.clamp(1, 254)], 7_070)),
             log: folder.join("stderr.txt"),
-            short: false,
-        }
-    }
-
-    /// With short queues.
-    #[must_use]
-    pub fn short(self) -> Self {
-        Self {
-            short: true,
-            ..self
         }
     }
 
@@ -108,9 +95,6 @@ impl Plan {
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true);
-        if self.short {
-            process.env(SHORT, "yes");
-        }
         let mut child = process.spawn().expect("the server process starts");
         let out = child.stdout.take().expect("piped");
         Server {

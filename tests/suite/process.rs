@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tests::{
-    process::{FOLDER, LISTEN, SHORT, STOPPED_BY_ITSELF},
+    process::{FOLDER, LISTEN, STOPPED_BY_ITSELF},
     venue::settings,
 };
 
@@ -13,10 +13,6 @@ async fn serves_until_told_otherwise() {
     let told = |name| std::env::var(name).expect("started by another test");
     let mut settings = settings(Path::new(&told(FOLDER)));
     settings.listen = told(LISTEN).parse().expect("an address");
-    if std::env::var_os(SHORT).is_some() {
-        settings.pipeline.queue = 1 << 12;
-        settings.pipeline.cancel_room = 1 << 10;
-    }
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .expect("a handler");
     let running = gateway::server::start(settings).await.expect("starts");

