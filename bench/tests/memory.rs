@@ -20,7 +20,7 @@ use engine::{
     ids::AccountId,
     order::Order,
     position::Position,
-    record::{self, Record, Results},
+    record::{self, Results},
     units::{Lots, Ticks},
 };
 
@@ -190,8 +190,7 @@ fn a_forged_length_asks_for_little_memory() {
     let batch = venue.stamp(0, Command::Batch(batch));
     for stamped in set_up.into_iter().chain([batch]) {
         let mut bytes = Vec::new();
-        let results = Results::default();
-        record::append(&Record { stamped, results }, &mut bytes);
+        record::write(&stamped, &Results::default(), &mut bytes);
         assert!(record::decode(&bytes, 1).is_ok());
         records.push(bytes);
     }

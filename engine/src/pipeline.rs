@@ -72,15 +72,41 @@ impl Default for Settings {
 /// A batch stops growing at this many events, so that its records fit one journal block.
 const BATCH_EVENTS: usize = 4_096;
 
-/// Encoded bytes of a fill, and of a command with its results otherwise, at most.
+/// Encoded bytes of a fill, and of an order command or an item of one with its lengths, its results
+/// otherwise and a refusal, at most.
 const FILL_BYTES: usize = 48;
 const RECORD_BYTES: usize = 384;
+/// A batch takes no further command when its commands would need more than this. One that is longer by
+/// itself, of an operator, gets a batch of its own.
+const BATCH_BYTES: usize = 512 * RECORD_BYTES;
 // The largest batch: one short of its bound in events, then one sweep of the largest size.
 const _: () = assert!(
-    (BATCH_EVENTS + 2 * crate::limits::TRADES_PER_COMMAND) * FILL_BYTES + 512 * RECORD_BYTES
+    (BATCH_EVENTS + 2 * crate::limits::TRADES_PER_COMMAND) * FILL_BYTES + BATCH_BYTES
         <= journal::PAYLOAD_BYTES_MAX,
     "a batch always fits one journal entry"
 );
+
+/// Room of a command with its results in a journal entry, its fills apart, at most.
+fn room_of(command: &Command) -> usize {
+    match command {
+        Command::Batch(batch) => (1 + batch.items.len()) * RECORD_BYTES,
+        Command::MassQuote(quote) => (1 + quote.entries.len()) * RECORD_BYTES,
+        Command::Tick
+        | Command::Restart(_)
+        | Command::Place(_)
+        | Command::Replace(_)
+        | Command::Cancel(_)
+        | Command::MassCancel(_)
+        | Command::SetCancelTimer(_)
+        | Command::SetOrderEntry(_)
+        | Command::Lost(_)
+        | Command::Logout(_)
+        | Command::SubmitFixing(_)
+        | Command::ResetMmp(_) => RECORD_BYTES,
+        // Rare, and with words in them, or lists.
+        other => RECORD_BYTES + record::length_of(other),
+    }
+}
 
 /// Commands with what they did, on their way from the core through the journal to the publisher.
 #[derive(Debug)]
@@ -132,9 +158,7 @@ impl<R: Send + 'static> journal::Entry for Batch<R> {
     fn encode(&mut self, out: &mut Vec<u8>) {
         let mut scratch = Vec::new();
         for (stamped, events) in self.commands() {
-            // The two halves of a `Record`, without building one.
-            record::append(stamped, out);
-            record::append(&record::Results::of(events, &mut scratch), out);
+            record::write(stamped, &record::Results::of(events, &mut scratch), out);
         }
     }
 }

@@ -45,8 +45,8 @@ pub struct Results {
     pub checksum: u32,
 }
 
-/// One journal record.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+/// One journal record. Its bytes are two lengths, then the two parts: see [`write`].
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The command, numbered and stamped.
     pub stamped: Stamped,
@@ -124,20 +124,46 @@ pub fn append<T: Encode>(value: &T, bytes: &mut Vec<u8>) {
     assert!(written.is_ok(), "encoding into memory: {written:?}");
 }
 
+/// How many bytes [`append`] would append.
+#[must_use]
+pub fn length_of<T: Encode>(value: &T) -> usize {
+    let mut writer = bincode::enc::write::SizeWriter::default();
+    let sized = bincode::encode_into_writer(value, &mut writer, crate::exchange::encoding());
+    assert!(sized.is_ok(), "counting bytes: {sized:?}");
+    writer.bytes_written
+}
+
+/// Bytes before the two parts of a record: their lengths.
+pub const LENGTHS_BYTES: usize = 8;
+/// Most bytes of one part of a record. A block holds no more, and a forged length inside a part cannot
+/// ask for more memory than this.
+const PART_BYTES: usize = crate::journal::PAYLOAD_BYTES_MAX;
+
+/// Appends the bytes of a record: the lengths of its two parts, the command, what it did. Whoever does
+/// not know a command can step over it.
+pub fn write(stamped: &Stamped, results: &Results, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    bytes.extend_from_slice(&[0; LENGTHS_BYTES]);
+    append(stamped, bytes);
+    let middle = bytes.len();
+    append(results, bytes);
+    let command = middle - start - LENGTHS_BYTES;
+    let lengths = [command, bytes.len() - middle].map(|length| {
+        // The journal refuses what does not fit a block; a length that is cut short would hide it.
+        u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
+    });
+    bytes[start..start + LENGTHS_BYTES].copy_from_slice(lengths.as_flattened());
+}
+
 /// Decodes the records of one journal block.
 ///
 /// # Errors
 /// What is wrong with the bytes. A length inside them never asks for more memory than they have.
 pub fn decode(mut payload: &[u8], count: u32) -> Result<Vec<Record>, String> {
-    /// Largest encoding of one record; a forged length inside cannot ask for more memory than this.
-    const RECORD_BYTES: usize = 1 << 20;
-    let config = crate::exchange::encoding().with_limit::<RECORD_BYTES>();
     let mut records = Vec::new();
     for place in 0..count {
-        let (record, used) = bincode::decode_from_slice::<Record, _>(payload, config)
-            .map_err(|error| format!("record {place} of {count}: {error}"))?;
-        payload = payload.get(used..).unwrap_or_default();
-        records.push(record);
+        let record = take(&mut payload);
+        records.push(record.map_err(|why| format!("record {place} of {count}: {why}"))?);
     }
     if !payload.is_empty() {
         return Err(format!(
@@ -146,4 +172,50 @@ pub fn decode(mut payload: &[u8], count: u32) -> Result<Vec<Record>, String> {
         ));
     }
     Ok(records)
+}
+
+/// The record that the bytes begin with; they are shorter by it afterwards.
+fn take(bytes: &mut &[u8]) -> Result<Record, String> {
+    let (command, rest) = length("command", bytes)?;
+    let (results, rest) = length("results", rest)?;
+    let mut rest = rest;
+    let stamped = part("command", command, &mut rest)?;
+    let results = part("results", results, &mut rest)?;
+    *bytes = rest;
+    Ok(Record { stamped, results })
+}
+
+fn length<'a>(part: &str, bytes: &'a [u8]) -> Result<(usize, &'a [u8]), String> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return Err(format!(
+            "{} bytes where the length of its {part} part should be, 4 bytes",
+            bytes.len()
+        ));
+    };
+    Ok((u32::from_le_bytes(*length) as usize, rest))
+}
+
+/// Decodes the part that the bytes begin with, and takes it off.
+fn part<T: Decode<()>>(name: &str, length: usize, bytes: &mut &[u8]) -> Result<T, String> {
+    if length > PART_BYTES {
+        return Err(format!(
+            "its {name} part claims {length} bytes, the limit is {PART_BYTES}"
+        ));
+    }
+    let Some((mine, rest)) = bytes.split_at_checked(length) else {
+        let left = bytes.len();
+        return Err(format!(
+            "its {name} part claims {length} bytes, the block has {left} left"
+        ));
+    };
+    let config = crate::exchange::encoding().with_limit::<PART_BYTES>();
+    let (value, used) = bincode::decode_from_slice(mine, config)
+        .map_err(|error| format!("its {name} part: {error}"))?;
+    if used != length {
+        return Err(format!(
+            "its {name} part claims {length} bytes and needs {used}"
+        ));
+    }
+    *bytes = rest;
+    Ok(value)
 }

@@ -93,7 +93,7 @@ fn commands_made_of_bytes_are_commands_like_any_other() {
             let results = Results::of(&events, &mut Vec::new());
             let record = Record { stamped, results };
             let mut bytes = Vec::new();
-            record::append(&record, &mut bytes);
+            record::write(&record.stamped, &record.results, &mut bytes);
             assert_eq!(record::decode(&bytes, 1), Ok(vec![record]), "{name}");
         }
     }

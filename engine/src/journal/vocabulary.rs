@@ -82,6 +82,13 @@ fn numbers<T: Decode<()> + std::fmt::Debug>(kind: &str, text: &mut String) {
     *text += "\n";
 }
 
+/// A whole record, with the lengths of its parts.
+fn whole_record() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record::write(&commands::stamped(), &events::results(), &mut bytes);
+    bytes
+}
+
 fn vocabulary() -> String {
     let mut text = String::new();
     lines("command", &commands::all(), &mut text);
@@ -117,6 +124,7 @@ fn vocabulary() -> String {
     numbers::<told::MmpLimit>("mmp-limit", &mut text);
     text += &format!("stamped {}\n", hex(&bytes(&commands::stamped())));
     text += &format!("results {}\n", hex(&bytes(&events::results())));
+    text += &format!("record {}\n", hex(&whole_record()));
     text
 }
 
@@ -143,6 +151,74 @@ fn every_command_and_event_has_the_bytes_of_this_version() {
             break;
         }
     }
+}
+
+#[test]
+fn the_document_shows_a_record_in_bytes() {
+    let bytes = whole_record();
+    let mut page = String::new();
+    for (row, bytes) in bytes.chunks(16).enumerate() {
+        let words: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        page += &format!("{:08x}  {}\n", row * 16, words.join(" "));
+    }
+    let document = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/JOURNAL.md"));
+    assert!(document.contains(&page), "JOURNAL.md should show\n{page}");
+    let records = record::decode(&bytes, 1).unwrap();
+    assert_eq!(records[0].stamped, commands::stamped());
+    assert_eq!(records[0].results, events::results());
+}
+
+#[test]
+fn a_record_whose_lengths_are_wrong_is_refused_in_words() {
+    let sound = whole_record();
+    let with = |at: usize, length: u32| {
+        let mut bytes = sound.clone();
+        bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+        record::decode(&bytes, 1).unwrap_err()
+    };
+    for (refusal, words) in [
+        (with(0, 19), "record 0 of 1: its command part: "),
+        (with(0, 21), "its command part claims 21 bytes and needs 20"),
+        (with(4, 95), "its results part: "),
+        (
+            with(4, 97),
+            "its results part claims 97 bytes, the block has 96 left",
+        ),
+        (
+            with(0, 1 << 20),
+            "its command part claims 1048576 bytes, the block has 116 left",
+        ),
+        (
+            with(0, u32::MAX),
+            "its command part claims 4294967295 bytes, the limit is 1048576",
+        ),
+        (
+            with(4, (1 << 20) + 1),
+            "its results part claims 1048577 bytes, the limit is 1048576",
+        ),
+        (
+            record::decode(&sound[..3], 1).unwrap_err(),
+            "3 bytes where the length of its command part should be, 4 bytes",
+        ),
+        (
+            record::decode(&[&sound[..], &[0]].concat(), 1).unwrap_err(),
+            "1 bytes after the last of 1 records",
+        ),
+        (
+            record::decode(&sound, 2).unwrap_err(),
+            "record 1 of 2: 0 bytes where",
+        ),
+    ] {
+        assert!(refusal.contains(words), "{refusal:?} without {words:?}");
+    }
+    let mut longer = sound.clone();
+    longer[4..8].copy_from_slice(&97_u32.to_le_bytes());
+    longer.push(0);
+    let refusal = record::decode(&longer, 1).unwrap_err();
+    assert!(
+        refusal.contains("its results part claims 97 bytes and needs 96"),
+        "{refusal}"
+    );
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use crossbeam::utils::Backoff;
 
 use super::{
-    BATCH_EVENTS, Batch, Clock, Fault, Settings,
+    BATCH_BYTES, BATCH_EVENTS, Batch, Clock, Fault, Settings,
     intake::{Queue, Submission},
-    restart_command,
+    restart_command, room_of,
 };
 use crate::{
     command::{Command, Stamped},
@@ -29,6 +29,8 @@ pub(super) struct Sequencer<R, C> {
     feeder: Feeder<Batch<R>>,
     fault: Arc<Fault>,
     settings: Settings,
+    /// Room that the commands of the present batch need in a journal entry, their fills apart.
+    room: usize,
 }
 
 impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
@@ -48,6 +50,7 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
             feeder,
             fault,
             settings,
+            room: 0,
         }
     }
 
@@ -114,6 +117,10 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
         // Time may have jumped back; the stamp never does.
         let at = now.max(Nanos(self.exchange.at().0 + 1));
         self.tick_if_due(at, batch);
+        if !batch.stamped.is_empty() && self.room + room_of(&command) > BATCH_BYTES {
+            let full = std::mem::replace(batch, Batch::new());
+            self.pass_on(full);
+        }
         if let Some(reply) = reply {
             let place = u32::try_from(batch.stamped.len()).unwrap_or(u32::MAX);
             batch.replies.push((place, reply));
@@ -128,6 +135,7 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
             at,
             command,
         };
+        self.room += room_of(&stamped.command);
         self.exchange.apply(&stamped, &mut batch.events);
         batch.stamped.push(stamped);
         batch
@@ -138,6 +146,7 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
     /// Hands a batch to the journal. If the journal is behind by its bound, waits: the intake fills
     /// and refuses meanwhile.
     fn pass_on(&mut self, mut batch: Batch<R>) {
+        self.room = 0;
         let backoff = Backoff::new();
         while let Err(back) = self.feeder.push(batch) {
             if self.fault.reason().is_some() {

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use engine::record::{self, Record, Results};
+use engine::record::{self, Results};
 
 use super::{Target, Traits};
 use crate::{generator::Features, streams};
@@ -30,7 +30,7 @@ impl Target for Decode {
                 record.results.fills.len().min(3).hash(&mut hash);
                 record.results.refusals.len().min(3).hash(&mut hash);
                 let mut again = Vec::new();
-                record::append(record, &mut again);
+                record::write(&record.stamped, &record.results, &mut again);
                 if again != bytes {
                     return Err("other bytes stand for the same record".into());
                 }
@@ -65,8 +65,7 @@ pub fn examples() -> Vec<Vec<u8>> {
         };
         *count += 1;
         let mut bytes = Vec::new();
-        let results = Results::default();
-        record::append(&Record { stamped, results }, &mut bytes);
+        record::write(&stamped, &Results::default(), &mut bytes);
         if *count <= 3 && bytes.len() <= Decode::LONGEST {
             examples.push(bytes);
         }

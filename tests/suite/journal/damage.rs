@@ -241,11 +241,11 @@ fn sound_blocks_that_do_not_belong_are_refused() {
     let whole = killed_after(&records(1, [100, 200, 300]));
     type Check = fn(&Reason) -> bool;
     let cases: [(&str, usize, &[u8], Check); 12] = [
-        ("an older version", 4, &[1, 0], |r| {
-            matches!(r, Reason::UnknownVersion { found: 1, known: 2 })
+        ("an older version", 4, &[2, 0], |r| {
+            matches!(r, Reason::UnknownVersion { found: 2, known: 3 })
         }),
-        ("a newer version", 4, &[3, 0], |r| {
-            matches!(r, Reason::UnknownVersion { found: 3, .. })
+        ("a newer version", 4, &[4, 0], |r| {
+            matches!(r, Reason::UnknownVersion { found: 4, .. })
         }),
         ("another exchange", 8, &[1; 8], |r| {
             matches!(r, Reason::ForeignExchange { .. })
@@ -344,7 +344,7 @@ fn an_older_format_is_refused_with_file_place_and_advice() {
     let dir = killed_after(&records(1, [100, 200]));
     let mut block = data_blocks(&dir).remove(1);
     block.segment = block.segment_in(&dir);
-    forge(&block, 4, &[1, 0]);
+    forge(&block, 4, &[2, 0]);
     let before = dir.bytes();
     let error = reopen(dir.settings(IoChoice::Plain)).map(|_| ());
     let error = error.expect_err("refused");
@@ -355,7 +355,7 @@ fn an_older_format_is_refused_with_file_place_and_advice() {
         file.as_str(),
         &format!("byte {}", block.offset),
         "sequence 2",
-        "format version 1, this program reads version 2",
+        "format version 2, this program reads version 3",
         "Start the program version that wrote it",
     ] {
         assert!(text.contains(part), "no {part:?} in {text:?}");

@@ -75,7 +75,7 @@ impl Entry for One {
     }
 
     fn encode(&mut self, out: &mut Vec<u8>) {
-        record::append(&self.0, out);
+        record::write(&self.0.stamped, &self.0.results, out);
     }
 }
 
