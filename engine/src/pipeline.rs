@@ -29,6 +29,7 @@ use crate::{
     units::MILLISECOND,
 };
 
+pub mod by_hand;
 mod clock;
 mod intake;
 mod publisher;
@@ -214,10 +215,22 @@ impl<R> Pipeline<R> {
 /// What the journal refuses, or the first record whose results are not what was recorded.
 pub fn recover(
     settings: journal::Settings,
-    mut heard: impl FnMut(&Stamped, &[Event]),
+    heard: impl FnMut(&Stamped, &[Event]),
 ) -> Result<(Exchange, Journal, journal::RecoveryReport), JournalError> {
     let mut exchange = Exchange::new();
     exchange.reserve(crate::limits::CLIENT_IDS_ROOM, crate::limits::ORDERS_ROOM);
+    recover_into(exchange, settings, heard)
+}
+
+/// [`recover`] into a fresh exchange with as much room as the caller likes.
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_into(
+    mut exchange: Exchange,
+    settings: journal::Settings,
+    mut heard: impl FnMut(&Stamped, &[Event]),
+) -> Result<(Exchange, Journal, journal::RecoveryReport), JournalError> {
     let mut replay = Replay::default();
     let (journal, report) = journal::open(settings, |block| {
         replay.block(&mut exchange, block.payload, block.count, &mut heard)
