@@ -146,6 +146,23 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Whether the command is let in while the journal lives on its reserve: what takes risk away, what
+    /// settles, and what a client needs to get at it. It may be refused by the core as always.
+    #[must_use]
+    pub fn fits_reserve(&self) -> bool {
+        self.is_cancel()
+            || matches!(
+                self,
+                Self::Restart(_)
+                    | Self::Login(_)
+                    | Self::RequestWithdrawal(_)
+                    | Self::ResolveWithdrawal(_)
+                    | Self::SubmitFixing(_)
+            )
+    }
+}
+
 /// Who sends an order command, and until when it may run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Origin {

@@ -10,6 +10,7 @@ mod block;
 mod buffer;
 mod disk;
 mod error;
+mod follow;
 mod inbox;
 mod io;
 mod limits;
@@ -32,6 +33,7 @@ pub use block::{Fault, Kind};
 pub use buffer::Buffer;
 pub use disk::{Disk, DiskFile, Lock, RealDisk};
 pub use error::{JournalError, Reason, Refusal};
+pub use follow::Follow;
 pub use inbox::{Door, Feeder, Inbox, inbox};
 pub use io::{Done, IoChoice, JournalIo, PlainIo, Waker, Woken, select};
 pub use limits::{

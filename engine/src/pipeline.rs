@@ -291,7 +291,7 @@ pub fn start<R: Send + 'static>(
     let follower = Follower::new(exchange.clone());
     let fault = Arc::new(Fault::default());
     let durable = journal.durable_watermark();
-    let (intake, queue) = intake::channel(settings);
+    let (intake, queue) = intake::channel(settings, journal.room());
     let (feeder, inbox) = journal::inbox(settings.batches);
     let (to_publisher, from_journal) = channel::bounded::<Vec<Batch<R>>>(settings.batches);
 

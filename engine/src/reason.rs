@@ -117,6 +117,8 @@ pub enum Reason {
     IndexUnavailable = 183,
     Restart = 184,
     DebtCap = 185,
+    // Out of the order of numbers: the journal stores places in this list, which only grows at its end.
+    DiskFull = 18,
 }
 
 impl Reason {

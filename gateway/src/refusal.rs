@@ -128,7 +128,7 @@ pub fn code(reason: Reason) -> Code {
         | R::NotEstablished => Code::InvalidArgument,
         R::UnknownInstrument | R::UnknownOrder | R::NotFound | R::UnknownEpoch => Code::NotFound,
         R::DuplicateClientOrderId | R::AlreadyExists | R::RequestIdConflict => Code::AlreadyExists,
-        R::RateLimited | R::Overloaded | R::SlowConsumer => Code::ResourceExhausted,
+        R::RateLimited | R::Overloaded | R::SlowConsumer | R::DiskFull => Code::ResourceExhausted,
         R::ServerDraining => Code::Unavailable,
         R::VersionMismatch | R::SessionFenced => Code::Aborted,
         R::NotImplemented => Code::Unimplemented,
@@ -204,6 +204,7 @@ pub fn unimplemented(what: &str) -> Status {
 pub fn intake(refusal: Refusal) -> Status {
     match refusal {
         Refusal::Overloaded => no(Reason::Overloaded),
+        Refusal::DiskFull => no(Reason::DiskFull),
         Refusal::Stopped => no(Reason::ServerDraining),
     }
 }

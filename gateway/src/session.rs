@@ -302,6 +302,12 @@ impl Session {
                     refusal::problem(&Problem::new(Reason::Overloaded)),
                 );
             }
+            Err(engine::pipeline::Refusal::DiskFull) => {
+                self.reject(
+                    client_seq,
+                    refusal::problem(&Problem::new(Reason::DiskFull)),
+                );
+            }
             Err(engine::pipeline::Refusal::Stopped) => {
                 self.reject(
                     client_seq,

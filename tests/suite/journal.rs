@@ -7,5 +7,7 @@
 
 mod conformance;
 mod damage;
+mod follow;
+mod full;
 mod kill;
 mod kit;

@@ -112,7 +112,7 @@ fn a_full_queue_refuses_orders_and_still_takes_cancels() {
                     refusals += 1;
                     std::thread::yield_now();
                 }
-                Err(Refusal::Stopped) => panic!("it stopped: {:?}", running.fault.reason()),
+                Err(other) => panic!("{other:?}: {:?}", running.fault.reason()),
             }
         }
         assert!(

@@ -192,6 +192,9 @@ pub enum Reason {
     /// A sound block that names another predecessor.
     #[error("the block does not continue the hash chain")]
     BrokenChain,
+    /// The block behind which a snapshot was taken is not in the journal.
+    #[error("a snapshot was taken behind this block, and it is not there")]
+    NotReached,
     /// A sound block that contradicts itself or its predecessor.
     #[error("the block contradicts what came before it: {0}")]
     Contradiction(&'static str),
@@ -207,6 +210,9 @@ impl Reason {
                 "Point the settings at this exchange's own folder, or put the right segment back"
             }
             Self::UnknownVersion { .. } => "Start the program version that wrote it",
+            Self::NotReached => {
+                "The journal is older than the snapshot: restore the newer journal, or remove the snapshot"
+            }
             Self::MissingSegment { .. } => "Put the file back from a replica or a backup",
             Self::MisnamedSegment { .. } => {
                 "Move the file out of the folder; keep it until verified"

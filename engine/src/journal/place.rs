@@ -14,6 +14,8 @@ pub(super) struct Place {
     pub(super) segment_id: u64,
     pub(super) segment_bytes: u64,
     pub(super) offset: u64,
+    /// Where the block before this place begins.
+    pub(super) last_offset: u64,
     pub(super) epoch: u64,
     pub(super) next_block: u64,
     pub(super) next_seq: u64,
@@ -31,6 +33,7 @@ impl Place {
             segment_id: 1,
             segment_bytes,
             offset: 0,
+            last_offset: 0,
             epoch: 0,
             next_block: 1,
             next_seq: 1,
@@ -45,6 +48,7 @@ impl Place {
     pub(super) fn enter_next_segment(&mut self) {
         self.segment_id += 1;
         self.offset = 0;
+        self.last_offset = 0;
     }
 
     /// Steps over a block that was judged good, or sealed just now.
@@ -53,6 +57,7 @@ impl Place {
         assert_eq!(header.first_seq, self.next_seq);
         assert_eq!(header.previous_chain, self.chain);
         self.exchange_id = header.exchange_id;
+        self.last_offset = self.offset;
         self.offset += block::block_bytes(header.payload_len as usize) as u64;
         self.epoch = header.epoch;
         self.next_block += 1;

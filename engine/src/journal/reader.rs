@@ -81,7 +81,7 @@ pub fn scan_from(
             dir: dir.to_owned(),
         });
     };
-    let walk = walk(disk, dir, beginning(dir, &folder, 0, from)?, visit)?;
+    let walk = walk(disk, dir, beginning(disk, dir, &folder, 0, from)?, visit)?;
     let at = walk.at;
     Ok(ScanReport {
         exchange_id: at.exchange_id,
@@ -109,6 +109,7 @@ pub(super) struct Walk {
 
 /// The place where reading begins. `exchange_id` 0 accepts whatever the first block says.
 pub(super) fn beginning(
+    disk: &dyn Disk,
     dir: &Path,
     folder: &segment::Folder,
     exchange_id: u64,
@@ -144,6 +145,14 @@ pub(super) fn beginning(
             0,
             place.next_seq,
             Reason::MissingSegment { id },
+        ));
+    }
+    if from.is_some() && !Reader::at(disk, dir, place.clone())?.stands_behind_its_block()? {
+        return Err(refuse(
+            path,
+            place.last_offset,
+            place.next_seq,
+            Reason::NotReached,
         ));
     }
     Ok(place)
@@ -214,11 +223,39 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The next block, in the next segment if the writer has gone on there.
+    pub(super) fn next_anywhere(&mut self) -> Result<Result<Header, Verdict>, JournalError> {
+        let here = self.next_block()?;
+        let next = segment::path(self.dir, self.at.segment_id + 1);
+        if !matches!(here, Err(Verdict::Bad(_)))
+            || self.at.offset == 0
+            || segment::find(self.disk, &next)?.is_none()
+        {
+            return Ok(here);
+        }
+        let stay = self.at.clone();
+        self.go_to_next_segment()?;
+        let there = self.next_block()?;
+        if there.is_err() {
+            *self = Self::at(self.disk, self.dir, stay)?;
+            return Ok(here);
+        }
+        Ok(there)
+    }
+
     fn go_to_next_segment(&mut self) -> Result<(), JournalError> {
         let mut at = self.at.clone();
         at.enter_next_segment();
         *self = Self::at(self.disk, self.dir, at)?;
         Ok(())
+    }
+
+    /// Whether the block before this place is the one that it was reached by.
+    fn stands_behind_its_block(&mut self) -> Result<bool, JournalError> {
+        let sound = self.sound_block(self.at.last_offset)?;
+        Ok(sound.is_ok_and(|header| {
+            block::chain(&self.block, header.payload_len as usize) == self.at.chain
+        }))
     }
 
     pub(super) fn next_block(&mut self) -> Result<Result<Header, Verdict>, JournalError> {
@@ -379,7 +416,7 @@ impl<'a> Reader<'a> {
         Err(self.refusal(reason))
     }
 
-    fn refusal(&self, reason: Reason) -> JournalError {
+    pub(super) fn refusal(&self, reason: Reason) -> JournalError {
         refuse(self.path.clone(), self.at.offset, self.at.next_seq, reason)
     }
 

@@ -124,7 +124,13 @@ pub fn open(
         }
     };
     let segment_bytes = folder.bytes;
-    let start = reader::beginning(&dir, &folder, settings.exchange_id, settings.from.as_ref())?;
+    let start = reader::beginning(
+        disk_ref,
+        &dir,
+        &folder,
+        settings.exchange_id,
+        settings.from.as_ref(),
+    )?;
     let walk = reader::walk(disk_ref, &dir, start, visit)?;
     let mut at = walk.at;
     if at.exchange_id == 0 {

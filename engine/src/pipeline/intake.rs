@@ -15,7 +15,7 @@ use crossbeam::{
 };
 
 use super::Settings;
-use crate::command::Command;
+use crate::{command::Command, journal::Room};
 
 /// A command and who waits for the answer.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct Submission<R> {
 pub enum Refusal {
     /// The queue is full; try again later.
     Overloaded,
+    /// The journal's disk is full: only what takes risk away gets in until there is room again.
+    DiskFull,
     /// The exchange is stopping.
     Stopped,
 }
@@ -38,6 +40,7 @@ pub enum Refusal {
 struct Shared<R> {
     queue: ArrayQueue<Submission<R>>,
     order_room: usize,
+    disk: Arc<Room>,
     closed: AtomicBool,
     asleep: AtomicBool,
     unparker: Unparker,
@@ -71,11 +74,12 @@ pub(super) struct Queue<R> {
     parker: Parker,
 }
 
-pub(super) fn channel<R>(settings: Settings) -> (Intake<R>, Queue<R>) {
+pub(super) fn channel<R>(settings: Settings, disk: Arc<Room>) -> (Intake<R>, Queue<R>) {
     let parker = Parker::new();
     let shared = Arc::new(Shared {
         queue: ArrayQueue::new(settings.queue.max(2)),
         order_room: settings.queue.saturating_sub(settings.cancel_room).max(1),
+        disk,
         closed: AtomicBool::new(false),
         asleep: AtomicBool::new(false),
         unparker: parker.unparker().clone(),
@@ -92,11 +96,14 @@ impl<R> Intake<R> {
     /// Hands a command to the core, or says why not. Never waits.
     ///
     /// # Errors
-    /// Full (for cancels only when the reserved room is full too), or stopping.
+    /// Full (for cancels only when the reserved room is full too), out of disk space, or stopping.
     pub fn submit(&self, command: Command, reply: Option<R>) -> Result<(), Refusal> {
         let shared = &*self.shared;
         if shared.closed.load(Ordering::Acquire) {
             return Err(Refusal::Stopped);
+        }
+        if shared.disk.is_short() && !command.fits_reserve() {
+            return Err(Refusal::DiskFull);
         }
         if !command.is_cancel() && shared.queue.len() >= shared.order_room {
             return Err(Refusal::Overloaded);
