@@ -9,5 +9,6 @@ pub mod model;
 pub mod readings;
 pub mod rows;
 pub mod scenario;
+pub mod sim;
 pub mod streams;
 pub mod venue;

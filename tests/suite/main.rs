@@ -13,6 +13,7 @@ mod python;
 mod quotes;
 mod restart;
 mod scenarios;
+mod sim;
 mod tidy;
 mod wire;
 mod wire_combinations;

@@ -10,7 +10,7 @@ use super::{Batch, Clock, Fault, Intake, Outlet, Settings, intake, publisher, se
 use crate::{
     exchange::Exchange,
     follower::Follower,
-    journal::{self, Inbox, JournalError},
+    journal::{self, Inbox, Journal, JournalError},
 };
 
 pub use super::sequencer::Turn;
@@ -33,12 +33,13 @@ pub struct Parts<R, C> {
 /// The parts around a recovered exchange. One that has a history begins with its restart.
 pub fn parts<R: Send + 'static, C: Clock>(
     exchange: Exchange,
+    journal: &Journal,
     settings: Settings,
     clock: C,
 ) -> Parts<R, C> {
     let follower = Follower::new(exchange.clone());
     let fault = Arc::new(Fault::default());
-    let (intake, queue) = intake::channel(settings);
+    let (intake, queue) = intake::channel(settings, journal.room());
     let (feeder, inbox) = journal::inbox(settings.batches);
     let restarted = (exchange.seq() > 0).then_some(settings);
     let mut core =

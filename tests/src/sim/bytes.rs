@@ -68,11 +68,12 @@ impl Bytes {
     /// Whether both hold the same.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        let same_page = |one: Option<&Arc<[u8; PAGE]>>, two: Option<&Arc<[u8; PAGE]>>| match (one, two) {
-            (None, None) => true,
-            (Some(one), Some(two)) => Arc::ptr_eq(one, two) || one == two,
-            (Some(one), None) | (None, Some(one)) => **one == ZEROS,
-        };
+        let same_page =
+            |one: Option<&Arc<[u8; PAGE]>>, two: Option<&Arc<[u8; PAGE]>>| match (one, two) {
+                (None, None) => true,
+                (Some(one), Some(two)) => Arc::ptr_eq(one, two) || one == two,
+                (Some(one), None) | (None, Some(one)) => **one == ZEROS,
+            };
         self.length == other.length
             && (0..self.pages.len().max(other.pages.len())).all(|at| {
                 let page = |bytes: &'_ Self| bytes.pages.get(at).cloned().flatten();

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use engine::{
     command::{
-        Batch, BatchItem, BatchPolicy, Cancel, Command, CreditDeposit, DisconnectAction, MassCancel,
-        MassQuote, OrderTerms, Origin, Place, PostOnly, Pricing, QuoteEntry, QuoteSide, Rail,
-        Replace, Request, Selection, SelfTrade, SetOrderEntry, Side, Tag, Target, TimeInForce, Trigger,
-        TriggerSource,
+        Batch, BatchItem, BatchPolicy, Cancel, Command, CreditDeposit, DisconnectAction,
+        MassCancel, MassQuote, OrderTerms, Origin, Place, PostOnly, Pricing, QuoteEntry, QuoteSide,
+        Rail, Replace, Request, Selection, SelfTrade, SetOrderEntry, Side, Tag, Target,
+        TimeInForce, Trigger, TriggerSource,
     },
     event::{Event, OrderEventKind},
     ids::{AccountId, AssetId, OrderId, SessionId},
@@ -151,13 +151,16 @@ impl Client {
     pub fn act(&mut self, front: &mut Front, calm: bool, trace: &Trace) -> Result<(), String> {
         let Some(line) = self.line else {
             let line = front.connect();
-            front.send(line, Say::Establish {
-                account: self.account,
-                name: self.name.clone(),
-                action: self.habits.action,
-                grace_ms: self.habits.grace_ms,
-                resume_after: self.last(),
-            });
+            front.send(
+                line,
+                Say::Establish {
+                    account: self.account,
+                    name: self.name.clone(),
+                    action: self.habits.action,
+                    grace_ms: self.habits.grace_ms,
+                    resume_after: self.last(),
+                },
+            );
             self.line = Some(line);
             return Ok(());
         };
@@ -210,7 +213,11 @@ impl Client {
     fn hear(&mut self, heard: Hear, front: &mut Front, trace: &Trace) -> Result<(), String> {
         trace.say(|| format!("{} hears {heard:?}", self.name));
         match heard {
-            Hear::Established { session, next_client_seq, last_event_seq } => {
+            Hear::Established {
+                session,
+                next_client_seq,
+                last_event_seq,
+            } => {
                 if self.session.is_set() && self.session != session {
                     return Err(format!("{} has another session now", self.name));
                 }
@@ -268,17 +275,29 @@ impl Client {
 
     fn told(&mut self, event: &Event, stored: bool) -> Result<(), String> {
         let Some(to) = address(event).copied() else {
-            return Err(format!("{} hears what is not addressed: {event:?}", self.name));
+            return Err(format!(
+                "{} hears what is not addressed: {event:?}",
+                self.name
+            ));
         };
         let print = fingerprint(event);
-        let heard = Heard { event_seq: to.event_seq, print };
+        let heard = Heard {
+            event_seq: to.event_seq,
+            print,
+        };
         if stored {
             let known = self.heard.contains(&heard);
             if !known && to.event_seq <= self.last() {
-                return Err(format!("{}: the stored answer {event:?} is not the first one", self.name));
+                return Err(format!(
+                    "{}: the stored answer {event:?} is not the first one",
+                    self.name
+                ));
             }
             if !known {
-                return Err(format!("{}: the stored answer {event:?} runs ahead", self.name));
+                return Err(format!(
+                    "{}: the stored answer {event:?} runs ahead",
+                    self.name
+                ));
             }
         } else {
             let last = self.last();
@@ -303,11 +322,17 @@ impl Client {
             if order.quote.is_none() {
                 let before = self.acked.insert(order.client_order_id, order.order_id);
                 if before.is_some_and(|before| before != order.order_id) {
-                    return Err(format!("{}: two orders under one client id: {order:?}", self.name));
+                    return Err(format!(
+                        "{}: two orders under one client id: {order:?}",
+                        self.name
+                    ));
                 }
                 let before = self.named.insert(order.order_id, order.client_order_id);
                 if before.is_some_and(|before| before != order.client_order_id) {
-                    return Err(format!("{}: order number {:?} used twice", self.name, order.order_id));
+                    return Err(format!(
+                        "{}: order number {:?} used twice",
+                        self.name, order.order_id
+                    ));
                 }
             }
             if self.open.len() > 40 {
@@ -364,7 +389,10 @@ impl Client {
                             target: Target::Client(id),
                             instrument: CONTRACT,
                         }),
-                        _ => BatchItem::Place(Place { origin, order: self.order() }),
+                        _ => BatchItem::Place(Place {
+                            origin,
+                            order: self.order(),
+                        }),
                     })
                     .collect();
                 let policies = [
@@ -392,7 +420,10 @@ impl Client {
                 origin,
                 blocked: self.random.percent(30),
             }),
-            _ => Command::Place(Place { origin, order: self.order() }),
+            _ => Command::Place(Place {
+                origin,
+                order: self.order(),
+            }),
         }
     }
 
@@ -402,7 +433,10 @@ impl Client {
             target: Target::Client(id),
             instrument: CONTRACT,
             price: Some(Ticks(MARK + self.random.between(-10, 10))),
-            lots: self.random.percent(50).then(|| Lots(self.random.between(1, 30))),
+            lots: self
+                .random
+                .percent(50)
+                .then(|| Lots(self.random.between(1, 30))),
             post_only: None,
             expire: None,
             display: None,
@@ -435,7 +469,11 @@ fn ids_of(command: &Command) -> Vec<u64> {
 }
 
 fn order(random: &mut Random, client_order_id: u64) -> OrderTerms {
-    let side = if random.percent(50) { Side::Buy } else { Side::Sell };
+    let side = if random.percent(50) {
+        Side::Buy
+    } else {
+        Side::Sell
+    };
     let price = Ticks(MARK + random.between(-10, 10));
     let immediate = random.percent(25);
     let stop = !immediate && random.percent(6);
@@ -465,7 +503,10 @@ fn order(random: &mut Random, client_order_id: u64) -> OrderTerms {
         cancel_group: 0,
         display: Lots(0),
         min_fill: Lots(0),
-        trigger: stop.then_some(Trigger { source: TriggerSource::Last, price }),
+        trigger: stop.then_some(Trigger {
+            source: TriggerSource::Last,
+            price,
+        }),
         mmp_group: 0,
         keep_on_disconnect: random.percent(30),
         tag: Tag::default(),
@@ -514,9 +555,15 @@ impl Caller {
                     rail: Rail::Sandbox,
                 };
                 let id = 1_000_000 + number;
-                return Command::CreditDeposit(Request { id, ..request(deposit) });
+                return Command::CreditDeposit(Request {
+                    id,
+                    ..request(deposit)
+                });
             }
-            let origin = Origin { account, ..Origin::default() };
+            let origin = Origin {
+                account,
+                ..Origin::default()
+            };
             let order = order(&mut random, 500_000 + number);
             Command::Place(Place { origin, order })
         });
@@ -556,9 +603,7 @@ impl Caller {
                     self.asked = Some(answer);
                     self.asked_before = true;
                 }
-                Err(Refusal::Stopped | Refusal::Overloaded) => {}
-                #[allow(unreachable_patterns, reason = "refusals may grow")]
-                Err(_) => {}
+                Err(Refusal::Stopped | Refusal::Overloaded | Refusal::DiskFull) => {}
             }
             return Ok(());
         };
@@ -566,13 +611,18 @@ impl Caller {
             Err(oneshot::error::TryRecvError::Empty) => {}
             Err(oneshot::error::TryRecvError::Closed) => self.asked = None,
             Ok(answer) => {
-                let failed = answer.events().iter().find(|event| matches!(event, Event::Refused(_)));
+                let failed = answer
+                    .events()
+                    .iter()
+                    .find(|event| matches!(event, Event::Refused(_)));
                 if let Some(event) = failed {
                     return Err(format!("the operator is refused {wish:?}: {event:?}"));
                 }
                 if let Command::Place(place) = wish {
                     let first = answer.events().iter().find_map(|event| match event {
-                        Event::Order(order) if order.client_order_id == place.order.client_order_id => {
+                        Event::Order(order)
+                            if order.client_order_id == place.order.client_order_id =>
+                        {
                             Some(order.order_id.0)
                         }
                         _ => None,

@@ -152,7 +152,8 @@ impl File {
     fn store_some(&mut self, pending: &Pending, share: i64, random: &mut Random) {
         for (place, sector) in pending.bytes.chunks(SECTOR).enumerate() {
             if random.percent(share) {
-                self.durable.write(sector, pending.offset + (place * SECTOR) as u64);
+                self.durable
+                    .write(sector, pending.offset + (place * SECTOR) as u64);
             }
         }
     }
@@ -258,15 +259,21 @@ impl State {
                 }
             }
         }
-        if harm.is_none() && self.manners.errors > 0 && self.random.between(1, 10_000) <= self.manners.errors {
+        if harm.is_none()
+            && self.manners.errors > 0
+            && self.random.between(1, 10_000) <= self.manners.errors
+        {
             harm = Some(match verb {
-                Verb::Write => [Harm::Eio, Harm::Short, Harm::Full][self.random.between(0, 2) as usize],
+                Verb::Write => {
+                    [Harm::Eio, Harm::Short, Harm::Full][self.random.between(0, 2) as usize]
+                }
                 Verb::Create => [Harm::Eio, Harm::Full][self.random.between(0, 1) as usize],
                 _ => Harm::Eio,
             });
         }
         if let Some(harm) = harm {
-            self.trace.say(|| format!("disk: {verb:?} {what:?} meets {harm:?}"));
+            self.trace
+                .say(|| format!("disk: {verb:?} {what:?} meets {harm:?}"));
             if matches!(harm, Harm::Kill | Harm::PowerCut) {
                 self.dead = Some(harm);
             }
@@ -275,7 +282,11 @@ impl State {
     }
 
     fn room_for(&self, more: u64) -> bool {
-        let used: u64 = self.names.values().map(|id| self.files[id].cache.length()).sum();
+        let used: u64 = self
+            .names
+            .values()
+            .map(|id| self.files[id].cache.length())
+            .sum();
         used.saturating_add(more) <= self.manners.capacity
     }
 
@@ -453,7 +464,10 @@ impl SimDisk {
             counts: BTreeMap::new(),
             traps: Vec::new(),
             dead: None,
-            manners: Manners { lie: state.manners.lie, ..Manners::GOOD },
+            manners: Manners {
+                lie: state.manners.lie,
+                ..Manners::GOOD
+            },
             random: state.random.clone(),
             now: state.now,
             flying: Vec::new(),
@@ -540,14 +554,20 @@ impl SimDisk {
             }
             let kept: std::collections::BTreeSet<FileId> = state.names.values().copied().collect();
             state.files.retain(|id, _| kept.contains(id));
-            state.trace.say(|| format!("power cut: {share} % of the unsynced sectors are kept"));
+            state
+                .trace
+                .say(|| format!("power cut: {share} % of the unsynced sectors are kept"));
         } else if state.random.percent(30) {
             for file in state.files.values_mut() {
                 file.evict();
             }
-            state.trace.say(|| "kill: and the kernel forgets its clean pages".into());
+            state
+                .trace
+                .say(|| "kill: and the kernel forgets its clean pages".into());
         } else {
-            state.trace.say(|| "kill: the kernel keeps all it had".into());
+            state
+                .trace
+                .say(|| "kill: the kernel keeps all it had".into());
         }
         state.dead = None;
         state.locked = false;
@@ -586,7 +606,11 @@ impl SimDisk {
 
 impl Disk for SimDisk {
     fn make_dir(&self, _dir: &Path) -> io::Result<()> {
-        if self.state().is_dead() { Err(gone()) } else { Ok(()) }
+        if self.state().is_dead() {
+            Err(gone())
+        } else {
+            Ok(())
+        }
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {

@@ -201,7 +201,9 @@ impl Front {
     /// Whether anything waits on this stream for the venue.
     #[must_use]
     pub fn waits(&self, id: LineId) -> bool {
-        self.lines.get(&id).is_some_and(|line| !line.from_client.is_empty())
+        self.lines
+            .get(&id)
+            .is_some_and(|line| !line.from_client.is_empty())
     }
 
     /// The venue notices a broken stream; what had not been read from it is gone.
@@ -209,7 +211,11 @@ impl Front {
         if self.lines.get(&id).is_none_or(|line| !line.dangling) {
             return;
         }
-        if let Some(Line { stage: Stage::Live(identity, _), .. }) = self.lines.remove(&id) {
+        if let Some(Line {
+            stage: Stage::Live(identity, _),
+            ..
+        }) = self.lines.remove(&id)
+        {
             let SessionOpened { session, login, .. } = identity.opened;
             self.hub.leave(session, login);
             self.lost.push_back(Lost {
@@ -243,7 +249,16 @@ impl Front {
         };
         self.trace.say(|| format!("line {id} hears {say:?}"));
         match (&mut line.stage, say) {
-            (Stage::New, Say::Establish { account, name, action, grace_ms, resume_after }) => {
+            (
+                Stage::New,
+                Say::Establish {
+                    account,
+                    name,
+                    action,
+                    grace_ms,
+                    resume_after,
+                },
+            ) => {
                 let (slot, mailbox) = mailbox(account, FirmId(1));
                 let (reply, answer) = oneshot::channel();
                 let login = Login {
@@ -254,9 +269,15 @@ impl Front {
                     grace_ms,
                     key_id: String::new(),
                 };
-                let sent = self.intake.submit(Command::Login(login), Some(Reply::Login(reply, slot)));
+                let sent = self
+                    .intake
+                    .submit(Command::Login(login), Some(Reply::Login(reply, slot)));
                 line.stage = match sent {
-                    Ok(()) => Stage::Opening { answer, mailbox, resume_after },
+                    Ok(()) => Stage::Opening {
+                        answer,
+                        mailbox,
+                        resume_after,
+                    },
                     Err(_) => Stage::Over,
                 };
             }
@@ -277,7 +298,8 @@ impl Front {
                             _ => Reason::Overloaded,
                         };
                         let expected = identity.expected;
-                        line.to_client.push_back(Hear::Rejected(client_seq, reason, expected));
+                        line.to_client
+                            .push_back(Hear::Rejected(client_seq, reason, expected));
                     }
                 }
             }
@@ -289,10 +311,17 @@ impl Front {
                 }
                 identity.expected += 1;
                 let origin = origin(identity, client_seq);
-                let logout = Command::Logout(Logout { origin, cancel_orders });
+                let logout = Command::Logout(Logout {
+                    origin,
+                    cancel_orders,
+                });
                 if self.intake.submit(logout, None).is_err() {
                     let expected = identity.expected;
-                    line.to_client.push_back(Hear::Rejected(client_seq, Reason::Overloaded, expected));
+                    line.to_client.push_back(Hear::Rejected(
+                        client_seq,
+                        Reason::Overloaded,
+                        expected,
+                    ));
                 }
             }
             _ => line.stage = Stage::Over,
@@ -304,7 +333,12 @@ impl Front {
         let Some(line) = self.lines.get_mut(&id) else {
             return;
         };
-        if let Stage::Opening { answer, resume_after, .. } = &mut line.stage {
+        if let Stage::Opening {
+            answer,
+            resume_after,
+            ..
+        } = &mut line.stage
+        {
             let resume_after = *resume_after;
             let told = match answer.try_recv() {
                 Err(oneshot::error::TryRecvError::Empty) => return,
@@ -315,7 +349,8 @@ impl Front {
                 line.stage = Stage::Over;
                 return;
             };
-            self.trace.say(|| format!("line {id} is {opened:?}, resumes after {resume_after}"));
+            self.trace
+                .say(|| format!("line {id} is {opened:?}, resumes after {resume_after}"));
             line.to_client.extend(told);
             let stage = std::mem::replace(&mut line.stage, Stage::Over);
             if let Stage::Opening { mailbox, .. } = stage {
@@ -355,7 +390,10 @@ impl Front {
                 continue;
             };
             while to.client_seq > 0
-                && identity.in_flight.front().is_some_and(|seq| *seq < to.client_seq)
+                && identity
+                    .in_flight
+                    .front()
+                    .is_some_and(|seq| *seq < to.client_seq)
             {
                 identity.in_flight.pop_front();
             }
@@ -427,7 +465,10 @@ fn established(answer: &Answer, after: u64, hub: &Hub) -> Option<(SessionOpened,
     }];
     let archive = hub.archive();
     // An archive that does not reach back is a mistake here: the run is short. The gap is seen by the client.
-    for seq in archive.positions_of(session, after, last).unwrap_or_default() {
+    for seq in archive
+        .positions_of(session, after, last)
+        .unwrap_or_default()
+    {
         let Some(missed) = archive.answer(seq) else {
             continue;
         };
