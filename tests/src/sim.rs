@@ -26,6 +26,7 @@ mod io;
 pub mod options;
 pub mod oracle;
 pub mod start;
+pub mod sweeps;
 pub mod trace;
 mod world;
 

@@ -48,7 +48,10 @@ pub fn parts<R: Send + 'static, C: Clock>(
     core.open(restarted);
     Parts {
         intake,
-        core: Core(core),
+        core: Core {
+            sequencer: core,
+            ended: false,
+        },
         inbox,
         follower,
         fault,
@@ -56,28 +59,33 @@ pub fn parts<R: Send + 'static, C: Clock>(
 }
 
 /// The core, turn by turn.
-pub struct Core<R, C>(sequencer::Sequencer<R, C>);
+pub struct Core<R, C> {
+    sequencer: sequencer::Sequencer<R, C>,
+    ended: bool,
+}
 
 impl<R: Send + 'static, C: Clock> Core<R, C> {
     /// Numbers and applies what waits, up to one batch, and hands it to the journal.
     pub fn turn(&mut self) -> Turn {
-        if self.0.has_failed() {
-            self.0.close();
+        if self.ended || self.sequencer.has_failed() {
+            self.ended = true;
+            self.sequencer.close();
             return Turn::Ended;
         }
-        if !self.0.push_held() {
+        if !self.sequencer.push_held() {
             return Turn::Waits;
         }
-        let turn = self.0.turn();
+        let turn = self.sequencer.turn();
         if turn == Turn::Ended {
-            self.0.close();
+            self.ended = true;
+            self.sequencer.close();
         }
         turn
     }
 
     /// The state, ahead of the disk.
     pub fn exchange(&self) -> &Exchange {
-        self.0.exchange()
+        self.sequencer.exchange()
     }
 }
 

@@ -142,6 +142,11 @@ impl Client {
     pub fn cut_off(&mut self) {
         self.line = None;
         self.established = false;
+        // The answer to a mass quote is one message on the wire: half of it was not heard.
+        if std::mem::take(&mut self.group_open) {
+            let open = self.last();
+            self.heard.retain(|heard| heard.event_seq != open);
+        }
     }
 
     /// Does one thing. `calm`: nothing disorderly any more.
@@ -311,7 +316,7 @@ impl Client {
             self.group_open = matches!(event, Event::QuoteProblem(_) | Event::QuoteOrder(_));
             self.heard.push(heard);
         }
-        if to.client_seq > 0 {
+        if to.client_seq > 0 && !self.group_open {
             self.unanswered.remove(&to.client_seq);
         }
         if let Event::Order(order) = event

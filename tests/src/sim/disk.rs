@@ -223,6 +223,7 @@ pub(super) struct State {
     counts: BTreeMap<Verb, u64>,
     traps: Vec<Trap>,
     dead: Option<Harm>,
+    sprung: u64,
     pub(super) manners: Manners,
     pub(super) random: Random,
     pub(super) now: u64,
@@ -256,6 +257,7 @@ impl State {
                 trap.left -= 1;
                 if trap.left == 0 {
                     harm = Some(trap.harm);
+                    self.sprung += 1;
                 }
             }
         }
@@ -438,6 +440,7 @@ impl SimDisk {
             counts: BTreeMap::new(),
             traps: Vec::new(),
             dead: None,
+            sprung: 0,
             manners,
             random: Random::new(seed),
             now: 0,
@@ -464,6 +467,7 @@ impl SimDisk {
             counts: BTreeMap::new(),
             traps: Vec::new(),
             dead: None,
+            sprung: 0,
             manners: Manners {
                 lie: state.manners.lie,
                 ..Manners::GOOD
@@ -510,6 +514,12 @@ impl SimDisk {
     #[must_use]
     pub fn dead(&self) -> Option<Harm> {
         self.state().dead
+    }
+
+    /// Traps that have been met so far.
+    #[must_use]
+    pub fn sprung(&self) -> u64 {
+        self.state().sprung
     }
 
     /// Operations so far, of one kind or all.

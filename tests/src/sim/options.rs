@@ -84,8 +84,9 @@ impl Options {
         let mut random = Random::new(seed ^ 0x5eed_0f0f);
         let r = &mut random;
         let disorderly = r.percent(70);
+        let long = if r.percent(15) { 6 } else { 1 };
         let clients = (0..r.between(2, 4)).map(|number| Habits {
-            wishes: r.between(10, 60) as usize,
+            wishes: (long * r.between(15, 70)) as usize,
             window: r.between(1, 12) as usize,
             repeats: if disorderly { r.between(0, 15) } else { 0 },
             reorders: if disorderly { r.between(0, 8) } else { 0 },
@@ -100,6 +101,7 @@ impl Options {
         });
         let clients = clients.collect();
         let queue = r.between(4, 48) as usize;
+        let latency = [10, 100, 800, 4_000][r.between(0, 3) as usize];
         let full = r.percent(15);
         Self {
             seed,
@@ -116,7 +118,7 @@ impl Options {
             reserve: r.between(1, 2) as usize,
             manners: Manners {
                 errors: if r.percent(40) { r.between(1, 60) } else { 0 },
-                latency: [10, 100, 800, 4_000][r.between(0, 3) as usize],
+                latency,
                 slow: if r.percent(30) { r.between(1, 20) } else { 0 },
                 capacity: match full {
                     true => r.between(2, 4).unsigned_abs() * super::SEGMENT_BYTES,
@@ -125,7 +127,7 @@ impl Options {
                 pressure: if r.percent(30) { r.between(1, 30) } else { 0 },
                 lie: Lie::None,
             },
-            steps: r.between(300, 2_500).unsigned_abs(),
+            steps: r.between(500, 5_000).unsigned_abs(),
             kills: if r.percent(60) { r.between(1, 25) } else { 0 },
             cuts: if r.percent(70) { r.between(1, 25) } else { 0 },
             jumps: if r.percent(50) { r.between(1, 40) } else { 0 },
@@ -140,7 +142,7 @@ impl Options {
                 r.between(10, 40),
                 r.between(1, 10),
             ],
-            step_us: [5, 50, 400, 3_000][r.between(0, 3) as usize],
+            step_us: (latency * [1, 4, 20][r.between(0, 2) as usize] / 4).max(5),
             trap: None,
             mutation: Mutation::None,
         }
@@ -156,22 +158,37 @@ impl Options {
             Mutation::SyncErrorSwallowed => Lie::SyncErrorSwallowed,
             _ => Lie::None,
         };
+        if mutation == Mutation::SyncErrorSwallowed {
+            (self.manners.errors, self.cuts) = (100, 20);
+        }
+        if mutation == Mutation::NameForgotten {
+            (self.calls, self.kills) = (30, 25);
+        }
         self
     }
 
-    /// Nothing goes wrong by itself: for sweeps over one chosen harm.
+    /// Nothing goes wrong by itself, and it is soon over: for sweeps over one chosen harm.
     #[must_use]
-    pub fn orderly(seed: u64) -> Self {
+    pub fn orderly(seed: u64, wishes: usize) -> Self {
         let mut options = Self::new(seed);
         options.manners = Manners::GOOD;
         (options.kills, options.cuts, options.jumps, options.rot) = (0, 0, 0, 0);
         (options.crashes_in_start, options.repeats_start) = (0, 0);
+        options.clients.truncate(2);
         for habits in &mut options.clients {
             habits.vanishes = 0;
-            habits.wishes = habits.wishes.min(20);
+            habits.wishes = wishes;
         }
-        options.calls = options.calls.min(4);
-        options.steps = 400;
+        (options.calls, options.steps, options.step_us) = (2, 600, 40);
+        options
+    }
+
+    /// A failing disk and a kernel short of memory: what a start reads may be gone a moment later.
+    #[must_use]
+    pub fn hard(seed: u64) -> Self {
+        let mut options = Self::new(seed);
+        (options.manners.errors, options.manners.pressure) = (150, 25);
+        (options.kills, options.cuts, options.crashes_in_start) = (10, 15, 40);
         options
     }
 }

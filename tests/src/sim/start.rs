@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use engine::{
+    command::Stamped,
+    event::Event,
     exchange::Exchange,
     journal::{self, Disk, Journal, JournalError, Reason, RecoveryReport},
     pipeline,
@@ -60,22 +62,20 @@ pub fn recover(
         clear_the_tail_without_a_word(disk, settings())?;
     }
     let (mut archive, mut history, mut scratch) = (Archive::default(), Vec::new(), Vec::new());
-    let mut file = |stamped: &engine::command::Stamped, events: &[engine::event::Event]| {
-        history.push(print_of(stamped, events, &mut scratch));
+    let mut file = |stamped: &Stamped, events: &[Event]| {
         archive.file(Arc::new(Bulletin {
             stamped: vec![stamped.clone()],
             events: events.to_vec(),
             ends: vec![u32::try_from(events.len()).unwrap_or(u32::MAX)],
         }));
     };
-    let mut last = None;
+    let mut newest = None;
     let opened = pipeline::recover_into(Exchange::new(), settings(), |stamped, events| {
-        if mutation == Mutation::ResumeForgets {
-            if let Some((stamped, events)) = last.replace((stamped.clone(), events.to_vec())) {
-                file(&stamped, &events);
-            }
-        } else {
+        history.push(print_of(stamped, events, &mut scratch));
+        if mutation != Mutation::ResumeForgets {
             file(stamped, events);
+        } else if let Some((stamped, events)) = newest.replace((stamped.clone(), events.to_vec())) {
+            file(&stamped, &events);
         }
     });
     if let (Err(JournalError::Refused(refusal)), Mutation::CutsAnyDamage) = (&opened, mutation) {
@@ -148,7 +148,6 @@ impl World {
 
     /// A start, with everything that may come in its way. `settled`: what is read is what the platters hold.
     pub(super) fn start_up(&mut self, settled: bool, calm: bool) -> Result<Recovered, String> {
-        let mut settled = settled;
         if !calm && self.random.percent(self.options.rot) {
             self.rot()?;
         }
@@ -160,7 +159,7 @@ impl World {
         };
         if interrupt && let Some(reference) = &reference {
             for _ in 0..self.random.between(1, 3) {
-                settled |= self.interrupted(reference.operations)?;
+                self.interrupted(reference.operations)?;
             }
         }
         let mut before = self.disk.image();
@@ -178,7 +177,6 @@ impl World {
                 Err(JournalError::Io { .. } | JournalError::DiskFull { .. }) if attempts <= 12 => {
                     self.report.failed_starts += 1;
                     let cut = self.random.percent(40);
-                    settled |= cut;
                     self.disk.crash(cut);
                     before = self.disk.image();
                 }
@@ -191,7 +189,6 @@ impl World {
         recovered.exchange.audit()?;
         if let Some(reference) = reference
             && settled
-            && self.always_settled
             && self.options.manners.pressure == 0
         {
             let (last, digest) = (recovered.report.last_seq, recovered.exchange.digest());
@@ -221,8 +218,8 @@ impl World {
         })
     }
 
-    /// A start that ends somewhere in the middle; answers whether the power went.
-    fn interrupted(&mut self, operations: u64) -> Result<bool, String> {
+    /// A start that ends somewhere in the middle.
+    fn interrupted(&mut self, operations: u64) -> Result<(), String> {
         let harm = [Harm::Kill, Harm::PowerCut, Harm::Eio][self.random.between(0, 2) as usize];
         let left = self
             .random
@@ -252,7 +249,7 @@ impl World {
             None => self.random.percent(30),
         };
         self.disk.crash(cut);
-        Ok(cut)
+        Ok(())
     }
 
     /// Nothing behind the end; and an epoch raised if something had to be cut.

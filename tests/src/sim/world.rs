@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// What a run did, to know that it did something.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Commands in the journal.
     pub commands: u64,
@@ -67,6 +67,10 @@ pub struct Report {
     pub windows: u64,
     /// Operations of the disk.
     pub operations: u64,
+    /// Segments begun.
+    pub segments: u64,
+    /// Traps met.
+    pub sprung: u64,
 }
 
 impl Report {
@@ -86,6 +90,8 @@ impl Report {
             rot_cut,
             windows,
             operations,
+            segments,
+            sprung,
         } = other;
         self.commands += commands;
         self.fills += fills;
@@ -100,6 +106,8 @@ impl Report {
         self.rot_cut += rot_cut;
         self.windows += windows;
         self.operations += operations;
+        self.segments += segments;
+        self.sprung += sprung;
     }
 }
 
@@ -123,6 +131,11 @@ struct Speaker {
 
 impl Outlet<Reply> for Speaker {
     fn publish(&mut self, mut batch: Batch<Reply>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for (stamped, events) in batch.commands() {
+            told.tell(stamped, events);
+        }
+        drop(told);
         if self.reuses_an_id {
             for event in &mut batch.events {
                 if let Event::Order(order) = event
@@ -133,11 +146,6 @@ impl Outlet<Reply> for Speaker {
                 }
             }
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        for (stamped, events) in batch.commands() {
-            told.tell(stamped, events);
-        }
-        drop(told);
         self.hub.publish(batch);
     }
 }
@@ -171,8 +179,6 @@ pub(super) struct World {
     pub(super) disk: SimDisk,
     pub(super) trace: Trace,
     pub(super) report: Report,
-    /// No failed sync so far has left memory and platters apart.
-    pub(super) always_settled: bool,
     clock: Arc<AtomicI64>,
     drift: i64,
     told: Arc<Mutex<Told>>,
@@ -191,7 +197,7 @@ pub(super) fn run(options: &Options, trace: Trace) -> Result<Report, String> {
 }
 
 impl World {
-    fn new(options: &Options, trace: Trace) -> Self {
+    pub(super) fn new(options: &Options, trace: Trace) -> Self {
         let mut random = Random::new(options.seed);
         let disk = SimDisk::new(random.next_u64(), options.manners, trace.clone());
         if let Some(trap) = options.trap {
@@ -239,7 +245,6 @@ impl World {
             disk,
             trace,
             report: Report::default(),
-            always_settled: true,
             clock: Arc::new(AtomicI64::new(10 * DAY)),
             drift: 0,
             told: Arc::default(),
@@ -272,7 +277,6 @@ impl World {
                 }
                 End::Fault => {
                     self.report.errors += 1;
-                    self.always_settled = false;
                     self.last_words(&mut process)?;
                     self.random.percent(40)
                 }
@@ -291,6 +295,7 @@ impl World {
         self.stop(&mut process)?;
         self.compare(process)?;
         self.report.operations = self.disk.count(None);
+        self.report.sprung = self.disk.sprung();
         Ok(self.report)
     }
 
@@ -353,6 +358,31 @@ impl World {
                 front,
             });
         }
+    }
+
+    /// Runs until something is in flight, and switches the machine off: once with, once without the end of
+    /// what was on its way.
+    pub(super) fn switched_off(&mut self, commands: u64) -> Result<(), String> {
+        let mut process = self.start(false, false)?;
+        for _ in 0..1_000_000 {
+            self.step(&mut process, false)?;
+            let busy = process
+                .writer
+                .as_ref()
+                .is_some_and(|writer| writer.in_flight() > 2);
+            if busy && self.told().newest() >= commands {
+                self.fall(process, true);
+                return Ok(());
+            }
+        }
+        Err("never busy".into())
+    }
+
+    /// Runs to the end of everything, and stops in order.
+    pub(super) fn to_the_end(&mut self) -> Result<(), String> {
+        let process = self.start(false, false)?;
+        let mut process = self.drain(process)?;
+        self.stop(&mut process)
     }
 
     fn end_of(&self, process: &Process) -> Result<End, String> {
@@ -450,7 +480,8 @@ impl World {
                 }
             }
             _ => {
-                let step = self.options.step_us;
+                // What was slow before the calm must come to its end too.
+                let step = self.options.step_us.max(if calm { 3_000 } else { 0 });
                 let micros = self.random.between(1, step);
                 self.pass(micros);
             }
@@ -612,6 +643,7 @@ impl World {
         if let Some(cut) = recovered.report.cut {
             return Err(format!("after a stop in order a tail is cut: {cut:?}"));
         }
+        self.report.segments = recovered.report.segment_id;
         self.told().compare(&recovered.history)?;
         if (recovered.exchange.seq(), recovered.exchange.digest()) != (seq, digest) {
             return Err("the replay from scratch gives another state".into());
