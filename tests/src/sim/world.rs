@@ -286,12 +286,15 @@ impl World {
             process = self.start(cut, false)?;
         }
         self.trace.say(|| "everything calms down".into());
-        self.disk.disarm();
+        if self.options.trap.is_none() {
+            self.disk.disarm();
+        }
         self.disk.behave(Manners {
             lie: self.options.manners.lie,
             ..Manners::GOOD
         });
         let mut process = self.drain(process)?;
+        self.disk.disarm();
         self.stop(&mut process)?;
         self.compare(process)?;
         self.report.operations = self.disk.count(None);
@@ -549,11 +552,14 @@ impl World {
             self.step(&mut process, true)?;
             match self.end_of(&process)? {
                 End::Lives => {}
-                // Something begun before the calm.
-                End::Fault | End::Dead(_) => {
-                    self.last_words(&mut process)?;
-                    self.fall(process, false);
-                    process = self.start(false, true)?;
+                // Something begun before the calm, or a trap.
+                end => {
+                    let cut = matches!(end, End::Dead(Harm::PowerCut));
+                    if matches!(end, End::Fault) {
+                        self.last_words(&mut process)?;
+                    }
+                    self.fall(process, cut);
+                    process = self.start(cut, true)?;
                 }
             }
             let idle = self.clients.iter().all(Client::is_done)
