@@ -42,6 +42,7 @@ mod protection;
 mod quotes;
 mod reducing;
 mod remembered;
+mod saved;
 mod sessions;
 pub mod states;
 mod stops;
@@ -53,7 +54,7 @@ mod volatility;
 
 pub use auction::Found;
 pub use client_ids::{ClientIds, FirstResult};
-pub(crate) use digest::{Digester, encoding};
+pub(crate) use digest::encoding;
 pub use preview::Preview;
 pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;

@@ -343,7 +343,7 @@ pub struct Scheduled {
 }
 
 /// A contract as it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Instrument {
     /// Its number.
     pub id: InstrumentId,
@@ -379,7 +379,7 @@ pub struct Instrument {
 }
 
 /// What follows from terms and mark alone, so that no order has to compute it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct AtMark {
     /// Lowest and highest price that may be entered.
     pub band: (Ticks, Ticks),

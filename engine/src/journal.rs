@@ -29,7 +29,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use block::{Fault, Kind};
+pub use block::{Fault, Kind, VERSION};
 pub use buffer::Buffer;
 pub use disk::{Disk, DiskFile, Lock, RealDisk};
 pub use error::{JournalError, Reason, Refusal};
@@ -45,6 +45,7 @@ pub use place::Position;
 pub use reader::{Cut, ScanReport, scan, scan_from};
 pub use recovery::{Journal, RecoveryReport, open};
 pub use room::Room;
+pub use segment::{Retired, reaches_back, retire};
 pub use stats::{Backend, JournalStats};
 pub use uring::UringIo;
 pub use writer::{Writer, spawn, spawn_with};

@@ -1,6 +1,6 @@
 //! Money. Every movement is a posting with a name; sums are checked against what came in and went out.
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 
 use crate::{
     event::{Event, Posting, PostingKind},
@@ -10,8 +10,10 @@ use crate::{
     visits::visit,
 };
 
+mod saved;
+
 /// Money of one account in one asset (MONEY-02).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Balance {
     /// All postings.
     pub cash: Minor,
@@ -43,7 +45,7 @@ pub struct About {
 }
 
 /// Inflow and outflow of one asset since the beginning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Flow {
     /// Deposits credited.
     pub deposited: i128,
@@ -261,13 +263,5 @@ impl Ledger {
             }
         }
         Ok(())
-    }
-
-    pub(crate) fn encode_state(&self, sink: &mut crate::exchange::Digester) {
-        for row in &self.rows {
-            sink.add(&row.balances);
-        }
-        sink.add(&self.flows);
-        sink.add(&self.entries);
     }
 }

@@ -22,6 +22,7 @@ pub mod position;
 pub mod prefetch;
 pub mod reason;
 pub mod record;
+pub mod saved;
 pub mod units;
 mod visits;
 
@@ -37,6 +38,10 @@ pub mod follower;
 #[cfg(feature = "runtime")]
 pub mod journal;
 #[cfg(feature = "runtime")]
+pub mod keeper;
+#[cfg(feature = "runtime")]
 pub mod memory;
 #[cfg(feature = "runtime")]
 pub mod pipeline;
+#[cfg(feature = "runtime")]
+pub mod snapshots;

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 
 use crate::{
     book::{Node, Nodes},
@@ -23,8 +23,10 @@ use crate::{
 
 pub use crate::book::NIL;
 
+mod saved;
+
 /// An order: the client's instructions and what became of them.
-#[derive(Clone, Debug, Encode)]
+#[derive(Clone, Debug, Encode, Decode)]
 #[repr(align(64))]
 pub struct Order {
     /// Name.
@@ -76,7 +78,7 @@ pub struct Order {
 }
 
 /// Neighbours in a list through the slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Link {
     pub(crate) prev: u32,
     pub(crate) next: u32,
@@ -149,7 +151,7 @@ impl Order {
 }
 
 /// First and last order of an account.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct OwnerList {
     head: u32,
     tail: u32,

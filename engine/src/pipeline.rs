@@ -24,7 +24,7 @@ use crate::{
     event::Event,
     exchange::Exchange,
     follower::Follower,
-    journal::{self, Journal, JournalError},
+    journal::{self, Journal},
     record,
     units::MILLISECOND,
 };
@@ -33,10 +33,12 @@ pub mod by_hand;
 mod clock;
 mod intake;
 mod publisher;
+mod recovery;
 mod sequencer;
 
 pub use clock::{Clock, SystemClock};
 pub use intake::{Intake, Refusal, Submission};
+pub use recovery::{Began, RecoverError, Recovered, recover};
 
 /// How the threads behave.
 #[derive(Clone, Copy, Debug)]
@@ -147,20 +149,31 @@ pub trait Outlet<R>: Send + 'static {
 /// Why the exchange stopped by itself.
 #[derive(Debug, Default)]
 pub struct Fault {
-    reason: OnceLock<String>,
+    reason: OnceLock<(String, Option<u8>)>,
 }
 
 impl Fault {
     /// The first reason, if it stopped.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
-        self.reason.get().map(String::as_str)
+        self.reason.get().map(|(reason, _)| reason.as_str())
+    }
+
+    /// The exit code that a process should end with, if the first reason has one of its own
+    /// ([`journal::JournalError::exit_code`]).
+    #[must_use]
+    pub fn exit_code(&self) -> Option<u8> {
+        self.reason.get().and_then(|(_, code)| *code)
     }
 
     pub(crate) fn set(&self, reason: String) {
+        self.set_with(reason, None);
+    }
+
+    pub(crate) fn set_with(&self, reason: String, code: Option<u8>) {
         tracing::error!(%reason, "the exchange stops");
         // Only the first reason counts; a later one is its consequence.
-        self.reason.get_or_init(|| reason);
+        self.reason.get_or_init(|| (reason, code));
     }
 }
 
@@ -207,35 +220,6 @@ impl<R> Pipeline<R> {
             }
         }
     }
-}
-
-/// Reads the journal and executes it again.
-///
-/// # Errors
-/// What the journal refuses, or the first record whose results are not what was recorded.
-pub fn recover(
-    settings: journal::Settings,
-    heard: impl FnMut(&Stamped, &[Event]),
-) -> Result<(Exchange, Journal, journal::RecoveryReport), JournalError> {
-    let mut exchange = Exchange::new();
-    exchange.reserve(crate::limits::CLIENT_IDS_ROOM, crate::limits::ORDERS_ROOM);
-    recover_into(exchange, settings, heard)
-}
-
-/// [`recover`] into a fresh exchange with as much room as the caller likes.
-///
-/// # Errors
-/// As [`recover`].
-pub fn recover_into(
-    mut exchange: Exchange,
-    settings: journal::Settings,
-    mut heard: impl FnMut(&Stamped, &[Event]),
-) -> Result<(Exchange, Journal, journal::RecoveryReport), JournalError> {
-    let mut replay = Replay::default();
-    let (journal, report) = journal::open(settings, |block| {
-        replay.block(&mut exchange, block.payload, block.count, &mut heard)
-    })?;
-    Ok((exchange, journal, report))
 }
 
 /// Executes recorded blocks again and compares.
@@ -339,7 +323,10 @@ pub fn start<R: Send + 'static>(
             .spawn(move || {
                 match journal_thread.join() {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => watched.fault.set(error.to_string()),
+                    Ok(Err(error)) => {
+                        let code = Some(error.exit_code());
+                        watched.fault.set_with(error.to_string(), code);
+                    }
                     Err(_) => watched.fault.set("the journal thread panicked".into()),
                 }
                 watched.door.close();

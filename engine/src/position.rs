@@ -1,6 +1,6 @@
 //! Positions: what an account is long or short, what it cost, and what must be held for it.
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 
 use crate::{
     command::Side,
@@ -11,8 +11,10 @@ use crate::{
     visits::visit,
 };
 
+mod saved;
+
 /// Position of one account in one contract, open orders included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[repr(align(64))]
 pub struct Position {
     /// Whose.
@@ -396,9 +398,5 @@ impl Positions {
             tell(&self.table[*place as usize]);
         }
         self.touched.clear();
-    }
-
-    pub(crate) fn encode_state(&self, sink: &mut crate::exchange::Digester) {
-        sink.add(&self.table);
     }
 }

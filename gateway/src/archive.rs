@@ -16,7 +16,11 @@ use engine::{
     units::Nanos,
 };
 
+use bincode::{Decode, Encode};
+
 use crate::bulletin::{Answer, Bulletin, address, legs_after};
+
+mod saved;
 
 /// Events kept in memory for resuming streams and repeated answers.
 const RECENT_EVENTS: usize = 500_000;
@@ -24,7 +28,7 @@ const RECENT_EVENTS: usize = 500_000;
 pub const ROWS: usize = 100_000;
 
 /// Something with its journal position and time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Dated<T> {
     /// Journal position.
     pub seq: Seq,
@@ -35,7 +39,7 @@ pub struct Dated<T> {
 }
 
 /// A fill with its order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct FillRow {
     /// Event that told it.
     pub order: OrderEvent,
@@ -46,7 +50,7 @@ pub struct FillRow {
 }
 
 /// Where a session's event stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 struct Place {
     event_seq: u64,
     client_seq: u64,
@@ -54,8 +58,10 @@ struct Place {
 }
 
 /// The archive.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Archive {
+    /// Journal position of the snapshot that it began with: what lies up to there is not among the recent.
+    base: Seq,
     recent: VecDeque<Arc<Bulletin>>,
     recent_events: usize,
     sessions: HashMap<SessionId, VecDeque<Place>>,
@@ -68,7 +74,7 @@ pub struct Archive {
 }
 
 /// Who moved a kill switch that is on, when and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct SwitchNote {
     /// The caller's remark.
     pub note: String,
@@ -100,6 +106,20 @@ impl Archive {
     /// Files a bulletin.
     pub fn file(&mut self, bulletin: Arc<Bulletin>) {
         for (stamped, events) in bulletin.commands() {
+            self.index(stamped, events);
+        }
+        self.recent_events += bulletin.events.len() + bulletin.stamped.len();
+        self.recent.push_back(bulletin);
+        while self.recent_events > RECENT_EVENTS
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.recent_events -= oldest.events.len() + oldest.stamped.len();
+        }
+    }
+
+    /// Notes what a command did, without keeping its events at hand.
+    pub fn index(&mut self, stamped: &Stamped, events: &[Event]) {
+        {
             let (seq, at) = (stamped.seq, stamped.at);
             self.note(stamped, events);
             for (place, event) in events.iter().enumerate() {
@@ -151,13 +171,6 @@ impl Archive {
                 }
             }
         }
-        self.recent_events += bulletin.events.len() + bulletin.stamped.len();
-        self.recent.push_back(bulletin);
-        while self.recent_events > RECENT_EVENTS
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            self.recent_events -= oldest.events.len() + oldest.stamped.len();
-        }
     }
 
     /// Notes what is in a command but not in its events.
@@ -201,13 +214,15 @@ impl Archive {
     /// Newest journal position filed.
     #[must_use]
     pub fn newest(&self) -> Seq {
-        self.recent.back().map_or(0, |bulletin| bulletin.last_seq())
+        let newest = self.recent.back();
+        newest.map_or(self.base, |bulletin| bulletin.last_seq())
     }
 
     /// First journal position still in memory; the next one if nothing is.
     #[must_use]
-    pub fn oldest(&self) -> Option<Seq> {
-        self.recent.front().map(|bulletin| bulletin.first_seq())
+    pub fn oldest(&self) -> Seq {
+        let oldest = self.recent.front();
+        oldest.map_or(self.base + 1, |bulletin| bulletin.first_seq())
     }
 
     /// The answer at a journal position, if still in memory.
@@ -226,7 +241,7 @@ impl Archive {
     /// Bulletins with commands after a position, oldest first; `None` if some are gone from memory.
     #[must_use]
     pub fn after(&self, seq: Seq) -> Option<Vec<Arc<Bulletin>>> {
-        if self.oldest().is_some_and(|oldest| oldest > seq + 1) {
+        if self.oldest() > seq + 1 {
             return None;
         }
         let at = self

@@ -23,8 +23,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use engine::{journal::JournalError, pipeline::RecoverError};
 
-use crate::{client::Client, keys::PrivateKey};
+use crate::{
+    client::Client, commands::serve::StoppedByItself, keys::PrivateKey, server::StartError,
+};
 
 /// Where the exchange is and who asks.
 #[derive(Args, Clone, Debug)]
@@ -133,9 +136,28 @@ pub fn report(result: Result<()>) -> ExitCode {
         Err(error) => {
             // The chain of causes on one line; a backtrace helps nobody at a prompt.
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            exit_code(&error)
         }
     }
+}
+
+/// What scripts and service managers go by: the codes of `engine/JOURNAL.md` for trouble with the journal,
+/// 1 for everything else.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let found = error.chain().find_map(|cause| {
+        let journal = cause.downcast_ref::<JournalError>();
+        let recovery = cause.downcast_ref::<RecoverError>();
+        let start = cause.downcast_ref::<StartError>();
+        journal
+            .map(JournalError::exit_code)
+            .or_else(|| recovery.map(RecoverError::exit_code))
+            .or_else(|| match start {
+                Some(StartError::Journal(error)) => Some(error.exit_code()),
+                _ => None,
+            })
+            .or_else(|| cause.downcast_ref::<StoppedByItself>()?.code)
+    });
+    found.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// Writes to standard output. A reader that has gone away, such as `head`, is no error: `false`.

@@ -1,6 +1,7 @@
 //! What the binary does apart from being a client: serve, demo, keys, journals.
 
 pub mod demo;
+pub mod follow;
 pub mod journal;
 pub mod key;
 pub mod serve;

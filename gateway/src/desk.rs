@@ -8,8 +8,10 @@ use engine::{
     exchange::Exchange,
     follower::Follower,
     ids::Seq,
+    journal::{self, RealDisk},
     pipeline::{Fault, Intake, Replay},
-    reason::{Problem, Reason},
+    reason::{Field, Problem, Reason},
+    snapshots,
 };
 use tokio::sync::{Semaphore, oneshot};
 use tonic::Status;
@@ -124,9 +126,9 @@ impl Desk {
         if recent.iter().all(Option::is_some) {
             return Ok(recent.into_iter().flatten().collect());
         }
-        let wanted: Vec<Seq> = seqs.to_vec();
+        let (wanted, oldest) = (seqs.to_vec(), seqs.iter().min().copied().unwrap_or(1));
         let bulletin = self
-            .excavate(digger, move |stamped, _| {
+            .excavate(digger, oldest, move |stamped, _| {
                 wanted.binary_search(&stamped.seq).is_ok()
             })
             .await?;
@@ -135,14 +137,16 @@ impl Desk {
             .collect())
     }
 
-    /// Executes the journal again on a scratch copy, away from the core, and keeps the commands that
-    /// `wanted` chooses.
+    /// Executes the journal again on a scratch copy, away from the core, from the newest snapshot before
+    /// position `from` on, and keeps the commands that `wanted` chooses.
     ///
     /// # Errors
-    /// If the journal cannot be read, if it is too much, or for readers while somebody else digs.
+    /// If the journal cannot be read or no longer reaches back that far, if it is too much, or for readers
+    /// while somebody else digs.
     pub async fn excavate(
         &self,
         digger: Digger,
+        from: Seq,
         wanted: impl Fn(&Stamped, &[Event]) -> bool + Send + 'static,
     ) -> Result<Arc<Bulletin>, Status> {
         let [sessions, readers] = &self.excavations;
@@ -152,10 +156,18 @@ impl Desk {
         };
         let _permit = permit.ok_or_else(|| refusal::no(Reason::Overloaded))?;
         let (dir, last) = (self.journal.clone(), self.state(Exchange::seq));
-        let dug = tokio::task::spawn_blocking(move || dig(&dir, last, wanted)).await;
+        let dug = tokio::task::spawn_blocking(move || dig(&dir, (from, last), wanted)).await;
         let found = dug
             .map_err(|_| Status::internal("reading the journal failed"))?
-            .map_err(|why| Status::internal(format!("reading the journal: {why}")))?;
+            .map_err(|why| match why {
+                Undug::Gone(oldest) => refusal::status(&Problem::limit(
+                    Reason::ResumeTooOld,
+                    Field::None,
+                    wide(oldest),
+                    wide(from),
+                )),
+                Undug::Unreadable(why) => Status::internal(format!("reading the journal: {why}")),
+            })?;
         if found.events.len() > EXCAVATED_EVENTS {
             return Err(refusal::no(Reason::ResumeTooOld));
         }
@@ -163,19 +175,39 @@ impl Desk {
     }
 }
 
+/// Why there is no answer from the far past.
+enum Undug {
+    /// Those segments are retired; the oldest position that can be asked for.
+    Gone(Seq),
+    /// Anything else.
+    Unreadable(String),
+}
+
 fn dig(
     dir: &std::path::Path,
-    last: Seq,
+    (from, last): (Seq, Seq),
     wanted: impl Fn(&Stamped, &[Event]) -> bool,
-) -> Result<Bulletin, String> {
+) -> Result<Bulletin, Undug> {
     let mut found = Bulletin {
         stamped: Vec::new(),
         events: Vec::new(),
         ends: Vec::new(),
     };
-    let mut exchange = Exchange::new();
+    let unreadable = |error: &dyn std::fmt::Display| Undug::Unreadable(error.to_string());
+    let snapshots_dir = snapshots::beside(dir);
+    let before = from.saturating_sub(1);
+    let begin = snapshots::newest_valid(&RealDisk, &snapshots_dir, 0, before);
+    let begin = begin.map_err(|error| unreadable(&error))?.loaded;
+    if begin.is_none() && !journal::reaches_back(&RealDisk, dir).map_err(|e| unreadable(&e))? {
+        let oldest = snapshots::oldest(&RealDisk, &snapshots_dir);
+        return Err(Undug::Gone(
+            oldest.map_err(|error| unreadable(&error))?.unwrap_or(last) + 1,
+        ));
+    }
+    let position = begin.as_ref().map(|begin| begin.position.clone());
+    let mut exchange = begin.map_or_else(Exchange::new, |begin| begin.exchange);
     let mut replay = Replay::default();
-    let scanned = engine::journal::scan(dir, |block| {
+    let scanned = journal::scan_from(&RealDisk, dir, position.as_ref(), |block| {
         if block.first_seq > last {
             return Ok(());
         }
@@ -185,7 +217,7 @@ fn dig(
             block.count,
             |stamped, events| {
                 let room = found.events.len() <= EXCAVATED_EVENTS;
-                if room && stamped.seq <= last && wanted(stamped, events) {
+                if room && (from..=last).contains(&stamped.seq) && wanted(stamped, events) {
                     found.stamped.push(stamped.clone());
                     found.events.extend_from_slice(events);
                     found
@@ -197,7 +229,7 @@ fn dig(
     });
     match scanned {
         // The live journal's last block may be half written; what was asked for lies before it.
-        Err(error) if exchange.seq() < last => Err(error.to_string()),
+        Err(error) if exchange.seq() < last => Err(unreadable(&error)),
         _ => Ok(found),
     }
 }

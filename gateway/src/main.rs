@@ -29,6 +29,8 @@ enum Command {
     Key(commands::key::Key),
     /// Mints a token for one method, for grpcurl and scripts.
     Token(commands::key::Token),
+    /// Follows the journal of a running exchange in a second process, checking every command. Reads only.
+    Follow(commands::follow::Follow),
     /// Checks and shows journals. Reads only.
     #[command(subcommand)]
     Journal(commands::journal::Journal),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => runtime.block_on(demo.run()),
         Command::Key(key) => key.run(),
         Command::Token(token) => token.run(),
+        Command::Follow(follow) => runtime.block_on(follow.run()),
         Command::Journal(journal) => journal.run(),
         Command::Client(command) => runtime.block_on(cli::run(command)),
     };

@@ -167,7 +167,7 @@ impl Feed {
                 };
                 vec![
                     self.desk
-                        .excavate(Digger::Reader, wanted)
+                        .excavate(Digger::Reader, after + 1, wanted)
                         .await
                         .map_err(Some)?,
                 ]

@@ -3,8 +3,11 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use engine::{
-    journal,
-    pipeline::{self, Pipeline, SystemClock},
+    command::Stamped,
+    event::Event,
+    journal::{self, RealDisk},
+    keeper::{History, Keeper, Keeping},
+    pipeline::{self, Began, Pipeline, RecoverError, Recovered, SystemClock},
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 use tonic::transport::{Server, server::TcpIncoming};
@@ -33,9 +36,9 @@ pub enum StartError {
         /// Why not.
         why: String,
     },
-    /// The journal.
+    /// The journal or its snapshots.
     #[error(transparent)]
-    Journal(#[from] journal::JournalError),
+    Journal(#[from] RecoverError),
     /// The address.
     #[error("cannot listen on {address}")]
     Listen {
@@ -63,9 +66,12 @@ pub struct Running {
     pub sandbox: Option<Sandbox>,
     /// What the journal held at start.
     pub recovered: journal::RecoveryReport,
+    /// The snapshot that the start began with.
+    pub began: Began,
     /// Counters of the journal.
     pub journal: Arc<journal::JournalStats>,
     pipeline: Pipeline<Reply>,
+    keeping: Keeping,
     drain: watch::Sender<bool>,
     close: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<()>,
@@ -84,11 +90,32 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     // Before the long part: a port in use should be told at once.
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr()?;
-    let (exchange, journal, recovered, archive) = recover(&settings).await?;
+    let Recovered {
+        exchange,
+        history: Filed(archive),
+        journal,
+        report,
+        began,
+    } = recover(&settings).await?;
     let stats = journal.stats();
+    let keeper = Keeper::start(
+        Arc::new(RealDisk),
+        &settings.journal(),
+        Some(&journal.position()),
+        exchange.clone(),
+        Indexed(archive.without_recent()),
+    )
+    .map_err(RecoverError::from)?;
     let hub = Hub::new(archive);
     let outlet = HubOutlet(hub.clone());
+    let room = journal.room();
     let pipeline = pipeline::start(exchange, journal, settings.pipeline, SystemClock, outlet)?;
+    let keeping = keeper.keep(
+        settings.snapshot_every,
+        settings.retention.clone(),
+        room,
+        pipeline.fault.clone(),
+    )?;
     let (drain, draining) = watch::channel(false);
     let desk = Desk {
         intake: pipeline.intake.clone(),
@@ -114,9 +141,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         address,
         desk,
         sandbox,
-        recovered,
+        recovered: report,
+        began,
         journal: stats,
         pipeline,
+        keeping,
         drain,
         close,
         server,
@@ -137,7 +166,12 @@ impl Running {
             abort.abort();
         }
         let pipeline = self.pipeline;
-        drop(tokio::task::spawn_blocking(move || pipeline.stop()).await);
+        let keeping = self.keeping;
+        let threads = tokio::task::spawn_blocking(move || {
+            pipeline.stop();
+            keeping.stop();
+        });
+        drop(threads.await);
         self.desk.hub.close_all();
     }
 
@@ -184,15 +218,43 @@ async fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError
         .map_err(|source| StartError::Listen { address, source })
 }
 
-type Recovered = (
-    engine::exchange::Exchange,
-    journal::Journal,
-    journal::RecoveryReport,
-    Archive,
-);
+/// The archive while the journal is executed again.
+#[derive(Debug)]
+struct Filed(Archive);
 
-/// Replays the journal into the state and the archive, away from the async threads.
-async fn recover(settings: &Settings) -> Result<Recovered, StartError> {
+impl History for Filed {
+    fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
+        self.0.file(Arc::new(Bulletin {
+            stamped: vec![stamped.clone()],
+            events: events.to_vec(),
+            ends: vec![u32::try_from(events.len()).unwrap_or(u32::MAX)],
+        }));
+        if stamped.seq.is_multiple_of(1_000_000) {
+            tracing::info!(position = stamped.seq, "replaying the journal");
+        }
+    }
+
+    fn annex(&self) -> Vec<u8> {
+        self.0.save()
+    }
+}
+
+/// The keeper's archive: what a snapshot keeps, without the events that the journal has.
+#[derive(Debug)]
+struct Indexed(Archive);
+
+impl History for Indexed {
+    fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
+        self.0.index(stamped, events);
+    }
+
+    fn annex(&self) -> Vec<u8> {
+        self.0.save()
+    }
+}
+
+/// Brings state and archive back, away from the async threads.
+async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
     let dir = settings.journal();
     let mut id = [0; 8];
     getrandom::fill(&mut id).map_err(|error| StartError::Prepare(error.to_string()))?;
@@ -204,26 +266,20 @@ async fn recover(settings: &Settings) -> Result<Recovered, StartError> {
     let mut journal_settings = journal::Settings::new(dir, exchange_id);
     journal_settings.io = settings.io;
     journal_settings.segment_bytes = settings.segment_bytes;
+    journal_settings.reserve_segments = settings.reserve_segments;
     let replay = tokio::task::spawn_blocking(move || {
-        let mut archive = Archive::default();
-        let mut told = 0_u64;
-        let result = pipeline::recover(journal_settings, |stamped, events| {
-            archive.file(Arc::new(Bulletin {
-                stamped: vec![stamped.clone()],
-                events: events.to_vec(),
-                ends: vec![u32::try_from(events.len()).unwrap_or(u32::MAX)],
-            }));
-            told += 1;
-            if told.is_multiple_of(1_000_000) {
-                tracing::info!(commands = told, "replaying the journal");
-            }
-        });
-        result.map(|(exchange, journal, report)| (exchange, journal, report, archive))
+        pipeline::recover(journal_settings, |kept| {
+            kept.map_or_else(
+                || Ok(Archive::default()),
+                |(annex, seq)| Archive::load(annex, seq),
+            )
+            .map(Filed)
+        })
     });
     let recovered = replay
         .await
         .map_err(|error| StartError::Prepare(error.to_string()))??;
-    if let Some(cut) = &recovered.2.cut {
+    if let Some(cut) = &recovered.report.cut {
         tracing::warn!(?cut, "an unacknowledged tail of the journal was cut");
     }
     Ok(recovered)

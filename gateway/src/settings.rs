@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use engine::journal::{IoChoice, SEGMENT_BYTES_DEFAULT};
+use engine::{
+    journal::{IoChoice, RESERVE_SEGMENTS, SEGMENT_BYTES_DEFAULT},
+    keeper::Retention,
+};
 
 use crate::desk::Environment;
 
@@ -17,6 +20,12 @@ pub struct Settings {
     pub io: IoChoice,
     /// Bytes of a journal segment, for a new folder.
     pub segment_bytes: u64,
+    /// Segments made ahead of need: what cancels go on into when the disk is full. At least 1.
+    pub reserve_segments: usize,
+    /// Commands between two snapshots; 0 = none are taken.
+    pub snapshot_every: u64,
+    /// What becomes of segments that no snapshot needs.
+    pub retention: Retention,
     /// Sandbox or production.
     pub environment: Environment,
     /// Production: the operator's public key, registered when the journal is new.
@@ -36,6 +45,9 @@ impl Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             io: IoChoice::Auto,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
+            reserve_segments: RESERVE_SEGMENTS,
+            snapshot_every: 1_000_000,
+            retention: Retention::All,
             environment: Environment::Sandbox,
             operator_public_key: None,
             first_hashprice_millisat: 42_635_721,

@@ -14,6 +14,7 @@ mod quotes;
 mod restart;
 mod scenarios;
 mod sim;
+mod snapshots;
 mod tidy;
 mod wire;
 mod wire_combinations;

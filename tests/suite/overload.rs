@@ -88,7 +88,8 @@ fn a_full_queue_refuses_orders_and_still_takes_cancels() {
         let mut journal = engine::journal::Settings::new(folder.path().join("journal"), 7);
         journal.segment_bytes = 1 << 20;
         journal.io = io;
-        let (exchange, journal, _) = pipeline::recover(journal, |_, _| {}).expect("a new journal");
+        let back = pipeline::recover(journal, |_| Ok(())).expect("a new journal");
+        let (exchange, journal) = (back.exchange, back.journal);
         let (gate, open) = bounded::<()>(0);
         let (told, heard) = bounded(1 << 20);
         let settings = Settings {

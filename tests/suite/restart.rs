@@ -134,7 +134,7 @@ async fn resume_goes_back_to_the_journal_itself() {
         .expect("from memory");
     let wanted = seqs.clone();
     let dug = desk
-        .excavate(Digger::Reader, move |stamped, _| {
+        .excavate(Digger::Reader, 1, move |stamped, _| {
             wanted.contains(&stamped.seq)
         })
         .await

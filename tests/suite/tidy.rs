@@ -36,6 +36,7 @@ fn the_inner_ring_does_no_io() {
         "position",
         "reason",
         "record",
+        "saved",
         "units",
     ];
     let forbidden = [

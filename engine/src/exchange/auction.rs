@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 
 use super::{Exchange, News, states, timers::Timer};
 use crate::{
@@ -22,11 +22,12 @@ use crate::{
 };
 
 mod price;
+pub(super) mod saved;
 
 pub use price::Found;
 
 /// What a contract keeps for its auctions.
-#[derive(Clone, Debug, Default, Encode)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Auction {
     /// When the present call began; `None` outside of one.
     began: Option<Nanos>,
@@ -51,7 +52,7 @@ pub(super) struct Auction {
 }
 
 /// An auction under way.
-#[derive(Clone, Copy, Debug, Encode)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 struct Uncross {
     found: Found,
     /// Traded so far at this price.
@@ -64,7 +65,7 @@ struct Uncross {
 }
 
 /// Where a contract goes after its auction.
-#[derive(Clone, Copy, Debug, Encode)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 struct Arrival {
     state: TradingState,
     reason: Reason,
@@ -72,7 +73,7 @@ struct Arrival {
 }
 
 /// Whether it moves on from there by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 enum Reopening {
     /// No.
     None,

@@ -23,6 +23,8 @@ use crate::{
     visits::visit,
 };
 
+mod saved;
+
 /// First result of a client order id.
 #[derive(Clone, Copy, Debug)]
 pub struct FirstResult {
@@ -464,18 +466,6 @@ impl ClientIds {
         }
         if self.old.used == 0 {
             self.old = Index::default();
-        }
-    }
-
-    pub(crate) fn encode_state(&self, sink: &mut super::Digester) {
-        for (row, ends) in self.rows.iter().enumerate() {
-            let mut next = ends.oldest;
-            while next != NONE {
-                let entry = self.entry(next);
-                sink.add(&(AccountId::nth(row), entry.since, entry.id, entry.first.seq));
-                sink.add(&(entry.replaced, entry.first.order, entry.first.refused));
-                next = entry.younger;
-            }
         }
     }
 }

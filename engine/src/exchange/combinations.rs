@@ -15,6 +15,8 @@ use crate::{
     units::{Lots, Minor, Ppm, TickValue, Ticks},
 };
 
+pub(super) mod saved;
+
 /// Prices of a trade in the legs, by place.
 pub(super) type LegPrices = [Ticks; COMBINATION_LEGS];
 

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 
 use super::{
     Exchange,
@@ -24,8 +24,10 @@ use crate::{
     units::{Lots, MILLISECOND, Minor, Nanos, SECOND},
 };
 
+pub(super) mod saved;
+
 /// One fill of a group.
-#[derive(Clone, Copy, Debug, Encode)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct GroupFill {
     /// Core time.
     pub at: Nanos,
@@ -103,7 +105,12 @@ impl Group {
     fn count(&mut self, now: Nanos, fill: GroupFill) {
         self.forget(now);
         self.fills.push_back(fill);
-        self.add(&fill, 1);
+        self.count_in(&fill);
+    }
+
+    /// Adds a fill of the window to what is kept of all of them.
+    fn count_in(&mut self, fill: &GroupFill) {
+        self.add(fill, 1);
         let index = fill.instrument.index().unwrap_or(0);
         if self.per_contract.len() <= index {
             self.per_contract.resize(index + 1, 0);
@@ -162,14 +169,6 @@ impl Group {
         self.contracts = 0;
         self.frozen = false;
         self.until = Nanos::ZERO;
-    }
-
-    pub(super) fn encode_state(&self, sink: &mut super::Digester) {
-        sink.add(&(&self.terms, self.frozen, self.until));
-        sink.add(&self.fills.len());
-        for fill in &self.fills {
-            sink.add(fill);
-        }
     }
 }
 

@@ -9,8 +9,10 @@ use std::{
 
 use crate::{ids::AccountId, limits};
 
-/// Fingerprint of a request's content. Only compared inside one process, never stored: whoever makes two
-/// contents that collide fools nobody but himself.
+mod saved;
+
+/// Fingerprint of a request's content: the same in every process of one version of this program, since
+/// saved states hold it. Whoever makes two contents that collide fools nobody but himself.
 pub(crate) fn fingerprint(content: &impl Hash) -> u64 {
     foldhash::fast::FixedState::with_seed(0).hash_one(content)
 }

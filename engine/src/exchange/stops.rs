@@ -14,6 +14,8 @@ use crate::{
     units::{Lots, Ticks},
 };
 
+pub(super) mod saved;
+
 /// Stops of one contract that wait, by what they watch and by side; each list in order of release.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stops {

@@ -1,6 +1,6 @@
 //! Rows of the exchange's tables: who may trade, and under which name.
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 
 use crate::{
     command::{AccountKind, AccountStatus, DisconnectAction, NewFirm, NewKey, Rail, Selection},
@@ -64,7 +64,7 @@ impl Account {
 }
 
 /// A legal entity.
-#[derive(Clone, Debug, Encode)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Firm {
     /// Its number.
     pub id: FirmId,
@@ -75,7 +75,7 @@ pub struct Firm {
 }
 
 /// A registered public key.
-#[derive(Clone, Debug, Encode)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Key {
     /// As registered.
     pub details: NewKey,
@@ -84,7 +84,7 @@ pub struct Key {
 }
 
 /// An index with its newest values.
-#[derive(Clone, Debug, Encode)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct IndexState {
     /// As created.
     pub details: Index,
@@ -97,7 +97,7 @@ pub struct IndexState {
 }
 
 /// Where a session stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Presence {
     /// Its client is there.
     Connected,
@@ -108,7 +108,7 @@ pub enum Presence {
 }
 
 /// A named order session. What every command needs comes first and lies in one cache line.
-#[derive(Clone, Debug, Encode)]
+#[derive(Clone, Debug, Encode, Decode)]
 #[repr(C, align(64))]
 pub struct Session {
     /// Its number.
@@ -142,7 +142,7 @@ pub struct Session {
 const _: () = assert!(std::mem::offset_of!(Session, killed) < 64);
 
 /// Direction and state of a transfer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum TransferState {
     /// A deposit, credited.
     Credited,
@@ -157,7 +157,7 @@ pub enum TransferState {
 }
 
 /// A deposit or withdrawal.
-#[derive(Clone, Copy, Debug, Encode)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct Transfer {
     /// Its number.
     pub id: u32,

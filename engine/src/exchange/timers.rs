@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 
 use crate::{
     ids::{AccountId, InstrumentId, OrderId, SessionId},
+    saved::{LoadError, Loader, Saver, Section},
     units::Nanos,
     visits::Sorted,
 };
 
 /// What happens when the time comes; the order of kinds is the order within one moment (TIME-01).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub enum Timer {
     /// An order's time is over.
     Expiry(OrderId),
@@ -63,9 +64,21 @@ impl Timers {
         self.due.pop_first().map(|due| due.0)
     }
 
-    pub(crate) fn encode_state(&self, sink: &mut super::Digester) {
-        for timer in &self.due {
-            sink.add(&timer.0);
-        }
+    /// In order of time.
+    pub(super) fn save(&self, saver: &mut Saver<'_>) -> std::io::Result<()> {
+        let Self { due } = self;
+        saver.items(Section::Timers, due.iter().map(|due| due.0))
+    }
+
+    pub(super) fn load(loader: &mut Loader<'_>) -> Result<Self, LoadError> {
+        let mut timers = Self::default();
+        loader.each(Section::Timers, usize::MAX, |timer: (Nanos, Timer)| {
+            if timers.due.last().is_some_and(|last| last.0 >= timer) {
+                return Err("it stands behind a later one".into());
+            }
+            timers.set(timer.0, timer.1);
+            Ok(())
+        })?;
+        Ok(timers)
     }
 }

@@ -4,7 +4,7 @@
 //! The window is kept in eight slices that begin at whole multiples of their length. While nothing of
 //! it changes, a trade costs two comparisons with kept bounds.
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 
 use super::{Exchange, Timer};
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 const SLICES: usize = 8;
 
 /// Lowest and highest trade of an eighth of the window.
-#[derive(Clone, Copy, Debug, Encode)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 struct Slice {
     began: Nanos,
     low: Ticks,
@@ -27,7 +27,7 @@ struct Slice {
 }
 
 /// Trades of one contract in its rolling window.
-#[derive(Clone, Debug, Default, Encode)]
+#[derive(Clone, Debug, Default, Encode, Decode)]
 pub(super) struct Window {
     /// Of one slice, in nanoseconds; 0 = no check.
     span: i64,

@@ -186,7 +186,7 @@ impl Position {
     /// The last sequence number before the place; 0 if there is none.
     #[must_use]
     pub fn last_seq(&self) -> u64 {
-        self.0.next_seq - 1
+        self.0.next_seq.saturating_sub(1)
     }
 
     /// The segment that reading goes on in.

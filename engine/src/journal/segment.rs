@@ -158,6 +158,63 @@ pub(super) fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), Journ
     Ok(())
 }
 
+/// Whether the journal can be read from its very beginning: the first segment has not been retired.
+///
+/// # Errors
+/// A folder that is not what it should be, or the system's.
+pub fn reaches_back(disk: &dyn Disk, dir: &Path) -> Result<bool, JournalError> {
+    Ok(list(disk, dir)?.is_none_or(|folder| folder.first == 1))
+}
+
+/// A segment that nobody needs any more, and where it went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retired {
+    /// Its number.
+    pub id: u64,
+    /// Where it lies now; none if it was removed.
+    pub archived: Option<PathBuf>,
+}
+
+/// Removes the segments before number `before`, oldest first, or moves them into `archive`, a folder on
+/// the same file system. Whoever calls this knows that a snapshot makes them needless.
+///
+/// # Errors
+/// The system's.
+pub fn retire(
+    disk: &dyn Disk,
+    dir: &Path,
+    before: u64,
+    archive: Option<&Path>,
+) -> Result<Vec<Retired>, JournalError> {
+    let mut retired = Vec::new();
+    let Some(folder) = list(disk, dir)? else {
+        return Ok(retired);
+    };
+    if let Some(archive) = archive {
+        disk.make_dir(archive)
+            .map_err(io_error("create", archive))?;
+    }
+    // One after the other: what a crash leaves is always without a hole.
+    for id in folder.first..before.min(folder.last) {
+        let segment = path(dir, id);
+        let archived = archive.map(|archive| path(archive, id));
+        match &archived {
+            Some(place) => disk
+                .rename(&segment, place)
+                .map_err(io_error("move", &segment))?,
+            None => disk
+                .remove(&segment)
+                .map_err(io_error("remove", &segment))?,
+        }
+        disk.sync_dir(dir).map_err(io_error("sync", dir))?;
+        retired.push(Retired { id, archived });
+    }
+    if let Some(archive) = archive {
+        disk.sync_dir(archive).map_err(io_error("sync", archive))?;
+    }
+    Ok(retired)
+}
+
 /// Takes the folder for this process.
 pub(super) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, JournalError> {
     let path = dir.join("lock");

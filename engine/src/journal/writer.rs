@@ -341,9 +341,11 @@ impl<E: Entry, D: FnMut(Vec<E>)> Writer<E, D> {
     /// Lets out the blocks that are durable with everything before them.
     fn let_out(&mut self) {
         let mut told = Vec::new();
-        while let Some(flight) = self
+        while self
             .flights
-            .pop_front_if(|flight| flight.stage == Stage::Durable)
+            .front()
+            .is_some_and(|flight| flight.stage == Stage::Durable)
+            && let Some(flight) = self.flights.pop_front()
         {
             self.at.durable_seq = flight.last_seq;
             self.at.durable_block = flight.block_seq;

@@ -63,7 +63,7 @@ impl AccountStream {
             return Err(crate::paging::beyond(field, newest, wide(after)));
         }
         let archive = self.desk.hub.archive();
-        let oldest = archive.oldest().unwrap_or(1);
+        let oldest = archive.oldest();
         if after < self.image.seq && oldest > after + 1 {
             let (limit, actual) = (wide(oldest - 1), wide(after));
             let problem = Problem::limit(Reason::ResumeTooOld, Field::None, limit, actual);

@@ -91,7 +91,11 @@ pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn journal_folder(folder: &Path) -> Result<PathBuf> {
+/// The journal of a data folder, or the folder itself.
+///
+/// # Errors
+/// If it is no folder.
+pub fn journal_folder(folder: &Path) -> Result<PathBuf> {
     if !folder.is_dir() {
         bail!("{} is not a folder", folder.display());
     }

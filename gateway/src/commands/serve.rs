@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use engine::journal::IoChoice;
+use engine::{
+    journal::{IoChoice, RESERVE_SEGMENTS},
+    keeper::Retention,
+};
 
 use crate::{
     desk::Environment,
@@ -41,12 +44,36 @@ pub struct Serve {
     /// How the journal writes.
     #[arg(long, value_enum, default_value = "auto")]
     pub io: Io,
+    /// Commands between two snapshots, from which a restart begins; 0 takes none.
+    #[arg(long, value_name = "COMMANDS", default_value_t = 1_000_000)]
+    pub snapshot_every: u64,
+    /// Keep only so many journal segments beyond those that the two newest snapshots need; without it all
+    /// are kept. At least 1.
+    #[arg(long, value_name = "SEGMENTS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub retain: Option<u64>,
+    /// Move segments that are not kept into this folder instead of removing them. On the same file system.
+    #[arg(long, value_name = "FOLDER", requires = "retain")]
+    pub archive: Option<PathBuf>,
+    /// Zero-written segments kept ready, from 1 to 64: what cancels go on into when the disk is full.
+    #[arg(long, value_name = "SEGMENTS", default_value_t = RESERVE_SEGMENTS as u64,
+        value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub reserve: u64,
     /// No play money, no ready-made keys.
     #[arg(long, requires = "operator_public_key")]
     pub production: bool,
     /// Production: the operator's Ed25519 public key (64 hex digits), as `hashpit key new` prints it.
     #[arg(long, value_name = "HEX")]
     pub operator_public_key: Option<String>,
+}
+
+/// The exchange ended although nobody asked for it.
+#[derive(Debug, thiserror::Error)]
+#[error("the exchange stopped by itself: {reason}")]
+pub struct StoppedByItself {
+    /// Why.
+    pub reason: String,
+    /// The exit code that belongs to it, if it has one.
+    pub code: Option<u8>,
 }
 
 impl Io {
@@ -60,6 +87,14 @@ impl Io {
 }
 
 impl Serve {
+    fn retention(&self) -> Retention {
+        match (self.retain, &self.archive) {
+            (None, _) => Retention::All,
+            (Some(kept), Some(folder)) => Retention::Archive(kept, folder.clone()),
+            (Some(kept), None) => Retention::Remove(kept),
+        }
+    }
+
     /// Serves until Ctrl-C or the exchange stops by itself.
     ///
     /// # Errors
@@ -68,6 +103,9 @@ impl Serve {
         let mut settings = Settings::sandbox(self.data.clone());
         settings.listen = self.listen;
         settings.io = self.io.choice();
+        settings.snapshot_every = self.snapshot_every;
+        settings.retention = self.retention();
+        settings.reserve_segments = usize::try_from(self.reserve).context("--reserve")?;
         if self.production {
             settings.environment = Environment::Production;
         }
@@ -88,10 +126,11 @@ impl Serve {
             fault = running.fault() => Some(fault),
         };
         println!("stopping");
+        let code = running.desk.fault.exit_code();
         running.stop().await;
         match fault {
             None => Ok(()),
-            Some(fault) => bail!("the exchange stopped by itself: {fault}"),
+            Some(reason) => Err(StoppedByItself { reason, code }.into()),
         }
     }
 }
@@ -116,11 +155,30 @@ fn announce(running: &Running) {
         "Hashpit listens on http://{}, journal at position {seq}",
         running.address
     );
-    if running.recovered.last_seq > 0 {
-        let blocks = running.recovered.blocks;
+    let last = running.recovered.last_seq;
+    for rejected in &running.began.rejected {
+        let (path, flaw) = (rejected.path.display(), &rejected.flaw);
+        println!("passed over the snapshot {path}: {flaw}");
+    }
+    match &running.began.snapshot {
+        Some((path, seq)) => println!(
+            "recovered {last} commands: up to {seq} from {}, {} from the journal",
+            path.display(),
+            last - seq
+        ),
+        None if last > 0 => println!(
+            "recovered {last} commands from {} blocks of the journal",
+            running.recovered.blocks
+        ),
+        None => {}
+    }
+    if let Some(cut) = &running.recovered.cut {
         println!(
-            "recovered {} commands from {blocks} blocks",
-            running.recovered.last_seq
+            "cut {} bytes of an unfinished write that nobody had been told of: {} at byte {}, {}",
+            cut.bytes,
+            cut.segment.display(),
+            cut.offset,
+            cut.fault
         );
     }
     if let Some(sandbox) = running.sandbox.as_ref().filter(|sandbox| sandbox.fresh) {

@@ -233,7 +233,7 @@ async fn missed(
         return desk.answers(&positions, Digger::Session).await;
     }
     let bulletin = desk
-        .excavate(Digger::Session, move |_, events| {
+        .excavate(Digger::Session, 1, move |_, events| {
             let missed = |event: &Event| {
                 is_for(event, session)
                     && crate::bulletin::address(event)

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use engine::command::{Cancel, Command, Origin, Replace, Target};
 use engine::ids::{AccountId, InstrumentId};
 use engine::journal::*;
-use engine::pipeline::{self, Batch, Intake, Outlet, Refusal, Settings as Threads, SystemClock};
+use engine::pipeline::{
+    self, Batch, Intake, Outlet, Recovered, Refusal, Settings as Threads, SystemClock,
+};
 
 use super::kit::Dir;
 
@@ -169,7 +171,9 @@ fn a_full_disk_lets_cancels_out_refuses_orders_recovers_and_stops_before_it_lies
         disk: Arc::new(disk.clone()),
         ..Settings::new(&dir.0, 7)
     };
-    let (exchange, journal, _) = pipeline::recover(settings, |_, _| {}).unwrap();
+    let Recovered {
+        exchange, journal, ..
+    } = pipeline::recover(settings, |_| Ok(())).unwrap();
     let told = Arc::new(AtomicU64::new(0));
     let outlet = Told(Arc::clone(&told));
     let running =
@@ -198,7 +202,8 @@ fn a_full_disk_lets_cancels_out_refuses_orders_recovers_and_stops_before_it_lies
     running.stop();
 
     // With room again everything told is there.
-    let (exchange, _, report) = pipeline::recover(Settings::new(&dir.0, 7), |_, _| {}).unwrap();
+    let back = pipeline::recover(Settings::new(&dir.0, 7), |_| Ok(())).unwrap();
+    let (exchange, report) = (back.exchange, back.report);
     assert!(report.last_seq >= told.load(Ordering::SeqCst));
     assert_eq!(exchange.seq(), report.last_seq);
 }

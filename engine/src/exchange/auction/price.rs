@@ -1,12 +1,12 @@
 //! The price of an auction (AUCTION-03): most volume, then smallest surplus, then the pressure side,
 //! then nearest to the mark.
 
-use bincode::Encode;
+use bincode::{Decode, Encode};
 
 use crate::units::{Lots, Ticks};
 
 /// What an auction does, or would do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Found {
     /// None if nothing crosses.
     pub price: Option<Ticks>,

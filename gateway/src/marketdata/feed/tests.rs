@@ -99,7 +99,9 @@ impl Exhibit {
     async fn open(name: &str) -> Result<Self, Failure> {
         let dir = std::env::temp_dir().join(format!("feed-{name}-{}", std::process::id()));
         let settings = journal::Settings::new(&dir, 7);
-        let (exchange, journal, _) = pipeline::recover(settings, |_, _| {})?;
+        let pipeline::Recovered {
+            exchange, journal, ..
+        } = pipeline::recover(settings, |_| Ok(()))?;
         let hub = Hub::new(Archive::default());
         let (settings, outlet) = (Settings::default(), HubOutlet(hub.clone()));
         let pipeline = pipeline::start(exchange, journal, settings, SystemClock, outlet)?;
