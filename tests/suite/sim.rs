@@ -81,14 +81,14 @@ fn every_operation_of_the_disk_may_fail_once() {
     for (seed, (verb, harm)) in (1..).zip(verbs.into_iter().chain(others)) {
         met += sweeps::every_operation(seed, verb, harm).unwrap_or_else(|wrong| panic!("{wrong}"));
     }
-    assert!(met > 300, "only {met} operations");
+    assert!(met > 200, "only {met} operations");
 }
 
 #[test]
 fn a_process_may_be_killed_and_the_power_may_go_at_every_operation() {
     for harm in [Harm::Kill, Harm::PowerCut] {
         let met = sweeps::every_operation(31, None, harm).unwrap_or_else(|wrong| panic!("{wrong}"));
-        assert!(met > 100, "only {met} operations");
+        assert!(met > 70, "only {met} operations");
     }
 }
 
@@ -112,10 +112,17 @@ fn a_journal_may_end_at_every_frame_and_inside_of_it() {
 
 /// Seeds that once found something, by what it was.
 const FOUND: &[(&str, fn(u64) -> Options, u64)] = &[
+    // A start read the last blocks, the kernel forgot what a failed sync had left clean, and the start wrote
+    // again what it read a second time: zeros in place of blocks that it then counted as durable.
+    (
+        "a start stores what it did not judge",
+        Options::hard,
+        100_609,
+    ),
     // Mistakes of the simulator itself, kept because they are cheap.
-    ("half of a mass quote's answer heard", Options::new, 1_006),
-    ("a timer after the end of the core", Options::new, 1_168),
-    ("a slow operation across the calm", Options::new, 1_307),
+    ("half of a mass quote's answer heard", Options::plain, 1_006),
+    ("a timer after the end of the core", Options::plain, 1_168),
+    ("a slow operation across the calm", Options::plain, 1_307),
 ];
 
 #[test]

@@ -81,6 +81,15 @@ impl Options {
     /// From a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        match Random::new(seed ^ 0x4a4d).percent(12) {
+            true => Self::hard(seed),
+            false => Self::plain(seed),
+        }
+    }
+
+    /// A machine as good or bad as the seed says.
+    #[must_use]
+    pub fn plain(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5eed_0f0f);
         let r = &mut random;
         let disorderly = r.percent(70);
@@ -170,7 +179,7 @@ impl Options {
     /// Nothing goes wrong by itself, and it is soon over: for sweeps over one chosen harm.
     #[must_use]
     pub fn orderly(seed: u64, wishes: usize) -> Self {
-        let mut options = Self::new(seed);
+        let mut options = Self::plain(seed);
         options.manners = Manners::GOOD;
         (options.kills, options.cuts, options.jumps, options.rot) = (0, 0, 0, 0);
         (options.crashes_in_start, options.repeats_start) = (0, 0);
@@ -186,7 +195,7 @@ impl Options {
     /// A failing disk and a kernel short of memory: what a start reads may be gone a moment later.
     #[must_use]
     pub fn hard(seed: u64) -> Self {
-        let mut options = Self::new(seed);
+        let mut options = Self::plain(seed);
         (options.manners.errors, options.manners.pressure) = (150, 25);
         (options.kills, options.cuts, options.crashes_in_start) = (10, 15, 40);
         options

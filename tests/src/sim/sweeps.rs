@@ -14,7 +14,7 @@ use super::{
 /// What does not hold, and at which operation.
 pub fn every_operation(seed: u64, verb: Option<Verb>, harm: Harm) -> Result<u64, String> {
     for left in 1.. {
-        let mut options = Options::orderly(seed, 4);
+        let mut options = Options::orderly(seed, 10);
         options.trap = Some(Trap { verb, left, harm });
         let report = run(&options, Trace::default()).map_err(|wrong| {
             format!("{harm:?} at operation {left} of {verb:?}, seed {seed}: {wrong}")
@@ -84,7 +84,7 @@ pub fn every_frame(seed: u64, inside: u64) -> Result<usize, String> {
     let mut options = Options::orderly(seed, 60);
     options.pipeline.batch = 2;
     let mut world = World::new(&options, Trace::default());
-    world.to_the_end()?;
+    world.run_out()?;
     world.disk.crash(true);
     let whole = start(&world.disk.fork())?;
     let all = blocks::sound(&world.disk.image());

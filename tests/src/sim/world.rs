@@ -382,7 +382,7 @@ impl World {
     }
 
     /// Runs to the end of everything, and stops in order.
-    pub(super) fn to_the_end(&mut self) -> Result<(), String> {
+    pub(super) fn run_out(&mut self) -> Result<(), String> {
         let process = self.start(false, false)?;
         let mut process = self.drain(process)?;
         self.stop(&mut process)
@@ -492,7 +492,24 @@ impl World {
         if !calm && self.random.between(1, 10_000) <= self.options.jumps {
             self.jump();
         }
+        if !calm && self.options.manners.capacity < u64::MAX && self.random.between(1, 1_000) == 1 {
+            self.make_room();
+        }
         Ok(())
+    }
+
+    /// Somebody clears the disk, or fills it again.
+    fn make_room(&mut self) {
+        let capacity = match self.random.percent(50) {
+            true => u64::MAX,
+            false => self.options.manners.capacity,
+        };
+        self.disk.behave(Manners {
+            capacity,
+            ..self.options.manners
+        });
+        self.trace
+            .say(|| format!("the disk has room for {capacity} bytes"));
     }
 
     /// The wall clock is set, at most half a day from the truth: client ids are remembered for a day.
