@@ -3,11 +3,13 @@
 mod auctions;
 mod bug_classes;
 mod combinations;
+mod fault_disk;
 mod fuzz;
 mod journal;
 mod kill;
 mod overload;
 mod precedence;
+mod process;
 mod properties;
 mod python;
 mod quotes;
