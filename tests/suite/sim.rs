@@ -81,7 +81,7 @@ fn every_operation_of_the_disk_may_fail_once() {
     for (seed, (verb, harm)) in (1..).zip(verbs.into_iter().chain(others)) {
         met += sweeps::every_operation(seed, verb, harm).unwrap_or_else(|wrong| panic!("{wrong}"));
     }
-    assert!(met > 200, "only {met} operations");
+    assert!(met > 150, "only {met} operations");
 }
 
 #[test]
