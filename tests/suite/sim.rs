@@ -110,8 +110,11 @@ fn a_journal_may_end_at_every_frame_and_inside_of_it() {
     assert!(frames > 50, "only {frames} frames");
 }
 
-/// Seeds that once found something, by what it was.
-const FOUND: &[(&str, fn(u64) -> Options, u64)] = &[
+/// What was found, with which kind of options, by which seed.
+type Found = (&'static str, fn(u64) -> Options, u64);
+
+/// Seeds that once found something.
+const FOUND: &[Found] = &[
     // A start read the last blocks, the kernel forgot what a failed sync had left clean, and the start wrote
     // again what it read a second time: zeros in place of blocks that it then counted as durable.
     (
