@@ -15,6 +15,7 @@ pub mod process;
 pub mod readings;
 pub mod rows;
 pub mod scenario;
+pub mod sim;
 pub mod streams;
 pub mod venue;
 pub mod witness;

@@ -15,6 +15,7 @@ mod python;
 mod quotes;
 mod restart;
 mod scenarios;
+mod sim;
 mod snapshots;
 mod tidy;
 mod wire;
