@@ -79,6 +79,7 @@ async fn run(
                 last_event_seq: identity.last_event_seq,
                 pending: VecDeque::new(),
                 in_flight: VecDeque::new(),
+                answered: 0,
                 echo: 0,
                 desk,
                 caller,
@@ -125,6 +126,8 @@ struct Session {
     pending: VecDeque<wire::OpenSessionResponse>,
     /// Commands without an answer, with the time they were read.
     in_flight: VecDeque<(u64, i64)>,
+    /// The newest command of which an answer has been told.
+    answered: u64,
     /// Newest heartbeat stamp of the client.
     echo: i64,
 }
@@ -330,7 +333,8 @@ impl Session {
             );
             return self.reject(client_seq, refusal::problem(&problem));
         }
-        if self.in_flight.iter().any(|(seq, _)| *seq == client_seq) {
+        let waits = self.in_flight.iter().any(|(seq, _)| *seq == client_seq);
+        if waits && client_seq > self.answered {
             // Its answer is on its way; one answer is enough.
             return;
         }
@@ -438,6 +442,7 @@ impl Session {
         if client_seq == 0 {
             return 0;
         }
+        self.answered = self.answered.max(client_seq);
         while self
             .in_flight
             .front()
