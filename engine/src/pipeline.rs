@@ -29,6 +29,7 @@ use crate::{
     units::MILLISECOND,
 };
 
+pub mod by_hand;
 mod clock;
 mod intake;
 mod publisher;

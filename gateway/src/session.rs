@@ -43,7 +43,9 @@ use news::overheard;
 /// Responses between the session's task and the transport.
 const OUT: usize = 64;
 /// Responses that wait for room there; more ends the stream as a slow consumer.
-const PENDING: usize = 8_192;
+const PENDING: usize = 128;
+/// Events that share a response while they wait: a flood of refusals must not look like a slow reader.
+const PACK: usize = 64;
 /// Commands of one session without an answer yet; more are refused. Cancels may be twice as many, which
 /// is half of the room that the intake reserves for everybody's.
 const IN_FLIGHT: usize = 4_096;
@@ -77,6 +79,7 @@ async fn run(
                 last_event_seq: identity.last_event_seq,
                 pending: VecDeque::new(),
                 in_flight: VecDeque::new(),
+                answered: 0,
                 echo: 0,
                 desk,
                 caller,
@@ -123,6 +126,8 @@ struct Session {
     pending: VecDeque<wire::OpenSessionResponse>,
     /// Commands without an answer, with the time they were read.
     in_flight: VecDeque<(u64, i64)>,
+    /// The newest command of which an answer has been told.
+    answered: u64,
     /// Newest heartbeat stamp of the client.
     echo: i64,
 }
@@ -328,7 +333,8 @@ impl Session {
             );
             return self.reject(client_seq, refusal::problem(&problem));
         }
-        if self.in_flight.iter().any(|(seq, _)| *seq == client_seq) {
+        let waits = self.in_flight.iter().any(|(seq, _)| *seq == client_seq);
+        if waits && client_seq > self.answered {
             // Its answer is on its way; one answer is enough.
             return;
         }
@@ -368,10 +374,7 @@ impl Session {
             let problem = Problem::about(Reason::StaleClientSeq, Field::Session);
             return self.reject(client_seq, refusal::problem(&problem));
         }
-        self.pending.push_back(wire::OpenSessionResponse {
-            events,
-            gateway_out_unix_nanos: 0,
-        });
+        self.queue(events);
     }
 
     async fn say_good_bye(&mut self, origin: Origin, cancel_orders: bool) -> Option<End> {
@@ -419,10 +422,18 @@ impl Session {
             }
         }
         if !events.is_empty() {
-            self.pending.push_back(wire::OpenSessionResponse {
+            self.queue(events);
+        }
+    }
+
+    /// Puts events behind what waits, in the same response if that has room.
+    fn queue(&mut self, events: Vec<wire::SessionEvent>) {
+        match self.pending.back_mut() {
+            Some(last) if last.events.len() + events.len() <= PACK => last.events.extend(events),
+            _ => self.pending.push_back(wire::OpenSessionResponse {
                 events,
                 gateway_out_unix_nanos: 0,
-            });
+            }),
         }
     }
 
@@ -431,6 +442,7 @@ impl Session {
         if client_seq == 0 {
             return 0;
         }
+        self.answered = self.answered.max(client_seq);
         while self
             .in_flight
             .front()
@@ -460,11 +472,7 @@ impl Session {
             event: Some(event),
             ..wire::SessionEvent::default()
         };
-        let events = vec![event];
-        self.pending.push_back(wire::OpenSessionResponse {
-            events,
-            gateway_out_unix_nanos: 0,
-        });
+        self.queue(vec![event]);
     }
 
     fn heartbeat(&mut self, waiting: usize) {

@@ -1,13 +1,21 @@
 //! A second, slow exchange, what keeps the fast one equal to it, and a real exchange to talk to.
 
 pub mod compare;
+pub mod crowd;
+#[cfg(feature = "fault-disk")]
+pub mod fault_disk;
+pub mod flood;
 pub mod fuzz;
 pub mod generator;
+pub mod journalled;
 pub mod legs;
 pub mod market;
 pub mod model;
+pub mod process;
 pub mod readings;
 pub mod rows;
 pub mod scenario;
+pub mod sim;
 pub mod streams;
 pub mod venue;
+pub mod witness;

@@ -13,6 +13,8 @@ use engine::{
 };
 use tests::venue::Folder;
 
+mod flood;
+
 /// A clock that a test can reason about: one microsecond a look.
 struct Steps(i64);
 

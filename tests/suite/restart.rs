@@ -12,6 +12,8 @@ use proto::{
 };
 use tests::venue::{Folder, Venue, limit};
 
+mod under_load;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn state_event_numbers_and_answers_survive_a_restart() {
     let folder = Folder::new("restart");

@@ -20,15 +20,14 @@ pub(super) struct References {
 
 /// Rank 8: a peg's distance from what it follows.
 pub(super) fn check_offset(peg: Peg, side: Side) -> Result<(), Problem> {
-    let takes = peg.to == PegTo::Best && side.signed(crate::units::Lots(peg.offset.0)).0 > 0;
-    if takes || peg.offset.0.abs() > limits::PRICE_TICKS {
-        let actual = peg.offset.0;
-        return Err(Problem::limit(
-            Reason::InvalidField,
-            Field::Price,
-            0,
-            actual,
-        ));
+    let actual = peg.offset.0;
+    let problem = |limit| Problem::limit(Reason::InvalidField, Field::Price, limit, actual);
+    // The range first: the most negative number has no opposite.
+    if !(-limits::PRICE_TICKS..=limits::PRICE_TICKS).contains(&actual) {
+        return Err(problem(limits::PRICE_TICKS));
+    }
+    if peg.to == PegTo::Best && side.signed(crate::units::Lots(actual)).0 > 0 {
+        return Err(problem(0));
     }
     Ok(())
 }

@@ -105,6 +105,8 @@ pub(super) struct Walk {
     /// Where the first of the last few blocks of the last segment begins, as many as may be in flight:
     /// those that were perhaps read from this machine's memory only.
     pub(super) unproven_from: u64,
+    /// Those blocks, as they were read and judged: read again they might be others.
+    pub(super) unproven: Vec<Vec<u8>>,
 }
 
 /// The place where reading begins. `exchange_id` 0 accepts whatever the first block says.
@@ -177,7 +179,8 @@ pub(super) fn walk(
                     let segments = reader.segments()?;
                     let here = reader.at.offset;
                     return Ok(Walk {
-                        unproven_from: reader.recent.front().copied().unwrap_or(here),
+                        unproven_from: reader.recent.front().map_or(here, |first| first.0),
+                        unproven: reader.recent.into_iter().map(|block| block.1).collect(),
                         at: reader.at,
                         segments,
                         torn,
@@ -203,8 +206,8 @@ pub(super) struct Reader<'a> {
     path: PathBuf,
     file: Box<dyn DiskFile>,
     block: Vec<u8>,
-    /// Where the last few blocks of this segment begin, the oldest first.
-    recent: VecDeque<u64>,
+    /// Where the last few blocks of this segment begin, and their bytes, the oldest first.
+    recent: VecDeque<(u64, Vec<u8>)>,
 }
 
 impl<'a> Reader<'a> {
@@ -330,10 +333,15 @@ impl<'a> Reader<'a> {
             first_seq: header.first_seq,
             reason,
         })?;
-        if self.recent.len() as u64 == BLOCKS_IN_FLIGHT_MAX {
-            self.recent.pop_front();
+        let mut bytes = Vec::new();
+        if self.recent.len() as u64 == BLOCKS_IN_FLIGHT_MAX
+            && let Some((_, oldest)) = self.recent.pop_front()
+        {
+            bytes = oldest;
+            bytes.clear();
         }
-        self.recent.push_back(self.at.offset);
+        bytes.extend_from_slice(&self.block);
+        self.recent.push_back((self.at.offset, bytes));
         self.at = after.into_place();
         Ok(())
     }

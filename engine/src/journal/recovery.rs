@@ -143,7 +143,7 @@ pub fn open(
     }
     let path = segment::path(&dir, at.segment_id);
     let file = disk.open_to_write(&path).map_err(io_error("open", &path))?;
-    write_again(&*file, walk.unproven_from, at.offset)
+    write_again(&*file, walk.unproven_from, &walk.unproven)
         .map_err(io_error("write the last blocks of", &path))?;
     if let Some(cut) = &walk.torn {
         erase(&*file, cut).map_err(io_error("cut the tail of", &path))?;
@@ -193,15 +193,13 @@ pub fn open(
 }
 
 /// The last blocks may have been read from this machine's memory only, left there by writes whose sync
-/// failed or never came. Written again they are new to the system, and the next sync must store them.
-fn write_again(file: &dyn DiskFile, from: u64, to: u64) -> std::io::Result<()> {
-    let mut chunk = vec![0; CHUNK_BYTES];
+/// failed or never came. Written again they are new to the system, and the next sync must store them. The
+/// bytes are those that were judged: the system may have forgotten its own by now.
+fn write_again(file: &dyn DiskFile, from: u64, blocks: &[Vec<u8>]) -> std::io::Result<()> {
     let mut at = from;
-    while at < to {
-        let now = (to - at).min(CHUNK_BYTES as u64) as usize;
-        file.read_exact_at(&mut chunk[..now], at)?;
-        file.write_all_at(&chunk[..now], at)?;
-        at += now as u64;
+    for block in blocks {
+        file.write_all_at(block, at)?;
+        at += block.len() as u64;
     }
     Ok(())
 }

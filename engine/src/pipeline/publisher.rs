@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam::channel::Receiver;
 
 use super::{Batch, Fault, Intake, Outlet};
-use crate::follower::Follower;
+use crate::{event::Event, follower::Follower};
 
 /// The publisher thread.
 pub(super) struct Publisher<R, O> {
@@ -13,6 +13,7 @@ pub(super) struct Publisher<R, O> {
     outlet: O,
     fault: Arc<Fault>,
     intake: Intake<R>,
+    scratch: Vec<Event>,
 }
 
 impl<R, O: Outlet<R>> Publisher<R, O> {
@@ -22,24 +23,35 @@ impl<R, O: Outlet<R>> Publisher<R, O> {
             outlet,
             fault,
             intake,
+            scratch: Vec::new(),
         }
     }
 
     /// Tells until the journal thread is done, or until the copies differ.
     pub(super) fn run(mut self, durable: &Receiver<Vec<Batch<R>>>) {
-        let mut scratch = Vec::new();
         for batches in durable {
-            for batch in batches {
-                let agreed =
-                    self.follower
-                        .apply(&batch.stamped, &batch.events, &batch.ends, &mut scratch);
-                if let Err(divergence) = agreed {
-                    self.fault.set(divergence.to_string());
-                    self.intake.close();
-                    return;
-                }
-                self.outlet.publish(batch);
+            if !self.tell(batches) {
+                return;
             }
         }
+    }
+
+    /// Tells durable batches; `false` if the copies differ, and then nothing more may be told.
+    pub(super) fn tell(&mut self, batches: Vec<Batch<R>>) -> bool {
+        for batch in batches {
+            let agreed = self.follower.apply(
+                &batch.stamped,
+                &batch.events,
+                &batch.ends,
+                &mut self.scratch,
+            );
+            if let Err(divergence) = agreed {
+                self.fault.set(divergence.to_string());
+                self.intake.close();
+                return false;
+            }
+            self.outlet.publish(batch);
+        }
+        true
     }
 }

@@ -31,6 +31,21 @@ pub(super) struct Sequencer<R, C> {
     settings: Settings,
     /// Room that the commands of the present batch need in a journal entry, their fills apart.
     room: usize,
+    /// Driven by hand: batches that the journal had no room for. Otherwise the thread waits for room.
+    held: Option<VecDeque<Batch<R>>>,
+}
+
+/// What a turn of the core came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Something was numbered.
+    Worked,
+    /// Nothing waits and nothing is due.
+    Nothing,
+    /// The journal has no room; only when driven by hand.
+    Waits,
+    /// The intake is closed and empty, or there was a fault.
+    Ended,
 }
 
 impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
@@ -51,11 +66,28 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
             fault,
             settings,
             room: 0,
+            held: None,
         }
     }
 
     /// Works until the intake is closed and empty.
     pub(super) fn run(mut self, restarted: Option<Settings>) {
+        self.open(restarted);
+        loop {
+            match self.turn() {
+                Turn::Worked => {}
+                Turn::Ended => break,
+                Turn::Nothing | Turn::Waits => self.idle(),
+            }
+            if self.fault.reason().is_some() {
+                break;
+            }
+        }
+        self.feeder.close();
+    }
+
+    /// Says that the process started again, if it did.
+    pub(super) fn open(&mut self, restarted: Option<Settings>) {
         if let Some(settings) = restarted {
             let mut batch = Batch::new();
             // Before any timer: sessions get their time to come back first (SESSION-05).
@@ -63,31 +95,30 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
             self.apply(restart_command(settings, now), now, &mut batch);
             self.pass_on(batch);
         }
-        loop {
-            let mut batch = Batch::new();
-            let now = self.clock.now();
-            self.tick_if_due(now, &mut batch);
-            while batch.stamped.len() < self.settings.batch && batch.events.len() < BATCH_EVENTS {
-                self.stage();
-                let Some(submission) = self.staged.pop_front() else {
-                    break;
-                };
-                let behind = |place: usize| self.staged.get(place - 1).map(|next| &next.command);
-                self.exchange.look_ahead(behind, 0);
-                self.sequence(submission.command, submission.reply, &mut batch);
-            }
-            if !batch.stamped.is_empty() {
-                self.pass_on(batch);
-            } else if self.queue.is_closed() {
+    }
+
+    /// Timers that are due, then what waits, as one batch.
+    pub(super) fn turn(&mut self) -> Turn {
+        let mut batch = Batch::new();
+        let now = self.clock.now();
+        self.tick_if_due(now, &mut batch);
+        while batch.stamped.len() < self.settings.batch && batch.events.len() < BATCH_EVENTS {
+            self.stage();
+            let Some(submission) = self.staged.pop_front() else {
                 break;
-            } else {
-                self.idle();
-            }
-            if self.fault.reason().is_some() {
-                break;
-            }
+            };
+            let behind = |place: usize| self.staged.get(place - 1).map(|next| &next.command);
+            self.exchange.look_ahead(behind, 0);
+            self.sequence(submission.command, submission.reply, &mut batch);
         }
-        self.feeder.close();
+        if !batch.stamped.is_empty() {
+            self.pass_on(batch);
+            Turn::Worked
+        } else if self.queue.is_closed() {
+            Turn::Ended
+        } else {
+            Turn::Nothing
+        }
     }
 
     /// Keeps a few submissions at hand, so that the memory of those behind the present one is asked for
@@ -147,6 +178,11 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
     /// and refuses meanwhile.
     fn pass_on(&mut self, mut batch: Batch<R>) {
         self.room = 0;
+        if let Some(held) = &mut self.held {
+            held.push_back(batch);
+            self.push_held();
+            return;
+        }
         let backoff = Backoff::new();
         while let Err(back) = self.feeder.push(batch) {
             if self.fault.reason().is_some() {
@@ -159,6 +195,40 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
                 backoff.snooze();
             }
         }
+    }
+
+    /// From now on nothing waits: what the journal has no room for is held.
+    pub(super) fn by_hand(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Hands over what is held; answers whether nothing is left.
+    pub(super) fn push_held(&mut self) -> bool {
+        let Some(held) = &mut self.held else {
+            return true;
+        };
+        while let Some(batch) = held.pop_front() {
+            if let Err(back) = self.feeder.push(batch) {
+                held.push_front(back);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The state, ahead of the disk.
+    pub(super) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// Nothing more comes.
+    pub(super) fn close(&self) {
+        self.feeder.close();
+    }
+
+    /// Whether there was a fault.
+    pub(super) fn has_failed(&self) -> bool {
+        self.fault.reason().is_some()
     }
 
     /// Spins a little, yields a little, then sleeps until something comes in or falls due.

@@ -400,7 +400,7 @@ impl Model {
             return Err(Reason::ExpireTimeInvalid);
         }
         let prices = 1..=limits::PRICE_TICKS;
-        let far = |peg: Peg| peg.offset.0.abs() > limits::PRICE_TICKS;
+        let far = |peg: Peg| peg.offset.0.unsigned_abs() > limits::PRICE_TICKS.unsigned_abs();
         let offset_fits = peg.is_none_or(|peg| match (peg.to, terms.side) {
             _ if far(peg) => false,
             (PegTo::Index, _) => true,

@@ -129,5 +129,9 @@ fn opening_and_scanning_go_on_from_a_position_too() {
     let other = Dir::new();
     write_each(other.settings(IoChoice::Auto), &records(1, [5, 5]));
     early = scan_from(&RealDisk, &other.0, Some(late), |_| Ok(()));
-    assert_eq!(reason(early), Reason::NotReached);
+    // Its third segment may or may not be ready yet.
+    assert!(matches!(
+        reason(early),
+        Reason::NotReached | Reason::MissingSegment { id: 3 }
+    ));
 }

@@ -1,0 +1,258 @@
+//! The exchange as a process of its own, that a test can kill, freeze, stop and weigh.
+//!
+//! The process is the test binary, started again for one hidden test ([`HIDDEN`]), so that it is always
+//! built from the same source as the test. What runs in it is the whole server, from the disk to gRPC.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// The hidden test that serves.
+pub const HIDDEN: &str = "process::serves_until_told_otherwise";
+/// Names the folder to that test.
+pub const FOLDER: &str = "HASHPIT_SERVED_FOLDER";
+/// Names the address.
+pub const LISTEN: &str = "HASHPIT_SERVED_ADDRESS";
+/// What it answers when the exchange in it stopped by itself.
+pub const STOPPED_BY_ITSELF: i32 = 3;
+
+/// How to start the process, any number of times.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    folder: PathBuf,
+    listen: SocketAddr,
+    log: PathBuf,
+}
+
+impl Plan {
+    /// In this folder, at an address that stays the same from start to start, so that clients find it
+    /// again by themselves. The address is of this process's own (all of 127/8 is this machine), with a
+    /// port that no client is ever given, or a client that knocks while nobody listens could meet itself.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        static COUNT: AtomicU8 = AtomicU8::new(0);
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let net = 64 + COUNT.fetch_add(1, Ordering::Relaxed) % 128;
+        Self {
+            folder: folder.into(),
+            listen: SocketAddr::from(([127, net, high, low.clamp(1, 254)], 7_070)),
+            log: folder.join("stderr.txt"),
+        }
+    }
+
+    /// With its log in another place than its data.
+    #[must_use]
+    pub fn log(self, log: &Path) -> Self {
+        Self {
+            log: log.into(),
+            ..self
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// Folder of its keys.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.folder.join("keys")
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts it, and does not wait.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn launch(&self) -> Server {
+        let errors = self.log.clone();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&errors)
+            .expect("a log file");
+        let mut process = Command::new(std::env::current_exe().expect("this binary"));
+        process
+            .args(["--exact", HIDDEN, "--ignored", "--nocapture"])
+            .env(FOLDER, &self.folder)
+            .env(LISTEN, self.listen.to_string())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true);
+        let mut child = process.spawn().expect("the server process starts");
+        let out = child.stdout.take().expect("piped");
+        Server {
+            pid: child.id().expect("a number"),
+            child,
+            out: BufReader::new(out).lines(),
+            errors,
+        }
+    }
+
+    /// Starts it and waits until it listens.
+    ///
+    /// # Panics
+    /// If it ends instead.
+    pub async fn start(&self) -> Server {
+        let mut server = self.launch();
+        server.listening().await;
+        server
+    }
+}
+
+/// The process.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    pid: u32,
+    /// Held open: the test harness in there says so when a minute is over, and a closed pipe would end it.
+    out: Lines<BufReader<ChildStdout>>,
+    errors: PathBuf,
+}
+
+/// What the system says about a process's memory, in KiB.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Now.
+    pub resident: u64,
+    /// At most so far.
+    pub peak: u64,
+}
+
+impl Server {
+    /// Waits until it listens.
+    ///
+    /// # Panics
+    /// If it ends instead.
+    pub async fn listening(&mut self) {
+        self.says("listening").await;
+    }
+
+    /// Waits until it listens, or ends; whether it listens.
+    pub async fn comes_up(&mut self) -> bool {
+        while let Ok(Some(line)) = self.out.next_line().await {
+            if line.starts_with("listening") {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Waits for a line that begins so; the rest of it.
+    ///
+    /// # Panics
+    /// If it ends before.
+    pub async fn says(&mut self, word: &str) -> String {
+        while let Ok(Some(line)) = self.out.next_line().await {
+            if let Some(rest) = line.strip_prefix(word) {
+                return rest.trim().to_owned();
+            }
+        }
+        panic!("the server ended before it said {word}: {}", self.errors());
+    }
+
+    /// What it wrote to its log, over all starts.
+    #[must_use]
+    pub fn errors(&self) -> String {
+        std::fs::read_to_string(&self.errors).unwrap_or_default()
+    }
+
+    /// Whether it is still there.
+    ///
+    /// # Panics
+    /// If the system does not say.
+    pub fn lives(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_none()
+    }
+
+    /// kill -9, and waits until it is gone.
+    ///
+    /// # Panics
+    /// If it had ended by itself.
+    pub async fn kill(mut self) {
+        assert!(self.lives(), "it ended by itself: {}", self.errors());
+        self.child.start_kill().expect("kill -9");
+        self.child.wait().await.expect("gone");
+    }
+
+    /// kill -9 if it is still there.
+    ///
+    /// # Panics
+    /// If the system does not say that it is gone.
+    pub async fn finish_off(mut self) {
+        // It may have ended by itself; that is as good.
+        drop(self.child.start_kill());
+        self.child.wait().await.expect("gone");
+    }
+
+    /// Asks it to stop in order, and waits.
+    ///
+    /// # Panics
+    /// If it cannot be asked.
+    pub async fn stop(mut self) -> ExitStatus {
+        self.signal("TERM").await;
+        self.child.wait().await.expect("gone")
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// If the system does not say.
+    pub async fn ended(&mut self) -> ExitStatus {
+        self.child.wait().await.expect("gone")
+    }
+
+    /// Sends it a signal by name, such as `STOP`.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub async fn signal(&self, name: &str) {
+        let text = format!("kill -{name} {}", self.pid);
+        let sent = Command::new("sh").args(["-c", &text]).status().await;
+        assert!(sent.expect("a shell").success(), "{text}");
+    }
+
+    /// Its memory.
+    ///
+    /// # Panics
+    /// Where the system does not say.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("a status");
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let digits = line.and_then(|line| line.split_whitespace().next());
+            digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+        };
+        Memory {
+            resident: of("VmRSS:"),
+            peak: of("VmHWM:"),
+        }
+    }
+
+    /// Lets the system count the peak anew from now on, where it permits that.
+    pub fn forget_peak(&self) {
+        // Where it is not permitted, the older peak stays: the bound is then tested more strictly.
+        drop(std::fs::write(
+            format!("/proc/{}/clear_refs", self.pid),
+            "5",
+        ));
+    }
+}
