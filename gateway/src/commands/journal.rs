@@ -9,10 +9,12 @@ use clap::Subcommand;
 
 mod begin;
 mod dump;
+mod export;
 mod progress;
 mod replay;
 mod verify;
 
+pub use export::{Export, Exported};
 pub use replay::{Moment, replay};
 pub use verify::{Verified, verify};
 
@@ -37,6 +39,8 @@ pub enum Journal {
         #[arg(long, default_value_t = u64::MAX)]
         to: u64,
     },
+    /// Writes commands, fills and refusals as columnar files (Apache Parquet) for analysts.
+    Export(Export),
     /// Executes up to a position, and shows every account as it stood then.
     Replay {
         /// Data folder of the exchange, or its journal folder.
@@ -82,6 +86,7 @@ impl Journal {
         match self {
             Self::Verify { folder } => verify::run(&folder),
             Self::Dump { folder, from, to } => dump::run(&folder, from, to),
+            Self::Export(export) => export.run(),
             Self::Replay {
                 folder,
                 until,

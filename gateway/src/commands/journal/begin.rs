@@ -60,32 +60,13 @@ impl Begin {
     }
 
     /// As late as possible, but not after command `latest`: the newest such snapshot from which the journal
-    /// goes on, or else the first command.
+    /// goes on, or else as early as the journal allows, which may be too late.
     pub(super) fn latest(folder: &Path, latest: Seq) -> Result<Self> {
         let dir = snapshots::beside(folder);
         let found = snapshots::newest_valid(&RealDisk, &dir, 0, latest)?.loaded;
         match found.filter(|loaded| goes_on(folder, &loaded.position)) {
             Some(loaded) => Ok(Self::from(loaded)),
-            None => {
-                let earliest = Self::earliest(folder)?;
-                let seq = earliest.exchange.seq();
-                if seq > latest {
-                    bail!(
-                        "position {latest} is no longer in the journal: it begins behind position {seq}, \
-                         with {}",
-                        earliest.name()
-                    );
-                }
-                Ok(earliest)
-            }
-        }
-    }
-
-    /// Where it begins, for people.
-    pub(super) fn name(&self) -> String {
-        match &self.snapshot {
-            None => "the first command".to_owned(),
-            Some(path) => format!("the snapshot {}", path.display()),
+            None => Self::earliest(folder),
         }
     }
 }
