@@ -40,6 +40,11 @@ pub enum Journal {
         to: u64,
     },
     /// Writes commands, fills and refusals as columnar files (Apache Parquet) for analysts.
+    ///
+    /// commands.parquet: seq, time, kind, account, session, contract, client_order_id; a batch or a mass
+    /// quote is one row. fills.parquet, a row for each side: seq, time, trade, account, order, contract,
+    /// price_ticks, lots, fee (minor units of the contract's price asset). refusals.parquet: seq, time,
+    /// reason, field, limit, actual. Times are nanoseconds, UTC.
     Export(Export),
     /// Executes up to a position, and shows every account as it stood then.
     Replay {
