@@ -55,6 +55,8 @@ pub const QUOTE_ENTRIES: usize = 64;
 pub const QUOTE_SLOTS: usize = 8;
 /// Market maker protection groups of one account.
 pub const MMP_GROUPS: usize = 64;
+/// Protection groups that one count of what can trade at once keeps apart; at one more it ends.
+pub const COUNTED_GROUPS: usize = 32;
 /// Fills of one protection group inside its window; one more freezes the group.
 pub const MMP_FILLS: usize = 1 << 16;
 /// Shortest and longest window of a protection group, in milliseconds.

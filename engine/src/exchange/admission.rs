@@ -4,6 +4,7 @@
 use super::{
     Account, Exchange,
     implied::Asker,
+    protection::{Strain, Strained},
     remembered::fingerprint,
     states::{self, Action, Answer},
 };
@@ -425,7 +426,7 @@ impl Exchange {
 
     /// Lots of an order, up to `wanted`, that would trade at once (ORDER-05): level by level, first what
     /// is seen, in the order of the queue, then what is hidden. An own order that would stop the incoming
-    /// one ends the count.
+    /// one ends the count; orders of a protection group count only until a limit of it may be hit.
     pub(super) fn can_trade(&self, place: &Place, price: Ticks, wanted: Lots) -> Lots {
         let order = &place.order;
         let Some(book) = self.book(order.instrument) else {
@@ -435,6 +436,7 @@ impl Exchange {
         let mut left = wanted;
         let mut meetings = self.trades_left;
         let mut window = self.probe_volatility(order.instrument);
+        let mut strained = Strained::new();
         for (level_price, level) in book.levels(side) {
             if !order.side.accepts(price, level_price) {
                 break;
@@ -463,14 +465,29 @@ impl Exchange {
                         .unwrap_or(usize::MAX);
                 }
                 // Another order of its owner may trade first and cut it.
-                if resting.terms.reduce_only {
-                    let position = self.positions.view(resting.account, order.instrument);
-                    if position.open(side) != resting.open {
-                        continue;
+                let may_be_cut = resting.terms.reduce_only
+                    && self
+                        .positions
+                        .view(resting.account, order.instrument)
+                        .open(side)
+                        != resting.open;
+                let protected = resting.terms.mmp_group != 0;
+                if protected {
+                    let vague = may_be_cut || unseen > Lots::ZERO;
+                    match self.strain(&mut strained, resting, (level_price, seen), vague) {
+                        Strain::Bears => {}
+                        Strain::MayBreak => continue,
+                        Strain::TooMany => return wanted - left,
                     }
                 }
+                if may_be_cut {
+                    continue;
+                }
                 left -= seen;
-                hidden += unseen;
+                // A limit may be hit before its group shows what it hides.
+                if !protected {
+                    hidden += unseen;
+                }
             }
             if left > Lots::ZERO && parts > 0 {
                 // Every further part is one more meeting; a level that needs too many ends the count.
@@ -592,6 +609,11 @@ fn check_combination(order: &OrderTerms) -> Result<(), Problem> {
     }
     if pegged && (order.post_only != PostOnly::No || immediate || at_auction) {
         return unsupported(Field::OrderType);
+    }
+    // Its own group's limits could take away what it was promised.
+    let promised = order.time_in_force == TimeInForce::Fok || order.min_fill != Lots::ZERO;
+    if promised && order.mmp_group != 0 {
+        return unsupported(Field::MmpGroup);
     }
     Ok(())
 }

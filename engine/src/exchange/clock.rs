@@ -188,10 +188,9 @@ impl Exchange {
         for id in open {
             if restart.post_only_until > self.at {
                 // A timer of its own: what the operator has scheduled stays scheduled. A restart during
-                // the wait of another one waits anew.
-                self.forget_reopening(id);
-                self.contract_mut(id).reopens = restart.post_only_until;
-                self.timers.set(restart.post_only_until, Timer::Reopen(id));
+                // the wait of another one waits anew, never shorter than it would have.
+                let until = restart.post_only_until.max(self.contract(id).reopens);
+                self.reopen_at(id, until);
                 self.set_state(id, TradingState::PostOnly, Reason::Restart, out);
             }
         }

@@ -159,7 +159,8 @@ impl Exchange {
             (1..=entry.max_lots).contains(&entry.min_lots) && entry.max_lots <= limits::ORDER_LOTS;
         let counts_fit = entry.max_open_orders > 0
             && (1..=limits::MONEY_MINOR).contains(&entry.max_notional)
-            && entry.position_limit == 0;
+            && entry.position_limit == 0
+            && (0..=limits::ORDER_LOTS).contains(&entry.min_display);
         if !lots_fit || !counts_fit {
             return invalid(Field::Limit);
         }

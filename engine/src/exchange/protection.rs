@@ -20,8 +20,9 @@ use crate::{
     ids::{AccountId, InstrumentId, OrderId},
     instrument::Instrument,
     limits,
+    order::Order,
     reason::{Field, Problem, Reason},
-    units::{Lots, MILLISECOND, Minor, Nanos, SECOND},
+    units::{Lots, MILLISECOND, Minor, Nanos, SECOND, Ticks},
 };
 
 pub(super) mod saved;
@@ -172,6 +173,66 @@ impl Group {
     }
 }
 
+/// What the limits of a group say to one more fill that is counted, not done (ORDER-05).
+pub(super) enum Strain {
+    /// No limit was hit before it.
+    Bears,
+    /// A limit may be hit before it.
+    MayBreak,
+    /// More groups than one count keeps apart.
+    TooMany,
+}
+
+/// A group with the fills that were counted.
+#[derive(Clone, Copy)]
+struct Bearing {
+    account: AccountId,
+    number: u16,
+    quantity: i128,
+    notional: i128,
+    fills: usize,
+    broken: bool,
+}
+
+/// The groups that a count of what can trade has met.
+pub(super) struct Strained {
+    groups: [Bearing; limits::COUNTED_GROUPS],
+    met: usize,
+}
+
+impl Strained {
+    pub(super) fn new() -> Self {
+        let nobody = Bearing {
+            account: AccountId::NONE,
+            number: 0,
+            quantity: 0,
+            notional: 0,
+            fills: 0,
+            broken: false,
+        };
+        Self {
+            groups: [nobody; limits::COUNTED_GROUPS],
+            met: 0,
+        }
+    }
+}
+
+impl Group {
+    /// Whether a limit is hit, or might be: fills of the other side may have left the window since the
+    /// last one, so the net is at most the sum of all.
+    fn may_break(&self, bearing: &Bearing, contracts: usize) -> bool {
+        let terms = &self.terms;
+        let reached = |sum: i128, limit: i64| limit > 0 && sum >= i128::from(limit);
+        let count = |number: usize| i128::try_from(number).unwrap_or(i128::MAX);
+        reached(bearing.quantity, terms.quantity_limit)
+            || reached(bearing.quantity, terms.net_limit)
+            || reached(bearing.notional, terms.notional_limit)
+            || reached(count(bearing.fills), terms.fill_limit.into())
+            || bearing.fills >= limits::MMP_FILLS
+            || reached(count(contracts), terms.contracts_limit.into())
+    }
+}
+
 fn place(slot: u8, side: Side) -> usize {
     usize::from(slot) * 2 + usize::from(side == Side::Sell)
 }
@@ -312,6 +373,60 @@ impl Exchange {
             self.timers.clear(until, Timer::Thaw(account, number));
         }
         frozen
+    }
+
+    /// Counts a fill of an order in a group that would come next, from the sums of the group's last real
+    /// fill on. After a `vague` one, whose lots or whose number are not known, the group bears no more.
+    pub(super) fn strain(
+        &self,
+        strained: &mut Strained,
+        order: &Order,
+        (price, lots): (Ticks, Lots),
+        vague: bool,
+    ) -> Strain {
+        let (account, number) = (order.account, order.terms.mmp_group);
+        let Some(group) = self.group(account, number) else {
+            return Strain::MayBreak;
+        };
+        let same = |row: &Bearing| (row.account, row.number) == (account, number);
+        let place = match strained.groups[..strained.met].iter().position(same) {
+            Some(place) => place,
+            None if strained.met == limits::COUNTED_GROUPS => return Strain::TooMany,
+            None => {
+                strained.groups[strained.met] = Bearing {
+                    account,
+                    number,
+                    quantity: group.quantity,
+                    notional: group.notional,
+                    fills: group.fills.len(),
+                    broken: false,
+                };
+                strained.met += 1;
+                strained.met - 1
+            }
+        };
+        let bearing = &mut strained.groups[place];
+        if bearing.broken {
+            return Strain::MayBreak;
+        }
+        let contract = self.contract(order.terms.instrument);
+        let value = if contract.terms.kind.is_combination() {
+            self.worth(contract, price, lots)
+        } else {
+            let value = contract.tick_value.money(price.times(lots));
+            value.0.saturating_abs()
+        };
+        bearing.quantity += i128::from(lots.0.saturating_mul(hours(contract)));
+        bearing.notional += i128::from(value);
+        bearing.fills += 1;
+        let index = contract.id.index().unwrap_or(0);
+        let fresh = group
+            .per_contract
+            .get(index)
+            .is_none_or(|fills| *fills == 0);
+        let contracts = group.contracts + usize::from(fresh);
+        bearing.broken = vague || group.may_break(bearing, contracts);
+        Strain::Bears
     }
 
     /// Counts a trade for the groups of both its orders, the first one's before the second one's, and

@@ -36,7 +36,7 @@ impl Exchange {
             account: login.account,
             session: id,
             login: session.login,
-            next_client_seq: session.last_client_seq + 1,
+            next_client_seq: session.last_client_seq.saturating_add(1),
             last_event_seq: session.last_event_seq,
             heartbeat_ms: login.heartbeat_ms,
             action: login.action,

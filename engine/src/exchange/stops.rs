@@ -160,8 +160,18 @@ impl Exchange {
         order.status = OrderStatus::Open;
         let (side, open) = (order.terms.side, order.open);
         let (account, limit) = (order.account, order.price);
+        let (session, reducing) = (order.session, order.terms.reduce_only);
         let market = order.terms.pricing == Pricing::Market;
         self.tell(slot, News::plain(OrderEventKind::Triggered), &nobody, out);
+        // Who may enter no order takes none from the book by one that waited.
+        let owner = Origin {
+            account,
+            session,
+            ..nobody
+        };
+        if let Err(problem) = self.check_trader(&owner, reducing) {
+            return self.end(slot, problem.reason, &nobody, out);
+        }
         let contract = self.contract(id);
         let (low, high) = contract.at_mark.band;
         let price = match side {

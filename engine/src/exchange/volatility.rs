@@ -179,6 +179,9 @@ impl Exchange {
             .instruments
             .iter()
             .filter(alive)
+            .filter(|contract| {
+                !matches!(contract.state, TradingState::Closed | TradingState::Halted)
+            })
             .min_by_key(|contract| (contract.terms.last_trade, contract.id))
             .map(|contract| contract.id);
         let mut called = vec![id];

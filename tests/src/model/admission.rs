@@ -384,6 +384,9 @@ impl Model {
             stop && (extras || peg.is_some() || order.at_auction()),
             peg.is_some() && (extras || !rests),
             order.at_auction() && (extras || !limit),
+            terms.mmp_group != 0
+                && (min_fill != 0 || terms.time_in_force == TimeInForce::Fok)
+                && order.quote.is_none(),
         ];
         let wrong_change = wish.command.is_some_and(|command| {
             order.quote.is_some()

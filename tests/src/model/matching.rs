@@ -1,5 +1,7 @@
 //! ORDER: what happens when an order meets the other side.
 
+use std::collections::BTreeMap;
+
 use engine::{
     command::{SelfTrade, Side, TimeInForce},
     event::{Liquidity, OrderEventKind, OrderStatus},
@@ -30,6 +32,7 @@ impl Model {
     fn can_trade(&self, order: &Order, wanted: i64) -> i64 {
         let (mut counted, mut meetings) = (0, self.trades_left);
         let (mut prices, rivals) = (Vec::new(), self.meets(order));
+        let mut groups = BTreeMap::new();
         for level in rivals.chunk_by(|one, other| one.price == other.price) {
             let (mut hidden, mut parts) = (0, 0);
             for rival in level {
@@ -52,9 +55,17 @@ impl Model {
                     parts += usize::try_from((unseen - 1) / rival.display + 1).unwrap_or(0);
                 }
                 let open = self.open_lots(rival.key.0, rival.terms.instrument, rival.terms.side);
-                if !rival.terms.reduce_only || open == rival.open {
+                let sure = !rival.terms.reduce_only || open == rival.open;
+                let bears = rival.terms.mmp_group == 0
+                    || match self.group_bears(&mut groups, rival, sure && unseen == 0) {
+                        Some(bears) => bears,
+                        None => return counted,
+                    };
+                if sure && bears {
                     counted += rival.shown();
-                    hidden += unseen;
+                    if rival.terms.mmp_group == 0 {
+                        hidden += unseen;
+                    }
                 }
             }
             if counted < wanted && parts > 0 {

@@ -1,6 +1,6 @@
 //! MMP: groups of orders that leave together when too much of them was filled too quickly.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     command::{MmpGroup, ResetMmp},
@@ -26,7 +26,7 @@ pub struct Group {
 
 /// MMP-03: one fill, as it counts.
 #[derive(Clone, Copy, Debug)]
-struct GroupFill {
+pub(super) struct GroupFill {
     at: i64,
     quantity: i128,
     net: i128,
@@ -70,6 +70,10 @@ impl Group {
         .map(|(name, _, _)| name)
     }
 }
+
+/// ORDER-05: the groups a count has met, with their fills and those that were counted; none for a group
+/// of which no further order counts.
+pub(super) type Met = BTreeMap<(AccountId, u16), Option<Vec<GroupFill>>>;
 
 /// MMP-03: whole hours of the delivery window, at least one.
 fn hours(contract: &Contract) -> i128 {
@@ -167,6 +171,54 @@ impl Model {
         }
     }
 
+    /// ORDER-05: whether an order of a group counts; no answer if it is one group too many. After one
+    /// that is not `plain` no other of its group does.
+    pub(super) fn group_bears(&self, met: &mut Met, order: &Order, plain: bool) -> Option<bool> {
+        let (key, id) = ((order.key.0, order.terms.mmp_group), order.terms.instrument);
+        let group = &self.groups[&key];
+        if met.len() == limits::COUNTED_GROUPS && !met.contains_key(&key) {
+            return None;
+        }
+        let its = met.entry(key).or_insert_with(|| {
+            let window = i64::from(group.terms.window_ms) * MILLISECOND;
+            let last = group.fills.iter().map(|fill| fill.at).max();
+            let mut fills = group.fills.clone();
+            fills.retain(|fill| last.is_some_and(|last| last < fill.at + window));
+            Some(fills)
+        });
+        let Some(fills) = its else {
+            return Some(false);
+        };
+        let contract = &self.contracts[&id];
+        let quantity = i128::from(order.shown()) * hours(contract);
+        fills.push(GroupFill {
+            at: self.now,
+            quantity,
+            net: quantity,
+            notional: self.notional(contract, order.price, order.shown()).abs(),
+            contract: id,
+        });
+        let sum = |part: fn(&GroupFill) -> i128| fills.iter().map(part).sum::<i128>();
+        let contracts: BTreeSet<InstrumentId> = fills.iter().map(|fill| fill.contract).collect();
+        let all = sum(|fill| fill.quantity);
+        let terms = &group.terms;
+        let limits_hit = [
+            (i128::from(terms.quantity_limit), all),
+            (terms.net_limit.into(), all),
+            (terms.notional_limit.into(), sum(|fill| fill.notional)),
+            (terms.fill_limit.into(), fills.len() as i128),
+            (limits::MMP_FILLS as i128, fills.len() as i128),
+            (terms.contracts_limit.into(), contracts.len() as i128),
+        ];
+        let hit = limits_hit
+            .iter()
+            .any(|(limit, sum)| *limit > 0 && sum >= limit);
+        if hit || !plain {
+            *its = None;
+        }
+        Some(true)
+    }
+
     /// MMP-04.
     pub(super) fn freeze_if_hit(&mut self, order: &Order) {
         let (now, key) = (self.now, (order.key.0, order.terms.mmp_group));
@@ -183,7 +235,6 @@ impl Model {
             frozen_ms => now + i64::from(frozen_ms) * MILLISECOND,
         };
         group.frozen = Some(until);
-        self.broken_off = true;
         let keys = self.oldest_first(|order| of_group(order, key));
         for key in &keys {
             self.end(*key, OrderStatus::Cancelled, Reason::MmpTriggered);

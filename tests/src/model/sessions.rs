@@ -121,7 +121,8 @@ impl Model {
             let waits = contract.state == TradingState::PostOnly && contract.reopens.is_some();
             if contract.state == TradingState::Open || waits {
                 contract.state = TradingState::PostOnly;
-                contract.reopens = Some(until);
+                let before = contract.reopens.filter(|_| waits);
+                contract.reopens = Some(before.map_or(until, |before| before.max(until)));
                 self.touched.insert(id);
             } else if contract.in_call() {
                 self.restart_call(id, until);

@@ -1,7 +1,7 @@
 //! ORDER-18: stops wait for a price, and are released one by one when a command is over.
 
 use engine::{
-    command::{Pricing, Side, TimeInForce, TriggerSource},
+    command::{Origin, Pricing, Side, TimeInForce, TriggerSource},
     event::{OrderEventKind, OrderStatus},
     ids::InstrumentId,
     instrument::TradingState,
@@ -101,12 +101,24 @@ impl Model {
         (order.price, order.aside, order.checked_at) = (price, false, contract.mark);
         let cancelled = OrderStatus::Cancelled;
         // What is told of an order that ends here is what it has become.
+        let (owner, reduce_only) = (key.0, order.terms.reduce_only);
+        let origin = Origin {
+            account: owner,
+            session: order.session,
+            ..Origin::default()
+        };
+        let allowed = self
+            .switches(&origin)
+            .and_then(|()| self.may_trade(owner, reduce_only));
         let affordable = self.check_money(&contract, &order);
-        if affordable.is_err() {
+        if affordable.is_err() || allowed.is_err() {
             // It has not become dearer.
             order.price = self.orders[&key].price;
         }
         self.orders.insert(key, order.clone());
+        if let Err(reason) = allowed {
+            return self.end(key, cancelled, reason);
+        }
         if !(low..=high).contains(&price) {
             return self.end(key, cancelled, Reason::PriceOutsideBand);
         }

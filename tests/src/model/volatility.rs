@@ -79,7 +79,12 @@ impl Model {
             .filter(|(_, contract)| contract.product == product && !contract.expired)
             .map(|(id, contract)| (contract.terms.last_trade.0, *id))
             .collect();
-        let lead = family.iter().min().map(|(_, lead)| *lead);
+        let trades = |id: &InstrumentId| {
+            let state = self.contracts[id].state;
+            state != TradingState::Closed && state != TradingState::Halted
+        };
+        let lead = family.iter().filter(|(_, id)| trades(id)).min();
+        let lead = lead.map(|(_, lead)| *lead);
         self.call_for_volatility(id);
         if lead == Some(id) {
             let mut others: Vec<InstrumentId> = family.into_iter().map(|(_, id)| id).collect();

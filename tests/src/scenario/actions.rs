@@ -99,8 +99,8 @@ pub(super) fn origin(
     };
     let desk = world.desk(name)?;
     let seq = words
-        .number("seq")?
-        .map_or(desk.client_seq + 1, i64::unsigned_abs);
+        .unsigned("seq")?
+        .unwrap_or(desk.client_seq.saturating_add(1));
     let login = words
         .number("login")?
         .map(|login| u32::try_from(login).unwrap_or(0));

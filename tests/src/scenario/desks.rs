@@ -79,9 +79,9 @@ fn milliseconds(span: &str) -> Result<i32, String> {
 /// The desk is the next word; its numbers as in `origin`.
 fn of_desk(world: &mut World, account: AccountId, words: &mut Words<'_>) -> Result<Origin, String> {
     let named = words.next("a session")?;
-    let (login, seq) = (words.number("login")?, words.number("seq")?);
+    let (login, seq) = (words.number("login")?, words.unsigned("seq")?);
     let desk = world.desk(named)?;
-    let client_seq = seq.map_or(desk.client_seq + 1, i64::unsigned_abs);
+    let client_seq = seq.unwrap_or(desk.client_seq.saturating_add(1));
     desk.client_seq = desk.client_seq.max(client_seq);
     Ok(Origin {
         account,

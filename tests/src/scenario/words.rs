@@ -63,6 +63,17 @@ impl<'a> Words<'a> {
         self.value(name)?.map(number).transpose()
     }
 
+    /// The unsigned number after `name`.
+    pub(super) fn unsigned(&mut self, name: &str) -> Result<Option<u64>, String> {
+        let plain = self.value(name)?.map(|text| text.replace('_', ""));
+        plain
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| format!("  {text:?} is not a number of a session"))
+            })
+            .transpose()
+    }
+
     /// The two shares after `name`.
     pub(super) fn shares(&mut self, name: &str) -> Result<Option<(Ppm, Ppm)>, String> {
         let Some(at) = self.left.iter().position(|left| *left == name) else {
