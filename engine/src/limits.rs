@@ -67,6 +67,9 @@ pub const MMP_FROZEN_MS: i32 = 86_400_000;
 pub const TRIGGERS_PER_COMMAND: usize = 256;
 /// Pegged orders in one contract: all of them may move with one command.
 pub const PEGS: usize = 64;
+
+/// Of those, in one account, so that nobody can use up the room of all.
+pub const PEGS_PER_ACCOUNT: usize = 8;
 /// Legs of a combination.
 pub const COMBINATION_LEGS: usize = 12;
 /// Combinations that one contract may be a leg of at a time.

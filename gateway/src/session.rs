@@ -79,6 +79,7 @@ async fn run(
                 last_event_seq: identity.last_event_seq,
                 pending: VecDeque::new(),
                 in_flight: VecDeque::new(),
+                cancels: 0,
                 answered: 0,
                 echo: 0,
                 desk,
@@ -124,8 +125,10 @@ struct Session {
     expected: u64,
     last_event_seq: u64,
     pending: VecDeque<wire::OpenSessionResponse>,
-    /// Commands without an answer, with the time they were read.
-    in_flight: VecDeque<(u64, i64)>,
+    /// Commands without an answer, in order.
+    in_flight: VecDeque<Waiting>,
+    /// Cancels among them.
+    cancels: usize,
     /// The newest command of which an answer has been told.
     answered: u64,
     /// Newest heartbeat stamp of the client.
@@ -299,8 +302,23 @@ impl Session {
                 refusal::problem(&Problem::new(Reason::RateLimited)),
             );
         }
+        let cancels = command.is_cancel();
+        let share = self.desk.intake.cancel_share();
+        if cancels && share.is_some_and(|share| self.cancels >= share) {
+            return self.reject(
+                client_seq,
+                refusal::problem(&Problem::new(Reason::RateLimited)),
+            );
+        }
         match self.desk.intake.submit(command, None) {
-            Ok(()) => self.in_flight.push_back((client_seq, read_at)),
+            Ok(()) => {
+                self.cancels += usize::from(cancels);
+                self.in_flight.push_back(Waiting {
+                    client_seq,
+                    read_at,
+                    cancels,
+                });
+            }
             Err(engine::pipeline::Refusal::Overloaded) => {
                 self.reject(
                     client_seq,
@@ -333,7 +351,7 @@ impl Session {
             );
             return self.reject(client_seq, refusal::problem(&problem));
         }
-        let waits = self.in_flight.iter().any(|(seq, _)| *seq == client_seq);
+        let waits = (self.in_flight.iter()).any(|waiting| waiting.client_seq == client_seq);
         if waits && client_seq > self.answered {
             // Its answer is on its way; one answer is enough.
             return;
@@ -443,17 +461,16 @@ impl Session {
             return 0;
         }
         self.answered = self.answered.max(client_seq);
-        while self
-            .in_flight
-            .front()
-            .is_some_and(|(seq, _)| *seq < client_seq)
+        while let Some(waiting) = self.in_flight.front()
+            && waiting.client_seq < client_seq
         {
+            self.cancels -= usize::from(waiting.cancels);
             self.in_flight.pop_front();
         }
         self.in_flight
             .front()
-            .filter(|(seq, _)| *seq == client_seq)
-            .map_or(0, |(_, at)| *at)
+            .filter(|waiting| waiting.client_seq == client_seq)
+            .map_or(0, |waiting| waiting.read_at)
     }
 
     fn reject(&mut self, client_seq: u64, problem: proto::common::v1::Problem) {
@@ -533,6 +550,14 @@ impl Session {
             report_lost(&desk, lost).await;
         });
     }
+}
+
+/// A command that was sent on and not yet answered.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    client_seq: u64,
+    read_at: i64,
+    cancels: bool,
 }
 
 /// Reports a loss to the core; the reserved room makes a refusal rare, a retry settles it. A stopping

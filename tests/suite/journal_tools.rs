@@ -17,7 +17,11 @@ use engine::{
     record::{self, Record, Results},
     snapshots,
 };
-use gateway::commands::journal::{replay, verify};
+use gateway::commands::journal::{Export, Exported, replay, verify};
+use parquet::{
+    file::reader::{FileReader, SerializedFileReader},
+    record::Field,
+};
 use proto::{
     common::v1::Side,
     trading::v1::{SubmitOrderRequest, open_session_request},
@@ -391,7 +395,7 @@ fn a_journal_without_its_beginning_is_verified_from_the_oldest_whole_snapshot() 
     );
     let gone = replay(folder.path(), 5, false).unwrap_err().to_string();
     assert!(
-        gone.contains("position 5 is no longer in the journal"),
+        gone.contains("position 5 is no longer in the journal: the oldest"),
         "{gone}"
     );
     let gone = replay(folder.path(), until, true).unwrap_err().to_string();
@@ -404,4 +408,137 @@ fn a_journal_without_its_beginning_is_verified_from_the_oldest_whole_snapshot() 
     flip(&written[2].path, 600);
     let refused = verify(folder.path()).unwrap_err().to_string();
     assert!(refused.contains("no whole snapshot"), "{refused}");
+}
+
+/// All rows of a table, as (column, value).
+fn rows(file: &Path) -> Vec<Vec<(String, Field)>> {
+    let reader = fs::File::open(file).expect("a file");
+    let reader = SerializedFileReader::new(reader).expect("a Parquet file");
+    let rows = reader.get_row_iter(None).expect("rows");
+    let rows = rows.map(|row| row.expect("a row").into_columns());
+    rows.collect()
+}
+
+fn number(row: &[(String, Field)], name: &str) -> i64 {
+    match &row.iter().find(|(column, _)| column == name).expect(name).1 {
+        Field::Long(value) => *value,
+        Field::ULong(value) => value.cast_signed(),
+        Field::Null => 0,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+fn word<'a>(row: &'a [(String, Field)], name: &str) -> &'a str {
+    match &row.iter().find(|(column, _)| column == name).expect(name).1 {
+        Field::Str(word) => word,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+#[test]
+fn exported_tables_hold_every_command_fill_and_refusal() {
+    let folder = Folder::new("export");
+    let history = history(COMMANDS);
+    write(folder.path(), &history);
+    let out = folder.path().join("tables");
+    let export = |from, to, force| Export {
+        folder: folder.path().to_owned(),
+        out: out.clone(),
+        from,
+        to,
+        force,
+    };
+    let exported = export(1, u64::MAX, false).write().expect("three files");
+    let fills: Vec<_> = history
+        .iter()
+        .flat_map(|record| record.results.fills.iter().map(move |fill| (record, fill)))
+        .collect();
+    let refusals: Vec<_> = history
+        .iter()
+        .flat_map(|record| record.results.refusals.iter().map(move |no| (record, no)))
+        .collect();
+    let expected = Exported {
+        commands: COMMANDS as u64,
+        fills: fills.len() as u64,
+        refusals: refusals.len() as u64,
+    };
+    assert_eq!(exported, expected);
+
+    let commands = rows(&out.join("commands.parquet"));
+    assert_eq!(commands.len(), COMMANDS);
+    for (row, record) in commands.iter().zip(&history) {
+        let stamped = &record.stamped;
+        assert_eq!(number(row, "seq"), stamped.seq as i64);
+        assert_eq!(number(row, "time"), stamped.at.0);
+        let kind = word(row, "kind");
+        let name = format!("{:?}", stamped.command);
+        assert!(name.starts_with(kind), "{kind}: {name}");
+        if let engine::command::Command::Place(place) = &stamped.command {
+            let origin = &place.origin;
+            let named = ["account", "session", "contract", "client_order_id"]
+                .map(|column| number(row, column));
+            let asked = [
+                origin.account.0.into(),
+                origin.session.0.into(),
+                place.order.instrument.0.into(),
+                place.order.client_order_id.cast_signed(),
+            ];
+            assert_eq!(named, asked);
+        }
+    }
+    let table = rows(&out.join("fills.parquet"));
+    assert_eq!(table.len(), fills.len());
+    for (row, (record, fill)) in table.iter().zip(&fills) {
+        let told = ["seq", "trade", "account", "order", "contract"].map(|name| number(row, name));
+        let kept = [
+            record.stamped.seq as i64,
+            fill.trade.0 as i64,
+            fill.account.0.into(),
+            fill.order.0 as i64,
+            fill.instrument.0.into(),
+        ];
+        assert_eq!(told, kept);
+        let told = ["price_ticks", "lots", "fee"].map(|name| number(row, name));
+        assert_eq!(told, [fill.price.0, fill.lots.0, fill.fee.0]);
+    }
+    let sum: i64 = table.iter().map(|row| number(row, "lots")).sum();
+    assert!(sum > 0);
+    assert_eq!(sum, fills.iter().map(|(_, fill)| fill.lots.0).sum::<i64>());
+    let table = rows(&out.join("refusals.parquet"));
+    assert_eq!(table.len(), refusals.len());
+    for (row, (record, problem)) in table.iter().zip(&refusals) {
+        let told = ["seq", "limit", "actual"].map(|name| number(row, name));
+        assert_eq!(
+            told,
+            [record.stamped.seq as i64, problem.limit, problem.actual]
+        );
+        assert_eq!(word(row, "reason"), format!("{:?}", problem.reason));
+        assert_eq!(word(row, "field"), format!("{:?}", problem.field));
+    }
+
+    // What is there stays, unless it is told to go; and a part is a part.
+    let refused = format!("{:#}", export(1, 9, false).write().unwrap_err());
+    assert!(
+        refused.contains("commands.parquet is there already"),
+        "{refused}"
+    );
+    assert_eq!(rows(&out.join("commands.parquet")).len(), COMMANDS);
+    let part = export(500, 599, true).write().expect("replaced");
+    let inside = |seq: u64| (500..=599).contains(&seq);
+    assert_eq!(part.commands, 100);
+    let count = fills
+        .iter()
+        .filter(|(record, _)| inside(record.stamped.seq));
+    assert_eq!(part.fills, count.count() as u64);
+    let table = rows(&out.join("commands.parquet"));
+    let ends = [&table[0], &table[99]].map(|row| number(row, "seq"));
+    assert_eq!(ends, [500, 599]);
+    let beyond = format!("{:#}", export(9_999, 10_000, true).write().unwrap_err());
+    assert!(
+        beyond.contains("position 9999 is not in the journal: its last is 1600"),
+        "{beyond}"
+    );
+    let files = fs::read_dir(&out).expect("the folder");
+    assert_eq!(files.count(), 3, "nothing half made stays behind");
+    assert_eq!(rows(&out.join("commands.parquet")).len(), 100);
 }

@@ -8,6 +8,7 @@ mod fuzz;
 mod journal;
 mod journal_tools;
 mod kill;
+mod long_commands;
 mod overload;
 mod precedence;
 mod process;

@@ -104,6 +104,7 @@ fn a_full_queue_refuses_orders_and_still_takes_cancels() {
         let running = pipeline::start(exchange, journal, settings, Steps(0), Gate { open, told })
             .expect("threads start");
 
+        assert_eq!(running.intake.cancel_share(), None, "nobody needs to share");
         // Nobody lets anything out: sooner or later the bounded queues are full.
         let (mut id, mut accepted) = (0, 0);
         let mut refusals = 0;
@@ -121,6 +122,11 @@ fn a_full_queue_refuses_orders_and_still_takes_cancels() {
         assert!(
             running.intake.depth() >= 48,
             "orders fill all but the cancels' room"
+        );
+        assert_eq!(
+            running.intake.cancel_share(),
+            Some(1),
+            "each session may have so many cancels waiting"
         );
         for _ in 0..8 {
             assert_eq!(

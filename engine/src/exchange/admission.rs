@@ -185,7 +185,7 @@ impl Exchange {
         }
         self.check_group(origin.account, order.mmp_group, contract)?;
         if pegged {
-            self.check_pegs(order.instrument)?;
+            self.check_pegs(origin.account, order.instrument)?;
         }
         let mut lots = order.lots;
         if order.reduce_only {

@@ -4,7 +4,7 @@ use super::{Exchange, News};
 use crate::{
     command::{OrderTerms, Origin, Peg, PegTo, Pricing, Side},
     event::{Event, OrderEventKind},
-    ids::InstrumentId,
+    ids::{AccountId, InstrumentId},
     limits,
     reason::{Field, Problem, Reason},
     units::Ticks,
@@ -34,14 +34,19 @@ pub(super) fn check_offset(peg: Peg, side: Side) -> Result<(), Problem> {
 
 impl Exchange {
     /// Whether one more pegged order fits into the contract.
-    pub(super) fn check_pegs(&self, id: InstrumentId) -> Result<(), Problem> {
-        let pegs = id.index().map_or(0, |index| self.pegs[index].len());
-        if pegs < limits::PEGS {
+    pub(super) fn check_pegs(&self, account: AccountId, id: InstrumentId) -> Result<(), Problem> {
+        let pegs = id.index().map_or(&[][..], |index| &self.pegs[index]);
+        let own = |slot: &&u32| self.orders.at(**slot).account == account;
+        let reached = [
+            (limits::PEGS, pegs.len()),
+            (limits::PEGS_PER_ACCOUNT, pegs.iter().filter(own).count()),
+        ];
+        let Some((limit, live)) = reached.into_iter().find(|(limit, live)| live >= limit) else {
             return Ok(());
-        }
-        let limit = limits::PEGS as i64;
+        };
         let reason = Reason::OpenOrderLimit;
-        Err(Problem::limit(reason, Field::OrderType, limit, limit))
+        let (limit, live) = (limit as i64, live as i64);
+        Err(Problem::limit(reason, Field::OrderType, limit, live))
     }
 
     /// The contract's references, pegged orders not counted.

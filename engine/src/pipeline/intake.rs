@@ -17,6 +17,9 @@ use crossbeam::{
 use super::Settings;
 use crate::{command::Command, journal::Room};
 
+/// Sessions that find room for their cancels at the same time, however many each of them sends.
+const SHARES: usize = 64;
+
 /// A command and who waits for the answer.
 #[derive(Debug)]
 pub struct Submission<R> {
@@ -118,6 +121,16 @@ impl<R> Intake<R> {
             shared.unparker.unpark();
         }
         Ok(())
+    }
+
+    /// How many cancels of one session may wait, if orders have filled their room: a flood of its own
+    /// cancels must not take the way out of everybody else. None while there is room.
+    #[must_use]
+    pub fn cancel_share(&self) -> Option<usize> {
+        let shared = &*self.shared;
+        let crowded = shared.queue.len() >= shared.order_room;
+        let cancels = shared.queue.capacity() - shared.order_room;
+        crowded.then_some((cancels / SHARES).max(1))
     }
 
     /// Commands that wait.

@@ -9,10 +9,12 @@ use clap::Subcommand;
 
 mod begin;
 mod dump;
+mod export;
 mod progress;
 mod replay;
 mod verify;
 
+pub use export::{Export, Exported};
 pub use replay::{Moment, replay};
 pub use verify::{Verified, verify};
 
@@ -37,6 +39,13 @@ pub enum Journal {
         #[arg(long, default_value_t = u64::MAX)]
         to: u64,
     },
+    /// Writes commands, fills and refusals as columnar files (Apache Parquet) for analysts.
+    ///
+    /// commands.parquet: seq, time, kind, account, session, contract, client_order_id; a batch or a mass
+    /// quote is one row. fills.parquet, a row for each side: seq, time, trade, account, order, contract,
+    /// price_ticks, lots, fee (minor units of the contract's price asset). refusals.parquet: seq, time,
+    /// reason, field, limit, actual. Times are nanoseconds, UTC.
+    Export(Export),
     /// Executes up to a position, and shows every account as it stood then.
     Replay {
         /// Data folder of the exchange, or its journal folder.
@@ -82,6 +91,7 @@ impl Journal {
         match self {
             Self::Verify { folder } => verify::run(&folder),
             Self::Dump { folder, from, to } => dump::run(&folder, from, to),
+            Self::Export(export) => export.run(),
             Self::Replay {
                 folder,
                 until,

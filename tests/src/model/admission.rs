@@ -442,9 +442,11 @@ impl Model {
         if self.open_orders(account, instrument) >= allowed {
             return Err(Reason::OpenOrderLimit);
         }
-        let pegs = self.orders.values();
-        let pegs = pegs.filter(|peg| peg.peg().is_some() && peg.terms.instrument == instrument);
-        if order.peg().is_some() && pegs.count() >= limits::PEGS {
+        let here = |peg: &&Order| peg.peg().is_some() && peg.terms.instrument == instrument;
+        let pegs: Vec<&Order> = self.orders.values().filter(here).collect();
+        let own = pegs.iter().filter(|peg| peg.key.0 == account).count();
+        let full = pegs.len() >= limits::PEGS || own >= limits::PEGS_PER_ACCOUNT;
+        if order.peg().is_some() && full {
             return Err(Reason::OpenOrderLimit);
         }
         Ok(())

@@ -7,6 +7,7 @@ use engine::{
     exchange::Exchange,
     ids::Seq,
     journal::{BlockView, JournalError, Position, RealDisk, ScanReport, reaches_back, scan_from},
+    pipeline::RecoverError,
     snapshots::{self, Loaded},
 };
 
@@ -46,7 +47,7 @@ impl Begin {
         let dir = snapshots::beside(folder);
         for seq in moments(&dir)? {
             // Whatever is older was looked at and cannot be used.
-            let found = snapshots::newest_valid(&RealDisk, &dir, 0, seq)?.loaded;
+            let found = newest(&dir, seq)?;
             if let Some(loaded) = found.filter(|loaded| goes_on(folder, &loaded.position)) {
                 return Ok(Self::from(loaded));
             }
@@ -60,34 +61,20 @@ impl Begin {
     }
 
     /// As late as possible, but not after command `latest`: the newest such snapshot from which the journal
-    /// goes on, or else the first command.
+    /// goes on, or else as early as the journal allows, which may be too late.
     pub(super) fn latest(folder: &Path, latest: Seq) -> Result<Self> {
         let dir = snapshots::beside(folder);
-        let found = snapshots::newest_valid(&RealDisk, &dir, 0, latest)?.loaded;
+        let found = newest(&dir, latest)?;
         match found.filter(|loaded| goes_on(folder, &loaded.position)) {
             Some(loaded) => Ok(Self::from(loaded)),
-            None => {
-                let earliest = Self::earliest(folder)?;
-                let seq = earliest.exchange.seq();
-                if seq > latest {
-                    bail!(
-                        "position {latest} is no longer in the journal: it begins behind position {seq}, \
-                         with {}",
-                        earliest.name()
-                    );
-                }
-                Ok(earliest)
-            }
+            None => Self::earliest(folder),
         }
     }
+}
 
-    /// Where it begins, for people.
-    pub(super) fn name(&self) -> String {
-        match &self.snapshot {
-            None => "the first command".to_owned(),
-            Some(path) => format!("the snapshot {}", path.display()),
-        }
-    }
+/// The newest whole snapshot at or before a command.
+fn newest(dir: &Path, latest: Seq) -> Result<Option<Loaded>, RecoverError> {
+    Ok(snapshots::newest_valid(&RealDisk, dir, 0, latest)?.loaded)
 }
 
 /// Moments of all finished snapshots, oldest first.

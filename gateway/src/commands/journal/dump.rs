@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufWriter, Write},
+    ops::RangeInclusive,
     path::Path,
 };
 
@@ -10,28 +11,39 @@ use engine::record::{self, Record};
 
 use super::{
     begin::{self, Begin},
-    journal_folder, time,
+    journal_folder,
+    progress::Progress,
+    time,
 };
 
-/// Hands out the records from position `from` to position `to`, without executing them; answers the last
-/// one. What lies before is stepped over: from the newest snapshot before it, or block by block. `visit`
-/// answers whether it wants more.
+/// Hands out the records of these positions, without executing them. What lies before is stepped over: from
+/// the newest snapshot before it, or block by block. `visit` answers whether it wants more.
 pub(super) fn records(
     folder: &Path,
-    from: u64,
-    to: u64,
+    positions: RangeInclusive<u64>,
+    mut progress: Option<&mut Progress>,
     mut visit: impl FnMut(Record) -> Result<bool>,
 ) -> Result<()> {
+    let (from, to) = positions.into_inner();
     if from == 0 || from > to {
-        bail!("from {from} to {to}: positions begin at 1, and --from is at most --to");
+        bail!("--from {from} --to {to}: positions begin at 1, and --from is at most --to");
     }
-    let folder = journal_folder(folder)?;
-    let begin = Begin::latest(&folder, from - 1)?;
+    let begin = Begin::latest(folder, from - 1)?;
+    let before = begin.exchange.seq();
+    if before >= from {
+        bail!(
+            "--from {from}: the oldest position that is still in the journal is {}",
+            before + 1
+        );
+    }
     let position = begin.position;
     // The state is not needed, and may be large.
     drop(begin.exchange);
     let mut failed = Ok(());
-    let report = begin::read(&folder, position.as_ref(), |block| {
+    let report = begin::read(folder, position.as_ref(), |block| {
+        if let Some(progress) = &mut progress {
+            progress.stands_at(&block);
+        }
         let behind = block.first_seq + u64::from(block.count);
         if block.first_seq > to {
             return Ok(false);
@@ -42,6 +54,9 @@ pub(super) fn records(
         for record in record::decode(block.payload, block.count)? {
             if !(from..=to).contains(&record.stamped.seq) {
                 continue;
+            }
+            if let Some(progress) = &mut progress {
+                progress.command();
             }
             match visit(record) {
                 Ok(true) => {}
@@ -69,7 +84,7 @@ pub(super) fn records(
 pub(super) fn run(folder: &Path, from: u64, to: u64) -> Result<()> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut open = true;
-    records(folder, from, to, |record| {
+    records(&journal_folder(folder)?, from..=to, None, |record| {
         open = go_on(print(&mut out, &record))?;
         Ok(open)
     })?;

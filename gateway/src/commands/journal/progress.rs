@@ -64,26 +64,25 @@ impl Progress {
     }
 
     /// The end of the reading.
-    pub(super) fn end(&mut self) {
-        if let Some((_, _, all)) = self.extent {
-            self.at = all;
-        }
-        let line = self.line();
-        if self.on_terminal {
-            eprint!("\r");
-        }
-        eprintln!("{line}");
+    pub(super) fn end(&self) {
+        let start = if self.on_terminal { "\r" } else { "" };
+        // Longer than what it may stand over.
+        eprintln!("{start}{} in all        ", self.rate());
     }
 
     fn line(&self) -> String {
-        let took = self.began.elapsed().as_micros().max(1);
-        let rate = u128::from(self.commands) * 1_000_000 / took;
         let part = match self.extent {
             // A live exchange writes on behind what was measured.
             Some((_, _, all)) if all > 0 => format!("{:3} %, ", (self.at * 100 / all).min(100)),
             _ => String::new(),
         };
-        format!("{part}{} commands, {rate} commands/s", self.commands)
+        format!("{part}{}", self.rate())
+    }
+
+    fn rate(&self) -> String {
+        let took = self.began.elapsed().as_micros().max(1);
+        let rate = u128::from(self.commands) * 1_000_000 / took;
+        format!("{} commands, {rate} commands/s", self.commands)
     }
 }
 

@@ -55,6 +55,12 @@ pub fn replay(folder: &Path, until: u64, from_start: bool) -> Result<Moment> {
     } else {
         Begin::latest(&folder, until)?
     };
+    let before = begin.exchange.seq();
+    if before > until {
+        bail!(
+            "position {until} is no longer in the journal: the oldest that can be shown is {before}"
+        );
+    }
     let began = begin.snapshot.zip(Some(begin.exchange.seq()));
     let mut exchange = begin.exchange;
     let mut replay = Replay::default();
