@@ -83,7 +83,7 @@ impl Exchange {
             if own {
                 self.prevent_self_trade(slot, maker, commander, out);
             } else if !self.windows[index].admits(self.at, resting.price) {
-                return self.call_volatility_auction(instrument, out);
+                return self.call_volatility_with(slot, out);
             } else if self.orders.at(slot).combined {
                 self.trade_combination(slot, maker, commander, out);
             } else {

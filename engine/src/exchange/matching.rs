@@ -286,7 +286,7 @@ impl Exchange {
             }
         }
         let order = self.orders.at(slot);
-        if !order.is_open() {
+        if !order.is_open() || order.resting {
             return;
         }
         match order.terms.time_in_force {
@@ -355,7 +355,7 @@ impl Exchange {
             } else if self.windows[index].admits(self.at, resting.price) {
                 self.trade(slot, maker, commander, out);
             } else {
-                return self.call_volatility_auction(instrument, out);
+                return self.call_volatility_with(slot, out);
             }
         }
     }

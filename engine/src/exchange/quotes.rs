@@ -49,6 +49,43 @@ struct Place {
     side: Side,
 }
 
+/// Entries of a mass quote, by their numbers: there are at most as many as a word has bits.
+#[derive(Clone, Copy)]
+struct Entries(u64);
+
+const _: () = assert!(limits::QUOTE_ENTRIES <= 64, "a bit for each entry");
+
+impl Entries {
+    fn has(self, index: usize) -> bool {
+        self.0 >> index & 1 == 1
+    }
+
+    fn iter(self) -> impl Iterator<Item = usize> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let index = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (index < u64::BITS).then_some(index as usize)
+        })
+    }
+}
+
+/// Best prices of a ladder.
+#[derive(Clone, Copy, Default)]
+struct Best {
+    bid: Option<Ticks>,
+    ask: Option<Ticks>,
+}
+
+impl Best {
+    fn count(&mut self, side: Side, price: Ticks) {
+        match side {
+            Side::Buy => self.bid = Some(self.bid.map_or(price, |bid| bid.max(price))),
+            Side::Sell => self.ask = Some(self.ask.map_or(price, |ask| ask.min(price))),
+        }
+    }
+}
+
 impl Exchange {
     /// Refreshes quotes.
     pub(super) fn mass_quote(&mut self, quote: &MassQuote, out: &mut Vec<Event>) {
@@ -64,27 +101,37 @@ impl Exchange {
         }
         let mut scratch = std::mem::take(&mut self.quoting);
         let (mut accepted, mut kept) = (0, 0);
-        for (index, entry) in quote.entries.iter().enumerate() {
-            let number = u16::try_from(index).unwrap_or(u16::MAX);
-            let crossed = bid_not_below_ask(entry);
-            let first = self.first_side(quote, entry);
+        let grouped = quote.entries.is_sorted_by_key(|entry| entry.instrument);
+        let mut done = Entries(0);
+        for index in 0..quote.entries.len() {
+            if done.has(index) {
+                continue;
+            }
+            let ladder = same_contract(quote, index, grouped);
+            done.0 |= ladder.0;
+            let first = self.first_side(quote, ladder);
             for side in [first, first.opposite()] {
-                let Some(wish) = side_of(entry, side) else {
-                    continue;
-                };
-                match self.quote_side(quote, entry, side, wish, crossed, out) {
-                    Err(problem) => scratch.problems.push((number, side, problem)),
-                    Ok(fate) => {
-                        accepted += 1;
-                        kept += u16::from(matches!(fate, Fate::Kept(_)));
-                        if let Fate::Kept(order) | Fate::Moved(order) = fate {
-                            scratch.orders.push((number, side, order));
+                for index in ladder.iter() {
+                    let entry = &quote.entries[index];
+                    let number = u16::try_from(index).unwrap_or(u16::MAX);
+                    let Some(wish) = side_of(entry, side) else {
+                        continue;
+                    };
+                    let crossed = bid_not_below_ask(entry);
+                    match self.quote_side(quote, entry, side, wish, crossed, out) {
+                        Err(problem) => scratch.problems.push((number, side, problem)),
+                        Ok(fate) => {
+                            accepted += 1;
+                            kept += u16::from(matches!(fate, Fate::Kept(_)));
+                            if let Fate::Kept(order) | Fate::Moved(order) = fate {
+                                scratch.orders.push((number, side, order));
+                            }
                         }
                     }
                 }
             }
         }
-        // Entries run in order; within one, the bid is told first whichever side ran first.
+        // Told in order of entries, the bid first, in whatever order they ran.
         scratch.problems.sort_unstable_by_key(|row| (row.0, row.1));
         scratch.orders.sort_unstable_by_key(|row| (row.0, row.1));
         let to = self.address(origin.account, origin.session, origin.client_seq);
@@ -149,28 +196,43 @@ impl Exchange {
         id.slot()
     }
 
-    /// The ask goes first where both sides move up, so that the ladder does not meet itself (QUOTE-02).
-    fn first_side(&self, quote: &MassQuote, entry: &QuoteEntry) -> Side {
-        let up = |side, wish: Option<QuoteSide>| {
-            let place = Place {
-                instrument: entry.instrument,
-                slot: entry.slot,
-                side,
-            };
-            let wish = wish.filter(|wish| wish.lots > Lots::ZERO)?;
-            let slot = self.quote_at(quote, place)?;
-            (wish.price > self.orders.at(slot).price).then_some(())
-        };
-        let sane = usize::from(entry.slot) < limits::QUOTE_SLOTS;
-        if sane
-            && up(Side::Buy, entry.bid)
-                .and(up(Side::Sell, entry.ask))
-                .is_some()
-        {
-            Side::Sell
-        } else {
-            Side::Buy
+    /// Asks go first where the ladder moves up, so that it does not meet itself: where a new bid reaches an
+    /// ask that the command moves, or, if no new ask reaches such a bid, where both best prices rise
+    /// (QUOTE-02).
+    fn first_side(&self, quote: &MassQuote, ladder: Entries) -> Side {
+        let (mut old, mut new) = (Best::default(), Best::default());
+        for index in ladder.iter() {
+            let entry = &quote.entries[index];
+            if usize::from(entry.slot) >= limits::QUOTE_SLOTS {
+                continue;
+            }
+            let crossed = bid_not_below_ask(entry);
+            for side in [Side::Buy, Side::Sell] {
+                let Some(wish) = side_of(entry, side) else {
+                    continue;
+                };
+                if wish.lots > Lots::ZERO && !crossed {
+                    new.count(side, wish.price);
+                }
+                let place = Place {
+                    instrument: entry.instrument,
+                    slot: entry.slot,
+                    side,
+                };
+                if let Some(slot) = self.quote_at(quote, place) {
+                    old.count(side, self.orders.at(slot).price);
+                }
+            }
         }
+        let reaches = |bid: Option<Ticks>, ask: Option<Ticks>| {
+            bid.is_some_and(|bid| ask.is_some_and(|ask| bid >= ask))
+        };
+        let rises = |new: Option<Ticks>, old: Option<Ticks>| {
+            new.is_some_and(|new| old.is_some_and(|old| new > old))
+        };
+        let asks_first = reaches(new.bid, old.ask)
+            || (!reaches(old.bid, new.ask) && rises(new.bid, old.bid) && rises(new.ask, old.ask));
+        if asks_first { Side::Sell } else { Side::Buy }
     }
 
     /// Sets one side; if it is refused, its former quote is gone (QUOTE-03).
@@ -382,6 +444,20 @@ impl Exchange {
 /// Whether a side keeps its order's priority (QUOTE-04).
 fn stays(order: &crate::order::Order, price: Ticks, lots: Lots) -> bool {
     order.price == price && lots <= order.open
+}
+
+/// The entries from this one on that name its contract; they are neighbours if `grouped`.
+fn same_contract(quote: &MassQuote, first: usize, grouped: bool) -> Entries {
+    let contract = quote.entries[first].instrument;
+    let mut same = Entries(0);
+    for (index, entry) in quote.entries.iter().enumerate().skip(first) {
+        if entry.instrument == contract {
+            same.0 |= 1 << index;
+        } else if grouped {
+            break;
+        }
+    }
+    same
 }
 
 fn side_of(entry: &QuoteEntry, side: Side) -> Option<QuoteSide> {

@@ -1,5 +1,7 @@
-//! The one table of trading states and what each allows (AUCTION-01). Everything that depends on a
-//! state asks here.
+//! The one table of trading states and what each allows to those who trade (AUCTION-01): whether orders
+//! and quotes are taken, changed and cancelled, and how they match. What happens by itself in a state
+//! (stops, pegs, the lead of a curve, a call's end) is asked where it happens; and changes and quotes ask
+//! what a new order would ask, and look for NO_CANCEL themselves.
 
 use crate::{instrument::TradingState, reason::Reason};
 

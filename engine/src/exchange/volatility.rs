@@ -8,6 +8,7 @@ use bincode::{Decode, Encode};
 
 use super::{Exchange, Timer};
 use crate::{
+    command::TimeInForce,
     event::Event,
     ids::InstrumentId,
     instrument::{TradingState, Volatility},
@@ -167,10 +168,22 @@ impl Exchange {
         }
     }
 
+    /// An incoming order would trade too far away. It has its place in the call before those who waited
+    /// for one and only join now.
+    #[cold]
+    pub(super) fn call_volatility_with(&mut self, slot: u32, out: &mut Vec<Event>) {
+        let terms = &self.orders.at(slot).terms;
+        let instrument = terms.instrument;
+        if !matches!(terms.time_in_force, TimeInForce::Ioc | TimeInForce::Fok) {
+            self.rest(slot);
+        }
+        self.call_volatility_auction(instrument, out);
+    }
+
     /// A trade would be too far away: the contract, and behind its lead the whole curve, calls an
     /// auction.
     #[cold]
-    pub(super) fn call_volatility_auction(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
+    fn call_volatility_auction(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
         let product = self.contract(id).product;
         let alive = |contract: &&crate::instrument::Instrument| {
             contract.product == product && contract.terms.last_trade > self.at

@@ -37,15 +37,27 @@ impl Model {
             return self.refuse_numbered(reason);
         }
         let mut verdicts: Vec<(u16, Side, Verdict)> = Vec::new();
-        for (number, entry) in (0..).zip(&quote.entries) {
-            let mut sides = self.quote_entry(quote, entry);
-            sides.sort_by_key(|(side, _)| *side);
-            verdicts.extend(
-                sides
-                    .into_iter()
-                    .map(|(side, verdict)| (number, side, verdict)),
-            );
+        let mut contracts: Vec<InstrumentId> = Vec::new();
+        for entry in &quote.entries {
+            if !contracts.contains(&entry.instrument) {
+                contracts.push(entry.instrument);
+            }
         }
+        for contract in contracts {
+            let entries = (0..).zip(&quote.entries);
+            let rungs: Vec<(u16, &QuoteEntry)> = entries
+                .filter(|(_, entry)| entry.instrument == contract)
+                .collect();
+            for side in self.order_of_sides(quote, &rungs) {
+                for (number, entry) in &rungs {
+                    if let Some(wish) = asked(entry, side) {
+                        let verdict = self.quote_entry(quote, entry, side, wish);
+                        verdicts.push((*number, side, verdict));
+                    }
+                }
+            }
+        }
+        verdicts.sort_by_key(|(number, side, _)| (*number, *side));
         let heard = self.heard();
         for (entry, side, verdict) in &verdicts {
             if let Err(reason) = verdict {
@@ -92,61 +104,69 @@ impl Model {
         }
     }
 
-    /// QUOTE-02: the sides that an entry mentions, in the order in which they ran.
-    fn quote_entry(&mut self, quote: &MassQuote, entry: &QuoteEntry) -> Vec<(Side, Verdict)> {
-        let wished = [(Side::Buy, entry.bid), (Side::Sell, entry.ask)];
-        let mut sides: Vec<(Side, QuoteSide)> = wished
-            .into_iter()
-            .filter_map(|(side, wish)| Some((side, wish?)))
-            .collect();
-        let refused = |sides: &[(Side, QuoteSide)], reason| {
-            let all = sides.iter().map(|(side, _)| (*side, Err(reason)));
-            all.collect::<Vec<(Side, Verdict)>>()
+    /// QUOTE-02: which side of a ladder runs first.
+    fn order_of_sides(&self, quote: &MassQuote, rungs: &[(u16, &QuoteEntry)]) -> [Side; 2] {
+        let sane = rungs
+            .iter()
+            .map(|(_, entry)| *entry)
+            .filter(|entry| usize::from(entry.slot) < limits::QUOTE_SLOTS);
+        let sane: Vec<&QuoteEntry> = sane.collect();
+        let wanted = |side| {
+            let asked_for = sane.iter().filter(|entry| !is_crossed(entry));
+            let asked_for = asked_for.filter_map(move |entry| asked(entry, side));
+            let prices = asked_for.filter(|wish| wish.lots.0 > 0);
+            prices.map(|wish| wish.price.0).collect::<Vec<i64>>()
         };
+        let there = |side| {
+            let named = sane.iter().filter(|entry| asked(entry, side).is_some());
+            let keys = named.filter_map(|entry| self.present_quote(quote, entry, side));
+            keys.map(|key| self.orders[&key].price)
+                .collect::<Vec<i64>>()
+        };
+        let (new_bid, new_ask) = (
+            wanted(Side::Buy).into_iter().max(),
+            wanted(Side::Sell).into_iter().min(),
+        );
+        let (old_bid, old_ask) = (
+            there(Side::Buy).into_iter().max(),
+            there(Side::Sell).into_iter().min(),
+        );
+        let up = [(new_bid, old_bid), (new_ask, old_ask)];
+        let up = up.iter().all(|(new, old)| old.is_some() && new > old);
+        let bid_meets_ask = new_bid.is_some() && old_ask.is_some() && new_bid >= old_ask;
+        let ask_meets_bid = new_ask.is_some() && old_bid.is_some() && old_bid >= new_ask;
+        match (bid_meets_ask, ask_meets_bid) {
+            (true, _) => [Side::Sell, Side::Buy],
+            (false, true) => [Side::Buy, Side::Sell],
+            (false, false) if up => [Side::Sell, Side::Buy],
+            (false, false) => [Side::Buy, Side::Sell],
+        }
+    }
+
+    /// QUOTE-02: one side of an entry.
+    fn quote_entry(
+        &mut self,
+        quote: &MassQuote,
+        entry: &QuoteEntry,
+        side: Side,
+        wish: QuoteSide,
+    ) -> Verdict {
         if usize::from(entry.slot) >= limits::QUOTE_SLOTS {
-            return refused(&sides, Reason::InvalidField);
+            return Err(Reason::InvalidField);
         }
         let product = self.groups[&(quote.origin.account, quote.mmp_group)]
             .terms
             .product;
         let contract = self.contracts.get(&entry.instrument);
         if contract.is_none_or(|contract| contract.product != product) {
-            return refused(&sides, Reason::UnknownInstrument);
+            return Err(Reason::UnknownInstrument);
         }
-        if let (Some(bid), Some(ask)) = (entry.bid, entry.ask)
-            && bid.lots.0 > 0
-            && ask.lots.0 > 0
-        {
-            if bid.price >= ask.price {
-                return sides
-                    .iter()
-                    .map(|(side, _)| {
-                        let key = self.present_quote(quote, entry, *side);
-                        (
-                            *side,
-                            Err(self.refuse_side(key, entry, Reason::QuoteCrossed)),
-                        )
-                    })
-                    .collect();
-            }
-            // Both move up: the sell goes out of the way first.
-            let above = |side, wish: QuoteSide| {
-                let present = self.present_quote(quote, entry, side);
-                present.is_some_and(|key| wish.price.0 > self.orders[&key].price)
-            };
-            if above(Side::Buy, bid) && above(Side::Sell, ask) {
-                sides.reverse();
-            }
-        }
-        sides
-            .into_iter()
-            .map(|(side, wish)| {
-                let present = self.present_quote(quote, entry, side);
-                let verdict = self.quote_side(quote, entry, side, wish, present);
-                let verdict = verdict.map_err(|reason| self.refuse_side(present, entry, reason));
-                (side, verdict)
-            })
-            .collect()
+        let present = self.present_quote(quote, entry, side);
+        let verdict = match is_crossed(entry) {
+            true => Err(Reason::QuoteCrossed),
+            false => self.quote_side(quote, entry, side, wish, present),
+        };
+        verdict.map_err(|reason| self.refuse_side(present, entry, reason))
     }
 
     /// The order of a key.
@@ -319,6 +339,21 @@ impl Model {
         self.check_position(order, old)?;
         self.check_money(contract, order)
     }
+}
+
+/// What an entry asks for on a side.
+fn asked(entry: &QuoteEntry, side: Side) -> Option<QuoteSide> {
+    match side {
+        Side::Buy => entry.bid,
+        Side::Sell => entry.ask,
+    }
+}
+
+/// QUOTE-02: both sides ask for lots, and they would trade with each other.
+fn is_crossed(entry: &QuoteEntry) -> bool {
+    let lots = |side: QuoteSide| (side.lots.0 > 0).then_some(side.price);
+    let (bid, ask) = (entry.bid.and_then(lots), entry.ask.and_then(lots));
+    bid.is_some() && ask.is_some() && bid >= ask
 }
 
 fn quote_terms(
