@@ -287,9 +287,16 @@ impl Exchange {
     /// The process started again: what would soon match waits until sessions may be back (SESSION-05).
     pub(super) fn restart_auction(&mut self, id: InstrumentId, until: Nanos, out: &mut Vec<Event>) {
         let reopens = self.contract(id).reopens;
+        let soon = self.at.after(limits::REOPEN_MS * MILLISECOND);
         if let Some(uncross) = &mut self.auction_mut(id).uncross {
             let then = &mut uncross.then;
             if then.state == TradingState::Open || then.then != Reopening::None {
+                // Never shorter than it would have been.
+                let until = match then.then {
+                    Reopening::None => until,
+                    Reopening::Soon => until.max(soon),
+                    Reopening::At(at) => until.max(at),
+                };
                 *then = Arrival {
                     state: TradingState::PostOnly,
                     reason: Reason::Restart,
