@@ -319,6 +319,8 @@ impl Exchange {
         self.calls.insert(id);
         self.called.push(id);
         self.windows[id.index().unwrap_or(usize::MAX)].restart(now, None);
+        // Nobody's doing, nor that of a batch's item that called the auction.
+        let step = self.step.take();
         for slot in waiting.into_values() {
             // It was not in the book: it comes behind those who were.
             self.reprioritise(slot);
@@ -328,6 +330,7 @@ impl Exchange {
             news.priority_lost = true;
             self.tell(slot, news, &Origin::default(), out);
         }
+        self.step = step;
     }
 
     fn end_call(&mut self, id: InstrumentId) {
