@@ -287,9 +287,16 @@ impl Exchange {
     /// The process started again: what would soon match waits until sessions may be back (SESSION-05).
     pub(super) fn restart_auction(&mut self, id: InstrumentId, until: Nanos, out: &mut Vec<Event>) {
         let reopens = self.contract(id).reopens;
+        let soon = self.at.after(limits::REOPEN_MS * MILLISECOND);
         if let Some(uncross) = &mut self.auction_mut(id).uncross {
             let then = &mut uncross.then;
             if then.state == TradingState::Open || then.then != Reopening::None {
+                // Never shorter than it would have been.
+                let until = match then.then {
+                    Reopening::None => until,
+                    Reopening::Soon => until.max(soon),
+                    Reopening::At(at) => until.max(at),
+                };
                 *then = Arrival {
                     state: TradingState::PostOnly,
                     reason: Reason::Restart,
@@ -312,6 +319,8 @@ impl Exchange {
         self.calls.insert(id);
         self.called.push(id);
         self.windows[id.index().unwrap_or(usize::MAX)].restart(now, None);
+        // Nobody's doing, nor that of a batch's item that called the auction.
+        let step = self.step.take();
         for slot in waiting.into_values() {
             // It was not in the book: it comes behind those who were.
             self.reprioritise(slot);
@@ -321,6 +330,7 @@ impl Exchange {
             news.priority_lost = true;
             self.tell(slot, news, &Origin::default(), out);
         }
+        self.step = step;
     }
 
     fn end_call(&mut self, id: InstrumentId) {

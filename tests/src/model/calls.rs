@@ -163,6 +163,12 @@ impl Model {
         if let Some(uncross) = &mut contract.call.uncrossing {
             let then = &mut uncross.then;
             if then.state == TradingState::Open || then.reopens != Reopening::No {
+                let before = match then.reopens {
+                    Reopening::No => until,
+                    Reopening::Soon => self.now + limits::REOPEN_MS * MILLISECOND,
+                    Reopening::At(at) => at,
+                };
+                let until = until.max(before);
                 (then.state, then.reopens) = (TradingState::PostOnly, Reopening::At(until));
             }
         } else if contract.reopens.is_some_and(|at| at < until) {

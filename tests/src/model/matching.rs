@@ -267,7 +267,10 @@ impl Model {
         }
         for ((order, _, liquidity), before) in sides.iter().zip(before) {
             let after = self.available(order.key.0, asset);
-            if before >= 0 && after < 0 && order.checked_at == contract.mark {
+            // A bid that a fallen mark left above the band costs a sell more fee than it holds.
+            let left_behind = order.terms.side == Side::Sell && price > contract.band().1;
+            let unmoved = order.checked_at == contract.mark && !left_behind;
+            if before >= 0 && after < 0 && unmoved {
                 self.broken_promises.push(format!(
                     "MONEY-09: trade {trade} of {liquidity:?} {:?} took available from {before} to \
                      {after}",
