@@ -62,59 +62,74 @@ impl Results {
         scratch.clear();
         for event in events {
             append(event, scratch);
-            match event {
-                Event::Order(order) => {
-                    if let Some(fill) = order.fill.filter(|_| !order.copy) {
-                        results.fills.push(RecordedFill {
-                            trade: fill.trade,
-                            account: order.to.account,
-                            order: order.order_id,
-                            instrument: order.instrument,
-                            price: fill.price,
-                            lots: fill.lots,
-                            fee: fill.fee,
-                        });
-                    }
-                    let refused = matches!(
-                        order.kind,
-                        OrderEventKind::Rejected
-                            | OrderEventKind::ReplaceRejected
-                            | OrderEventKind::CancelRejected
-                    );
-                    if let Some(problem) = order.problem.filter(|_| refused && !order.copy) {
-                        results.refusals.push(problem);
-                    }
-                }
-                Event::Refused(refused) => results.refusals.push(refused.problem),
-                Event::MassCancelled(_)
-                | Event::OrderEntry(_)
-                | Event::CancelTimer(_)
-                | Event::SessionOpened(_)
-                | Event::SessionClosed(_)
-                | Event::Trade(_)
-                | Event::Level(_)
-                | Event::Status(_)
-                | Event::Statistics(_)
-                | Event::Index(_)
-                | Event::Listed(_)
-                | Event::Posting(_)
-                | Event::Balance(_)
-                | Event::Position(_)
-                | Event::Done(_)
-                | Event::Access(_)
-                | Event::BatchDone(_)
-                | Event::QuoteProblem(_)
-                | Event::QuoteOrder(_)
-                | Event::Quoted(_)
-                | Event::Mmp(_)
-                | Event::Switch(_)
-                | Event::Auction(_)
-                | Event::Leg(_) => {}
-            }
+            results.keep(event);
         }
         results.events = u32::try_from(events.len()).unwrap_or(u32::MAX);
         results.checksum = crc32c::crc32c(scratch);
         results
+    }
+
+    /// Fills and refusals of these events only; number and checksum stay 0.
+    #[must_use]
+    pub fn lists(events: &[Event]) -> Self {
+        let mut results = Self::default();
+        for event in events {
+            results.keep(event);
+        }
+        results
+    }
+
+    #[inline]
+    fn keep(&mut self, event: &Event) {
+        match event {
+            Event::Order(order) => {
+                if let Some(fill) = order.fill.filter(|_| !order.copy) {
+                    self.fills.push(RecordedFill {
+                        trade: fill.trade,
+                        account: order.to.account,
+                        order: order.order_id,
+                        instrument: order.instrument,
+                        price: fill.price,
+                        lots: fill.lots,
+                        fee: fill.fee,
+                    });
+                }
+                let refused = matches!(
+                    order.kind,
+                    OrderEventKind::Rejected
+                        | OrderEventKind::ReplaceRejected
+                        | OrderEventKind::CancelRejected
+                );
+                if let Some(problem) = order.problem.filter(|_| refused && !order.copy) {
+                    self.refusals.push(problem);
+                }
+            }
+            Event::Refused(refused) => self.refusals.push(refused.problem),
+            Event::MassCancelled(_)
+            | Event::OrderEntry(_)
+            | Event::CancelTimer(_)
+            | Event::SessionOpened(_)
+            | Event::SessionClosed(_)
+            | Event::Trade(_)
+            | Event::Level(_)
+            | Event::Status(_)
+            | Event::Statistics(_)
+            | Event::Index(_)
+            | Event::Listed(_)
+            | Event::Posting(_)
+            | Event::Balance(_)
+            | Event::Position(_)
+            | Event::Done(_)
+            | Event::Access(_)
+            | Event::BatchDone(_)
+            | Event::QuoteProblem(_)
+            | Event::QuoteOrder(_)
+            | Event::Quoted(_)
+            | Event::Mmp(_)
+            | Event::Switch(_)
+            | Event::Auction(_)
+            | Event::Leg(_) => {}
+        }
     }
 }
 

@@ -368,6 +368,13 @@ fn a_journal_without_its_beginning_is_verified_from_the_oldest_whole_snapshot() 
     }
     let retired = journal::retire(&RealDisk, &dir, 2, None).expect("a segment less");
     assert_eq!(retired.len(), 1);
+    if let Some(python) = python() {
+        let output = read_with(&python, folder.path());
+        let text = String::from_utf8_lossy(&output.stdout);
+        for part in [hex(&whole.chain), format!("\"last_seq\": {COMMANDS},")] {
+            assert!(text.contains(&part), "{part}: {text}");
+        }
+    }
 
     let check = |began: &snapshots::Written| {
         let found = verify(folder.path()).expect("from a snapshot");
