@@ -265,7 +265,10 @@ impl Replay {
         count: u32,
         mut heard: impl FnMut(&Stamped, &[Event]),
     ) -> Result<(), String> {
-        for record in record::decode(payload, count)? {
+        let records = record::decode(payload, count)?;
+        for (place, record) in records.iter().enumerate() {
+            let behind = |at: usize| records.get(at).map(|next| &next.stamped.command);
+            exchange.look_ahead(behind, place);
             self.events.clear();
             let seq = record.stamped.seq;
             if seq != exchange.seq() + 1 || record.stamped.at <= exchange.at() {
