@@ -152,7 +152,7 @@ pub fn length_of<T: Encode>(value: &T) -> usize {
 pub const LENGTHS_BYTES: usize = 8;
 /// Most bytes of one part of a record. A block holds no more, and a forged length inside a part cannot
 /// ask for more memory than this.
-const PART_BYTES: usize = crate::journal::PAYLOAD_BYTES_MAX;
+pub(crate) const PART_BYTES: usize = 1 << 20;
 
 /// Appends the bytes of a record: the lengths of its two parts, the command, what it did. Whoever does
 /// not know a command can step over it.

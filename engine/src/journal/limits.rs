@@ -42,6 +42,7 @@ pub const IDLE: Duration = Duration::from_millis(10);
 pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
 
 const _: () = assert!(HEADER_BYTES < BLOCK_ALIGN);
+const _: () = assert!(crate::record::PART_BYTES == PAYLOAD_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES_MAX <= PAYLOAD_BYTES_MAX);
 const _: () = assert!(PAYLOAD_BYTES_MAX <= u32::MAX as usize - HEADER_BYTES);
 const _: () = assert!(BLOCK_BYTES_MAX.is_multiple_of(BLOCK_ALIGN));
