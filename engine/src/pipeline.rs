@@ -304,7 +304,9 @@ pub fn start<R: Send + 'static>(
     let durable = journal.durable_watermark();
     let (intake, queue) = intake::channel(settings, journal.room());
     let (feeder, inbox) = journal::inbox(settings.batches);
-    let (to_publisher, from_journal) = channel::bounded::<Vec<Batch<R>>>(settings.batches);
+    // One answer of the journal holds the entries of all blocks that became durable with it.
+    let answers = (settings.batches / journal::BLOCKS_IN_FLIGHT_MAX as usize).max(1);
+    let (to_publisher, from_journal) = channel::bounded::<Vec<Batch<R>>>(answers);
 
     // Blocks the journal thread when the publisher is behind; the core then fills its bounded queue
     // and the intake refuses. Without a publisher nobody would be told any more: that is a fault.
