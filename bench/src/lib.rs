@@ -8,6 +8,7 @@
 //! | `books`, table | `cargo bench -p bench --bench books -- --table` | the same in turns: one table of medians with ratios to ours, and latencies of single messages |
 //! | `instructions` | `cargo bench -p bench --bench instructions` | instructions per operation below valgrind, against `bench/instructions.txt` |
 //! | `journal` | `cargo bench -p bench --bench journal` | encoding; one durable append after the other; saturated group commit; core, journal, follower and publisher together |
+//! | `recovery` | `cargo bench -p bench --bench recovery` | latency with and without snapshots being written, a keeper catching up, coming back from the journal alone and from a snapshot |
 //! | `shaped` | `cargo bench -p bench --bench shaped` | every flow through core, journal, follower and publisher, arriving in bursts like a market's: from due to told |
 //! | `load` | `cargo bench -p bench --bench load -- --rate 5000` | orders and cancels over gRPC sessions, from the intended send time to the durable answer |
 //! | `load`, peak | `cargo bench -p bench --bench load -- --peak` | the highest rate that is still kept up with, then latency at half of it |
