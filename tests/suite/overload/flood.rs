@@ -376,10 +376,15 @@ async fn who_does_not_read_is_told(
     deaf.listen();
     let words = deaf.last_words(PATIENCE).await;
     println!("the session that never read was told: {words:?}");
-    // The reason waits for one heartbeat interval, 30 s; who looks later finds the stream closed.
+    // The reason waits for one heartbeat interval, 30 s; who looks later finds the stream closed. And on a
+    // machine so slow that its heartbeats are missed first, it is cut off for those.
     let late = since.elapsed() > Duration::from_secs(20);
-    let told = words.as_deref() == Some("SLOW_CONSUMER ResourceExhausted");
-    assert!(told || late && words.is_none(), "told {words:?}");
+    let told = match words.as_deref() {
+        Some("SLOW_CONSUMER ResourceExhausted") => true,
+        Some("HEARTBEAT_TIMEOUT FailedPrecondition") | None => late,
+        Some(_) => false,
+    };
+    assert!(told, "told {words:?}");
     // The feed holds 256 messages and then 512 bulletins: one at a time, so that each is one.
     for _ in 0..1_000 {
         flood.lines[0].fire();
