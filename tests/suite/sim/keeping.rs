@@ -13,7 +13,7 @@ fn journal(seed: u64, wishes: usize) -> Finished {
 
 #[test]
 fn a_snapshot_and_a_retirement_may_meet_harm_at_every_operation() {
-    let journal = journal(41, 60);
+    let journal = journal(41, 200);
     let archive = Retention::Archive(1, "/archive".into());
     for retention in [Retention::Remove(1), archive] {
         for harm in [Harm::Eio, Harm::Full, Harm::Kill, Harm::PowerCut] {
@@ -45,7 +45,7 @@ fn a_snapshot_whose_hash_is_not_checked_is_caught() {
 
 #[test]
 fn a_segment_too_many_gone_is_caught() {
-    let wrong = journal(41, 60).one_segment_too_many();
+    let wrong = journal(41, 200).one_segment_too_many();
     println!("caught: {}", wrong.expect_err("nobody missed it"));
 }
 
