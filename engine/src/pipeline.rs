@@ -38,7 +38,7 @@ mod sequencer;
 
 pub use clock::{Clock, SystemClock};
 pub use intake::{Intake, Refusal, Submission};
-pub use recovery::{Began, RecoverError, Recovered, recover};
+pub use recovery::{Began, RecoverError, Recovered, recover, recover_with_room};
 
 /// How the threads behave.
 #[derive(Clone, Copy, Debug)]

@@ -23,6 +23,7 @@ pub mod clients;
 pub mod disk;
 pub mod front;
 mod io;
+pub mod keeping;
 pub mod options;
 pub mod oracle;
 pub mod start;

@@ -4,6 +4,8 @@
 //! `HASHPIT_SIM_SEED=n` replays one run and prints what happened; `HASHPIT_SIM_SECONDS=n` runs new seeds for
 //! that long; `HASHPIT_SIM_FROM=n` says with which seed to begin instead of the clock's.
 
+mod keeping;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tests::sim::{

@@ -74,7 +74,20 @@ impl RecoverError {
 /// What the journal refuses, the first record whose results are not what was recorded, or snapshots of a
 /// later version with no other to begin from.
 pub fn recover<H: History>(
+    settings: journal::Settings,
+    remember: impl FnOnce(Option<(&[u8], Seq)>) -> Result<H, String>,
+) -> Result<Recovered<H>, RecoverError> {
+    let room = (crate::limits::CLIENT_IDS_ROOM, crate::limits::ORDERS_ROOM);
+    recover_with_room(settings, room, remember)
+}
+
+/// The same with room for so many client ids and orders: a simulator starts thousands of times.
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_with_room<H: History>(
     mut settings: journal::Settings,
+    (client_ids, orders): (usize, usize),
     remember: impl FnOnce(Option<(&[u8], Seq)>) -> Result<H, String>,
 ) -> Result<Recovered<H>, RecoverError> {
     let dir = snapshots::beside(&settings.dir);
@@ -105,7 +118,7 @@ pub fn recover<H: History>(
         }
     };
     let mut history = history;
-    exchange.reserve(crate::limits::CLIENT_IDS_ROOM, crate::limits::ORDERS_ROOM);
+    exchange.reserve(client_ids, orders);
     let mut replay = Replay::default();
     let (journal, report) = journal::open(settings, |block| {
         replay.block(

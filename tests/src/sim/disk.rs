@@ -627,7 +627,10 @@ impl Disk for SimDisk {
         let mut state = self.state();
         match state.meet(Verb::List, &dir)? {
             Some(harm) => Err(error(harm)),
-            None => Ok(state.names.keys().cloned().collect()),
+            None => {
+                let inside = |path: &&PathBuf| path.parent() == Some(dir);
+                Ok(state.names.keys().filter(inside).cloned().collect())
+            }
         }
     }
 

@@ -71,6 +71,8 @@ pub struct Options {
     pub pace: [i64; 6],
     /// Microseconds that pass at a time.
     pub step_us: i64,
+    /// Of a thousand moments, in how many the keeper does something.
+    pub keeper: i64,
     /// Harm at a chosen operation, counted from the first start.
     pub trap: Option<Trap>,
     /// A mistake on purpose.
@@ -81,10 +83,16 @@ impl Options {
     /// From a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        match Random::new(seed ^ 0x4a4d).percent(12) {
+        let mut options = match Random::new(seed ^ 0x4a4d).percent(12) {
             true => Self::hard(seed),
             false => Self::plain(seed),
+        };
+        // Drawn apart: what else a seed decides stays as it was.
+        let mut random = Random::new(seed ^ 0x6b65_6570);
+        if random.percent(50) {
+            options.keeper = random.between(2, 30);
         }
+        options
     }
 
     /// A machine as good or bad as the seed says.
@@ -152,6 +160,7 @@ impl Options {
                 r.between(1, 10),
             ],
             step_us: (latency * [1, 4, 20][r.between(0, 2) as usize] / 4).max(5),
+            keeper: 0,
             trap: None,
             mutation: Mutation::None,
         }

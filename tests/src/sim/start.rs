@@ -42,8 +42,8 @@ pub fn folder() -> PathBuf {
     PathBuf::from("/journal")
 }
 
-/// The one place where a process starts: everything that a start of the real server reads is read here.
-/// Snapshots, once there are any, come in here.
+/// The one place where a process starts: a full replay, against which the starts from a
+/// snapshot are held (`keeping`).
 ///
 /// # Errors
 /// As [`journal::open`].
@@ -191,6 +191,7 @@ impl World {
         self.trace.say(|| format!("starts: {:?}", recovered.report));
         self.check_cut(&before, &recovered.report)?;
         self.told().compare(&recovered.history)?;
+        self.check_keeper(&recovered)?;
         recovered.exchange.audit()?;
         if let Some(reference) = reference
             && settled

@@ -16,6 +16,7 @@ use engine::{
     follower::Follower,
     ids::{OrderId, ProductId},
     journal::Writer,
+    keeper::Keeper,
     pipeline::{
         Batch, Clock, Fault, Intake, Outlet,
         by_hand::{self, Core, Teller, Turn},
@@ -28,6 +29,7 @@ use super::{
     clients::{Caller, Client},
     disk::{Harm, Manners, SimDisk},
     front::Front,
+    keeping::Heard,
     options::{Mutation, Options},
     oracle::{History, Told},
     start::recover,
@@ -71,6 +73,14 @@ pub struct Report {
     pub segments: u64,
     /// Traps met.
     pub sprung: u64,
+    /// Snapshots taken.
+    pub snapshots: u64,
+    /// Operations of the keeper that failed.
+    pub keeper_errors: u64,
+    /// Starts that began with a snapshot.
+    pub snapshot_starts: u64,
+    /// Segments let go of, in trials.
+    pub retired: u64,
 }
 
 impl Report {
@@ -92,6 +102,10 @@ impl Report {
             operations,
             segments,
             sprung,
+            snapshots,
+            keeper_errors,
+            snapshot_starts,
+            retired,
         } = other;
         self.commands += commands;
         self.fills += fills;
@@ -108,6 +122,10 @@ impl Report {
         self.operations += operations;
         self.segments += segments;
         self.sprung += sprung;
+        self.snapshots += snapshots;
+        self.keeper_errors += keeper_errors;
+        self.snapshot_starts += snapshot_starts;
+        self.retired += retired;
     }
 }
 
@@ -162,6 +180,7 @@ struct Process {
     follower: Follower,
     fault: Arc<Fault>,
     front: Front,
+    keeper: Option<Keeper<Heard>>,
 }
 
 /// How a process ended, if it did.
@@ -179,6 +198,10 @@ pub(super) struct World {
     pub(super) disk: SimDisk,
     pub(super) trace: Trace,
     pub(super) report: Report,
+    /// Decides what the keeper does.
+    pub(super) keeps: Random,
+    /// The longest history that a keeper has seen.
+    pub(super) seen: Vec<u64>,
     clock: Arc<AtomicI64>,
     drift: i64,
     told: Arc<Mutex<Told>>,
@@ -245,6 +268,8 @@ impl World {
             disk,
             trace,
             report: Report::default(),
+            keeps: Random::new(options.seed ^ 0x736e_6170),
+            seen: Vec::new(),
             clock: Arc::new(AtomicI64::new(10 * DAY)),
             drift: 0,
             told: Arc::default(),
@@ -359,6 +384,7 @@ impl World {
                 follower: parts.follower,
                 fault: parts.fault,
                 front,
+                keeper: None,
             });
         }
     }
@@ -488,6 +514,12 @@ impl World {
                 let micros = self.random.between(1, step);
                 self.pass(micros);
             }
+        }
+        if self.options.keeper > 0
+            && let Some(error) = self.keep(&mut process.keeper)?
+        {
+            // As the keeper's thread: what cannot be read or checked stops the exchange.
+            by_hand::journal_ended(Err(error), &process.fault, &process.intake);
         }
         if !calm && self.random.between(1, 10_000) <= self.options.jumps {
             self.jump();
