@@ -1,6 +1,8 @@
 //! Everything that can have happened. Events carry the complete resulting state, so that one is enough
 //! to be right, and their bytes are the same on every replay.
 
+mod clearing;
+
 use bincode::{Decode, Encode};
 
 use crate::{
@@ -10,6 +12,8 @@ use crate::{
     reason::{Problem, Reason},
     units::{Decimal, Lots, Minor, Nanos, TickLots, Ticks},
 };
+
+pub use clearing::{Cascaded, ClearingEvent, DaySettled};
 
 /// One thing that happened because of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -71,6 +75,8 @@ pub enum Event {
     /// What a fill of a combination did in one of its legs; follows that fill under its address, one for
     /// each leg in order.
     Leg(LegFill),
+    /// A step of clearing.
+    Clearing(ClearingEvent),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.
@@ -436,6 +442,7 @@ pub enum PostingKind {
     TradeFee = 4,
     Rebate = 5,
     Variation = 7,
+    FinalSettlement = 8,
     Rounding = 17,
 }
 

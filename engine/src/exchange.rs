@@ -28,6 +28,7 @@ mod amend;
 mod auction;
 mod audit;
 mod batch;
+mod clearing;
 mod client_ids;
 mod clock;
 mod combinations;
@@ -99,6 +100,8 @@ pub struct Exchange {
     reference_version: u64,
     priorities: u64,
     trades: u64,
+    /// Days of positions settled.
+    settlements: u64,
     /// Nobody may enter orders.
     killed: bool,
     /// Trades that the present command may still make (ORDER-16).

@@ -106,6 +106,7 @@ impl Results {
             }
             Event::Refused(refused) => self.refusals.push(refused.problem),
             Event::MassCancelled(_)
+            | Event::Clearing(_)
             | Event::OrderEntry(_)
             | Event::CancelTimer(_)
             | Event::SessionOpened(_)

@@ -329,6 +329,7 @@ impl Product {
             reference: Ticks(42_000),
             volatility: engine::instrument::Volatility::default(),
             legs: Vec::new(),
+            cascade: Vec::new(),
         }
     }
 }

@@ -283,6 +283,7 @@ async fn reference_data(desk: &Desk, settings: &Settings) -> Result<()> {
                 kind: FixingKind::Indicative,
                 round: 1,
                 value: Decimal { mantissa, exponent },
+                day: Nanos(0),
                 key_id: SELF.into(),
             };
             send(desk, Command::SubmitFixing(fixing)).await?;

@@ -23,6 +23,7 @@
 mod actions;
 mod auctions;
 mod checks;
+mod clearing;
 mod combinations;
 mod desks;
 mod given;

@@ -430,6 +430,7 @@ impl Exchange {
             terms: terms.clone(),
             product,
             tick_value,
+            settled_until: terms.window.start,
             state: TradingState::Closed,
             state_reason: Reason::Schedule,
             scheduled: None,
@@ -453,6 +454,9 @@ impl Exchange {
         let contract = self.contract(id);
         let (mark, band) = (contract.mark, contract.at_mark.band);
         self.timers.set(terms.last_trade, Timer::LastTrade(id));
+        if terms.kind == crate::instrument::Kind::Forward && terms.cascade.is_empty() {
+            self.timers.set(terms.window.start, Timer::Delivery(id));
+        }
         out.push(Event::Listed(id));
         out.push(Event::Statistics(StatisticsChange {
             instrument: id,
@@ -489,6 +493,9 @@ impl Exchange {
         if index.details.quote != terms.price_asset || index.details.commodity != terms.commodity {
             return invalid(Field::Index);
         }
+        if !terms.cascade.is_empty() {
+            self.check_cascade(terms)?;
+        }
         if terms.kind.is_combination() {
             let tick_value = self.check_combined_terms(terms)?;
             check_text(&terms.price_unit, Field::TickSize)?;
@@ -501,7 +508,12 @@ impl Exchange {
         if terms.window.start >= terms.window.end {
             return invalid(Field::Window);
         }
-        if terms.last_trade <= self.at || terms.last_trade > terms.window.end {
+        // A forward's days begin to settle when its trading is over.
+        let ends_by = match terms.kind {
+            crate::instrument::Kind::Forward => terms.window.start,
+            _ => terms.window.end,
+        };
+        if terms.last_trade <= self.at || terms.last_trade > ends_by {
             return invalid(Field::LastTrade);
         }
         let tick_value = terms.tick_value(commodity, asset)?;
@@ -586,7 +598,16 @@ impl Exchange {
             return Err(Problem::about(Reason::NotFound, Field::Instrument));
         }
         let over = |id: &InstrumentId| self.contract(*id).terms.last_trade <= self.at;
-        if set.target != TradingState::Closed && covered.iter().any(over) {
+        // The last two come by time and fixings alone.
+        let given = matches!(set.target, TradingState::InDelivery | TradingState::Settled);
+        let begun = |id: &InstrumentId| {
+            let state = self.contract(*id).state;
+            matches!(state, TradingState::InDelivery | TradingState::Settled)
+        };
+        if given
+            || covered.iter().any(begun)
+            || set.target != TradingState::Closed && covered.iter().any(over)
+        {
             return Err(Problem::about(Reason::IllegalTransition, Field::State));
         }
         if is_call(set.target) && !covered.iter().all(|id| self.has_calls(*id)) {

@@ -37,6 +37,7 @@ impl Exchange {
                 Timer::Uncross(instrument) => self.step_uncross(instrument, due, out),
                 Timer::Indicative(instrument) => self.look_again(instrument, due),
                 Timer::Thaw(account, group) => self.thaw(account, group, due, out),
+                Timer::Delivery(instrument) => self.begin_delivery(instrument, out),
             }
         }
     }
@@ -80,6 +81,7 @@ impl Exchange {
         self.change_state(id, TradingState::Closed, Reason::Schedule, out);
         self.cancel_book(id, Reason::InstrumentExpired, out);
         self.unlink(id);
+        self.cascade(id, out);
     }
 
     /// Cancels everything in a book, buys first, in matching order, then what waits for an auction;

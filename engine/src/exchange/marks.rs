@@ -3,13 +3,12 @@
 use super::Exchange;
 use crate::{
     command::{FixingKind, Side, SubmitFixing},
-    event::{Address, Done, Event, IndexChange, PostingKind, Refused},
-    ids::{IndexId, InstrumentId, house},
+    event::{Address, Done, Event, IndexChange, Refused},
+    ids::{IndexId, InstrumentId},
     instrument::{Instrument, Kind},
-    ledger::About,
     limits,
     reason::{Field, Problem, Reason},
-    units::{Decimal, Minor, TickLots, Ticks, div_half_even},
+    units::{Decimal, Minor, Ticks, div_half_even},
 };
 
 impl Exchange {
@@ -78,7 +77,7 @@ impl Exchange {
                         actual,
                     ))
                 }
-                _ => Ok(None),
+                _ => self.check_day(fixing).map(|()| None),
             },
         }
     }
@@ -101,7 +100,7 @@ impl Exchange {
             if contract.terms.kind.is_combination() {
                 // Listed after its legs, so their marks have moved.
                 self.follow_legs(id);
-            } else if contract.terms.last_trade > self.at {
+            } else if contract.is_marked(self.at) {
                 let mark = self.new_mark(contract, before, fixing.value);
                 self.contract_mut(id).mark_at(mark);
                 self.stir(id);
@@ -111,7 +110,7 @@ impl Exchange {
             if fixing.kind == FixingKind::Daily {
                 let contract = self.contract_mut(id);
                 contract.statistics.settlement = Some(contract.mark);
-                self.settle_day(id, out);
+                self.settle_day(id, fixing, out);
             }
         }
     }
@@ -163,7 +162,7 @@ impl Exchange {
     }
 
     /// The mark moved: holds of resting orders, then requirements and results of positions.
-    fn revalue(&mut self, id: InstrumentId) {
+    pub(super) fn revalue(&mut self, id: InstrumentId) {
         let book = &self.books[id.index().unwrap_or(usize::MAX)];
         let slots: Vec<u32> = book
             .queue(Side::Buy, &self.orders)
@@ -190,44 +189,6 @@ impl Exchange {
         for account in accounts {
             self.rehold(account, id);
         }
-    }
-
-    /// Pays every forward position's result since the last daily fixing (MONEY-10).
-    fn settle_day(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
-        let contract = self.contract(id);
-        if contract.terms.kind != Kind::Forward {
-            return;
-        }
-        let (mark, asset) = (contract.mark, contract.terms.price_asset);
-        let mut accounts: Vec<_> = self
-            .positions
-            .in_instrument(id)
-            .map(|p| p.account)
-            .collect();
-        accounts.sort_unstable();
-        let about = About {
-            instrument: id,
-            ..About::default()
-        };
-        let mut paid = Minor::ZERO;
-        for account in accounts {
-            let position = self.positions.change(account, id);
-            let result = position.result;
-            position.settled += result;
-            position.realised = TickLots::ZERO;
-            position.cost = mark.times(position.net);
-            self.ledger
-                .post(out, (account, asset), result, PostingKind::Variation, about);
-            paid += result;
-            self.rehold(account, id);
-        }
-        self.ledger.post(
-            out,
-            (house::ROUNDING, asset),
-            -paid,
-            PostingKind::Rounding,
-            about,
-        );
     }
 }
 

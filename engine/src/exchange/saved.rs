@@ -34,6 +34,7 @@ struct Counters {
     reference_version: u64,
     priorities: u64,
     trades: u64,
+    settlements: u64,
     entries: u64,
     killed: bool,
 }
@@ -96,6 +97,7 @@ impl Exchange {
             reference_version,
             priorities,
             trades,
+            settlements,
             killed,
             // The rest is of the present command, and there is none.
             trades_left: _,
@@ -127,6 +129,7 @@ impl Exchange {
             reference_version: *reference_version,
             priorities: *priorities,
             trades: *trades,
+            settlements: *settlements,
             entries: ledger.entries(),
             killed: *killed,
         })?;
@@ -197,12 +200,14 @@ impl Exchange {
             reference_version,
             priorities,
             trades,
+            settlements,
             entries: _,
             killed,
         } = counters;
         (exchange.seq, exchange.at) = (seq, at);
         exchange.reference_version = reference_version;
         (exchange.priorities, exchange.trades) = (priorities, trades);
+        exchange.settlements = settlements;
         exchange.killed = killed;
         exchange.trades_left = limits::TRADES_PER_COMMAND;
         Ok(exchange)

@@ -36,6 +36,8 @@ pub enum Timer {
     Indicative(InstrumentId),
     /// A protection group's freeze ends.
     Thaw(AccountId, u16),
+    /// The window of a forward begins.
+    Delivery(InstrumentId),
 }
 
 /// Timers in order of time.

@@ -5,7 +5,7 @@ use engine::{
     event::Event,
     ids::IndexId,
     reason::{Field, Reason},
-    units::Decimal,
+    units::{DAY, Decimal, Nanos},
 };
 use proto::{
     admin::v1::{self as wire, oracle_service_server::OracleService},
@@ -19,6 +19,23 @@ use crate::{
     desk::{refused, wide},
     refusal,
 };
+
+/// The UTC day that a daily value is the mean of; none named = it is of no certain day.
+fn day_of(fixing: &wire::IndexFixing) -> Result<Nanos, Status> {
+    let (start, end) = (fixing.start_unix_nanos, fixing.end_unix_nanos);
+    if (start, end) == (0, 0) || fixing.kind() != wire::FixingKind::Daily {
+        return Ok(Nanos::ZERO);
+    }
+    if start <= 0 || start % DAY != 0 {
+        let why = "a UTC midnight";
+        return Err(refusal::invalid("fixing.start_unix_nanos", why));
+    }
+    if end != start + DAY {
+        let why = "one day after fixing.start_unix_nanos";
+        return Err(refusal::invalid("fixing.end_unix_nanos", why));
+    }
+    Ok(Nanos(start))
+}
 
 #[tonic::async_trait]
 impl OracleService for Service {
@@ -63,6 +80,7 @@ impl OracleService for Service {
                 mantissa: value.mantissa,
                 exponent: value.exponent,
             },
+            day: day_of(&fixing)?,
             key_id: caller.key_id.clone(),
         });
         let answer = self.desk.ask(command).await?;

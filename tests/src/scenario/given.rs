@@ -137,6 +137,7 @@ fn legs(world: &World, kind: Kind, words: &mut Words<'_>) -> Vec<Leg> {
 
 fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<Terms, String> {
     let legs = legs(world, kind, &mut words);
+    let cascade = super::clearing::cascade(world, &mut words);
     let mark = match words.number("mark")? {
         Some(mark) => mark,
         None if !legs.is_empty() => 0,
@@ -206,6 +207,7 @@ fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<
         reference: Ticks(mark),
         volatility: auctions::volatility(&mut words)?,
         legs,
+        cascade,
     };
     words.finish()?;
     Ok(terms)

@@ -303,7 +303,9 @@ fn foreign_bytes_and_other_versions_are_named() {
     let mut newer = bytes;
     newer[4] += 1;
     let error = Exchange::load(&mut &newer[..]).expect_err("newer");
-    let want = "the saved state has version 2, this program reads version 1";
+    let known = engine::saved::VERSION;
+    let newer = known + 1;
+    let want = format!("the saved state has version {newer}, this program reads version {known}");
     assert_eq!(error.to_string(), want);
 }
 

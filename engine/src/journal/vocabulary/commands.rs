@@ -149,6 +149,7 @@ fn terms() -> Terms {
                 ratio: 1,
             },
         ],
+        cascade: vec![InstrumentId(87)],
     }
 }
 
@@ -295,6 +296,7 @@ pub(super) fn all() -> Vec<Command> {
                 mantissa: 135,
                 exponent: -11,
             },
+            day: Nanos(88),
             key_id: "oracle".into(),
         }),
         Command::Batch(Batch {

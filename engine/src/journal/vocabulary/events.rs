@@ -250,6 +250,26 @@ pub(super) fn all() -> Vec<Event> {
             side: Side::Sell,
             fill: fill(),
         }),
+        Event::Clearing(ClearingEvent::Cascaded(Cascaded {
+            account: AccountId(1),
+            instrument: InstrumentId(2),
+            net: Lots(-3),
+            cost: TickLots(-4),
+        })),
+        Event::Clearing(ClearingEvent::DaySettled(DaySettled {
+            settlement: 1,
+            account: AccountId(2),
+            instrument: InstrumentId(3),
+            day: Nanos(4),
+            net: Lots(-5),
+            fixing: Decimal {
+                mantissa: 6,
+                exponent: -7,
+            },
+            round: 8,
+            paid: Minor(-9),
+            variation: Minor(10),
+        })),
     ]
 }
 

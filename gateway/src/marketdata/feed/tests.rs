@@ -92,6 +92,7 @@ fn forward(number: i64) -> Terms {
         reference: Ticks(1_000),
         volatility: engine::instrument::Volatility::default(),
         legs: Vec::new(),
+        cascade: Vec::new(),
     }
 }
 
@@ -216,6 +217,7 @@ impl Exhibit {
                 mantissa: ticks,
                 exponent: -8,
             },
+            day: Nanos(0),
             key_id: "oracle".into(),
         }))
         .await
