@@ -11,11 +11,13 @@ use crate::{
 };
 
 mod admin;
+mod clearing;
 mod orders;
 mod quotes;
 mod sessions;
 
 pub use admin::*;
+pub use clearing::*;
 pub use orders::*;
 pub use quotes::*;
 pub use sessions::*;
@@ -98,6 +100,10 @@ pub enum Command {
     SetMmpGroup(Request<MmpGroup>),
     /// Blocks or releases order entry at one level.
     SetKillSwitch(Request<SetKillSwitch>),
+    /// Sets how defaults are dealt with.
+    SetDefaultTerms(Request<DefaultTerms>),
+    /// Bids for a defaulter's position.
+    BidOffer(BidOffer),
 }
 
 impl Command {
@@ -127,6 +133,7 @@ impl Command {
             }),
             // Both bring orders back.
             Self::ResetMmp(_) | Self::SetMmpGroup(_) => false,
+            Self::SetDefaultTerms(_) | Self::BidOffer(_) => false,
             Self::Restart(_)
             | Self::Place(_)
             | Self::Replace(_)

@@ -13,7 +13,7 @@ use crate::{
     units::{Decimal, Lots, Minor, Nanos, TickLots, Ticks},
 };
 
-pub use clearing::{Cascaded, ClearingEvent, DaySettled};
+pub use clearing::{Cascaded, ClearingEvent, Covered, DaySettled, Health, Moved, Moving, Offered};
 
 /// One thing that happened because of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -443,6 +443,7 @@ pub enum PostingKind {
     Rebate = 5,
     Variation = 7,
     FinalSettlement = 8,
+    InsuranceFund = 14,
     Rounding = 17,
 }
 

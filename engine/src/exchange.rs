@@ -54,6 +54,7 @@ mod transfers;
 mod volatility;
 
 pub use auction::Found;
+pub use clearing::{Bid, Offer};
 pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::encoding;
 pub use preview::Preview;
@@ -102,6 +103,8 @@ pub struct Exchange {
     trades: u64,
     /// Days of positions settled.
     settlements: u64,
+    /// Who has not enough.
+    defaults: clearing::Defaults,
     /// Nobody may enter orders.
     killed: bool,
     /// Trades that the present command may still make (ORDER-16).
@@ -195,12 +198,14 @@ impl Exchange {
             | Command::CreditDeposit(_)
             | Command::ResolveWithdrawal(_)
             | Command::SetMmpGroup(_)
-            | Command::SetKillSwitch(_) => self.administer(&stamped.command, out),
+            | Command::SetKillSwitch(_)
+            | Command::SetDefaultTerms(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),
             Command::MassQuote(quote) => self.mass_quote(quote, out),
             Command::ResetMmp(reset) => self.reset_mmp(reset, out),
+            Command::BidOffer(bid) => self.bid_offer(bid, out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);

@@ -93,6 +93,8 @@ sections! {
     GroupQuotes = b"mmpq", "quotes of protection groups";
     ClientIds = b"clid", "client order ids";
     Timers = b"timr", "timers";
+    /// Default terms, accounts in trouble, offers.
+    Defaults = b"dflt", "defaults";
     End = b"end ", "end";
 }
 

@@ -113,6 +113,7 @@ impl Exchange {
                 self.settle_day(id, fixing, out);
             }
         }
+        self.check_margins(fixing.index, out);
     }
 
     fn contracts_on(&self, index: IndexId) -> Vec<InstrumentId> {

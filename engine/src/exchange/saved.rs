@@ -98,6 +98,7 @@ impl Exchange {
             priorities,
             trades,
             settlements,
+            defaults,
             killed,
             // The rest is of the present command, and there is none.
             trades_left: _,
@@ -161,6 +162,7 @@ impl Exchange {
         protection::saved::save(accounts, &mut saver)?;
         client_ids.save(&mut saver)?;
         timers.save(&mut saver)?;
+        defaults.save(&mut saver)?;
         saver.end()
     }
 
@@ -188,6 +190,7 @@ impl Exchange {
         exchange.load_groups(&mut loader)?;
         exchange.client_ids = ClientIds::load(&mut loader, accounts)?;
         exchange.timers = Timers::load(&mut loader)?;
+        exchange.defaults = super::clearing::Defaults::load(&mut loader)?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {

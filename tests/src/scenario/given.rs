@@ -217,6 +217,10 @@ fn open(world: &mut World, name: &str, mut words: Words<'_>) -> Result<(), Strin
     let money = words.next_number("the account's money")?;
     let fees = words.shares("fees")?.unwrap_or_default();
     let firm_name = words.value("firm")?.unwrap_or(name);
+    let kind = match words.flag("maker") {
+        true => AccountKind::MarketMaker,
+        false => AccountKind::Client,
+    };
     words.finish()?;
     let known = world.firms.iter().find(|(known, _)| known == firm_name);
     let firm = match known {
@@ -235,7 +239,7 @@ fn open(world: &mut World, name: &str, mut words: Words<'_>) -> Result<(), Strin
     let account = NewAccount {
         firm,
         label: name.into(),
-        kind: AccountKind::Client,
+        kind,
         maker_fee_offset: fees.0.0,
         taker_fee_offset: fees.1.0,
     };

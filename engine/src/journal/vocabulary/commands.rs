@@ -327,6 +327,22 @@ pub(super) fn all() -> Vec<Command> {
             engaged: true,
             cancel_open_orders: true,
         })),
+        Command::SetDefaultTerms(request(DefaultTerms {
+            reach: Ppm(1),
+            slice: Ppm(2),
+            pause_ms: 3,
+            tries: 4,
+            offer_ms: 5,
+            offer_reach: Ppm(6),
+            debt_cap: 7,
+            backstop: AccountId(8),
+        })),
+        Command::BidOffer(BidOffer {
+            origin,
+            offer: 1,
+            price: Ticks(2),
+            lots: Lots(3),
+        }),
     ]
 }
 

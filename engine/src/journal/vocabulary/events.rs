@@ -270,6 +270,33 @@ pub(super) fn all() -> Vec<Event> {
             paid: Minor(-9),
             variation: Minor(10),
         })),
+        Event::Clearing(ClearingEvent::Called(health())),
+        Event::Clearing(ClearingEvent::CallMet(health())),
+        Event::Clearing(ClearingEvent::LiquidationBegan(health())),
+        Event::Clearing(ClearingEvent::LiquidationEnded(health())),
+        Event::Clearing(ClearingEvent::Offered(Offered {
+            offer: 1,
+            account: AccountId(2),
+            instrument: InstrumentId(3),
+            net: Lots(-4),
+            worst: Ticks(5),
+            closes: Nanos(6),
+        })),
+        Event::Clearing(ClearingEvent::Moved(Moved {
+            account: AccountId(1),
+            instrument: InstrumentId(2),
+            side: Side::Sell,
+            lots: Lots(3),
+            price: Ticks(4),
+            net: Lots(-5),
+            why: Moving::Offer(6),
+        })),
+        Event::Clearing(ClearingEvent::Covered(Covered {
+            account: AccountId(1),
+            asset: AssetId(2),
+            amount: Minor(3),
+            fund: Minor(-4),
+        })),
     ]
 }
 
@@ -287,5 +314,15 @@ pub(super) fn results() -> Results {
         refusals: vec![problem()],
         events: 137,
         checksum: 138,
+    }
+}
+
+fn health() -> Health {
+    Health {
+        account: AccountId(1),
+        asset: AssetId(2),
+        equity: Minor(-3),
+        maintenance: Minor(4),
+        missing: Minor(5),
     }
 }

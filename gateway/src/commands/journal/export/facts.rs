@@ -110,5 +110,7 @@ pub(super) fn of(command: &Command) -> Facts {
         Command::ResetMmp(reset) => facts(27, "ResetMmp").from(&reset.origin),
         Command::SetMmpGroup(request) => facts(28, "SetMmpGroup").of_account(request.body.account),
         Command::SetKillSwitch(_) => facts(29, "SetKillSwitch"),
+        Command::SetDefaultTerms(_) => facts(30, "SetDefaultTerms"),
+        Command::BidOffer(bid) => facts(31, "BidOffer").from(&bid.origin),
     }
 }
