@@ -11,11 +11,13 @@ use crate::{
 };
 
 mod admin;
+mod oracle;
 mod orders;
 mod quotes;
 mod sessions;
 
 pub use admin::*;
+pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
 pub use sessions::*;
@@ -98,6 +100,19 @@ pub enum Command {
     SetMmpGroup(Request<MmpGroup>),
     /// Blocks or releases order entry at one level.
     SetKillSwitch(Request<SetKillSwitch>),
+
+    /// Adds something outside that sources report, or changes its rules.
+    SetFeed(Request<SetFeed>),
+    /// Registers a source, or changes one.
+    SetSource(Request<SetSource>),
+    /// Says how an index gets its value.
+    SetMethod(Request<SetMethod>),
+    /// A signed observation.
+    Report(Box<Report>),
+    /// A signed block header.
+    SubmitHeader(Box<SubmitHeader>),
+    /// A signed index value.
+    SignValue(Box<SignValue>),
 }
 
 impl Command {
@@ -141,7 +156,13 @@ impl Command {
             | Self::CreditDeposit(_)
             | Self::RequestWithdrawal(_)
             | Self::ResolveWithdrawal(_)
-            | Self::SubmitFixing(_) => false,
+            | Self::SubmitFixing(_)
+            | Self::SetFeed(_)
+            | Self::SetSource(_)
+            | Self::SetMethod(_)
+            | Self::Report(_)
+            | Self::SubmitHeader(_)
+            | Self::SignValue(_) => false,
         }
     }
 }
@@ -159,6 +180,9 @@ impl Command {
                     | Self::RequestWithdrawal(_)
                     | Self::ResolveWithdrawal(_)
                     | Self::SubmitFixing(_)
+                    | Self::Report(_)
+                    | Self::SubmitHeader(_)
+                    | Self::SignValue(_)
             )
     }
 }

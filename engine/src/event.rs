@@ -3,6 +3,10 @@
 
 use bincode::{Decode, Encode};
 
+mod oracle;
+
+pub use oracle::*;
+
 use crate::{
     command::{DisconnectAction, Side, SwitchScope, Tag},
     ids::{AccountId, AssetId, IndexId, InstrumentId, OrderId, Seq, SessionId, TradeId},
@@ -71,6 +75,13 @@ pub enum Event {
     /// What a fill of a combination did in one of its legs; follows that fill under its address, one for
     /// each leg in order.
     Leg(LegFill),
+
+    /// Public: a round of an index with its inputs.
+    Round(Box<Round>),
+    /// Public: trust in an index changed.
+    Quality(QualityChange),
+    /// Public: a block of a chain is agreed upon.
+    ChainHeight(ChainHeight),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.

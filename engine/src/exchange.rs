@@ -36,6 +36,7 @@ mod implied;
 mod legs;
 mod marks;
 mod matching;
+pub mod oracle;
 mod pegs;
 mod preview;
 mod protection;
@@ -95,6 +96,8 @@ pub struct Exchange {
     client_ids: ClientIds,
     requests: RequestIds,
     timers: timers::Timers,
+    /// Sources, what they said, and rounds.
+    oracle: oracle::Oracle,
     reducing: reducing::Reducing,
     reference_version: u64,
     priorities: u64,
@@ -192,12 +195,18 @@ impl Exchange {
             | Command::CreditDeposit(_)
             | Command::ResolveWithdrawal(_)
             | Command::SetMmpGroup(_)
-            | Command::SetKillSwitch(_) => self.administer(&stamped.command, out),
+            | Command::SetKillSwitch(_)
+            | Command::SetFeed(_)
+            | Command::SetSource(_)
+            | Command::SetMethod(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),
             Command::MassQuote(quote) => self.mass_quote(quote, out),
             Command::ResetMmp(reset) => self.reset_mmp(reset, out),
+            Command::Report(report) => self.report(report, out),
+            Command::SubmitHeader(header) => self.submit_header(header, out),
+            Command::SignValue(value) => self.sign_value(value, out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);

@@ -16,6 +16,7 @@ pub mod median;
 pub mod price;
 pub mod scrypt;
 pub mod sha256;
+pub mod signed;
 pub mod wide;
 pub mod work;
 

@@ -70,6 +70,13 @@ pub fn path(field: Field) -> &'static str {
         Field::Volatility => "volatility_move_ppm",
         Field::Items => "items",
         Field::Legs => "legs",
+        Field::Feed => "feed_name",
+        Field::Observed => "observed_unix_nanos",
+        Field::Sequence => "sequence",
+        Field::Source => "required_sources",
+        Field::Height => "height",
+        Field::Depth => "depth",
+        Field::Formula => "formula",
     }
 }
 

@@ -37,6 +37,8 @@ impl Exchange {
                 Timer::Uncross(instrument) => self.step_uncross(instrument, due, out),
                 Timer::Indicative(instrument) => self.look_again(instrument, due),
                 Timer::Thaw(account, group) => self.thaw(account, group, due, out),
+                Timer::Sample(index) => self.sample(index, due, out),
+                Timer::SettleDay(index) => self.settle_days(index, out),
             }
         }
     }

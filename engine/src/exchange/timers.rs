@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bincode::{Decode, Encode};
 
 use crate::{
-    ids::{AccountId, InstrumentId, OrderId, SessionId},
+    ids::{AccountId, IndexId, InstrumentId, OrderId, SessionId},
     saved::{LoadError, Loader, Saver, Section},
     units::Nanos,
     visits::Sorted,
@@ -36,6 +36,10 @@ pub enum Timer {
     Indicative(InstrumentId),
     /// A protection group's freeze ends.
     Thaw(AccountId, u16),
+    /// A sample of an index is due.
+    Sample(IndexId),
+    /// A day's value of an index settles.
+    SettleDay(IndexId),
 }
 
 /// Timers in order of time.

@@ -110,5 +110,11 @@ pub(super) fn of(command: &Command) -> Facts {
         Command::ResetMmp(reset) => facts(27, "ResetMmp").from(&reset.origin),
         Command::SetMmpGroup(request) => facts(28, "SetMmpGroup").of_account(request.body.account),
         Command::SetKillSwitch(_) => facts(29, "SetKillSwitch"),
+        Command::SetFeed(_) => facts(30, "SetFeed"),
+        Command::SetSource(_) => facts(31, "SetSource"),
+        Command::SetMethod(_) => facts(32, "SetMethod"),
+        Command::Report(_) => facts(33, "Report"),
+        Command::SubmitHeader(_) => facts(34, "SubmitHeader"),
+        Command::SignValue(_) => facts(35, "SignValue"),
     }
 }
