@@ -7,6 +7,7 @@ mod account;
 pub mod amounts;
 mod market;
 mod names;
+pub(crate) mod oracle;
 mod orders;
 pub mod parse;
 mod quote;
@@ -110,6 +111,8 @@ pub enum Command {
     Mmp(risk::Mmp),
     /// Blocks and releases order entry of a session, an account or the firm.
     KillSwitch(risk::KillSwitch),
+    /// Signs and submits what a source of an index observes; registers sources.
+    Oracle(oracle::Oracle),
 }
 
 /// Runs one command to its end.
@@ -126,6 +129,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Quote(c) => c.run().await,
         Command::Mmp(c) => c.run().await,
         Command::KillSwitch(c) => c.run().await,
+        Command::Oracle(c) => c.run().await,
     }
 }
 
