@@ -7,7 +7,7 @@ mod account;
 pub mod amounts;
 mod market;
 mod names;
-pub(crate) mod oracle;
+mod oracle;
 mod orders;
 pub mod parse;
 mod quote;

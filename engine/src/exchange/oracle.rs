@@ -240,7 +240,10 @@ impl Oracle {
         saver.items(Section::Rounds, rounds.iter())
     }
 
-    pub(super) fn load(loader: &mut Loader<'_>, indexes: usize) -> Result<Self, LoadError> {
+    pub(super) fn load(
+        loader: &mut Loader<'_>,
+        (indexes, contracts): (usize, usize),
+    ) -> Result<Self, LoadError> {
         let fits = |feed: &Feed, place: usize| {
             let votes = feed.votes.iter().flat_map(|vote| &vote.by);
             feed.sources.len() <= limits::SOURCES
@@ -265,9 +268,20 @@ impl Oracle {
             let method = row.method.as_ref().is_none_or(|method| {
                 method.index == id && method.chains.iter().chain(&method.prices).all(there)
             });
+            let of_index = |source: &Source| source.details.scope == Scope::Index(id);
+            let listed = |(held, _): &(InstrumentId, TradingState)| {
+                held.index().is_some_and(|at| at < contracts)
+            };
+            let rows = row.sources.iter().all(of_index) && row.held.iter().all(listed);
             let mut by = row.votes.iter().flat_map(|vote| &vote.by);
             let voters = by.all(|by| usize::from(*by) < row.sources.len());
-            if !known || !ordered || !method || !voters || row.sources.len() > limits::SOURCES {
+            if !known
+                || !ordered
+                || !method
+                || !voters
+                || !rows
+                || row.sources.len() > limits::SOURCES
+            {
                 return Err(format!(
                     "{id:?} is unknown, out of order, or reads what is not there"
                 ));

@@ -187,7 +187,7 @@ impl Exchange {
         exchange.load_groups(&mut loader)?;
         exchange.client_ids = ClientIds::load(&mut loader, accounts)?;
         exchange.timers = Timers::load(&mut loader)?;
-        exchange.oracle = Oracle::load(&mut loader, exchange.indexes.len())?;
+        exchange.oracle = Oracle::load(&mut loader, (exchange.indexes.len(), contracts))?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {

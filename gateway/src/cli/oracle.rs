@@ -6,17 +6,12 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use engine::{
     command::{Header, Observation as Seen, Tip, ValueKind},
-    index::signed,
     units::{Decimal, Nanos},
 };
-use proto::{
-    admin::v1::{
-        ChainTip, FixingKind, IndexFixing, IndexFormula, ListOracleFeedsRequest, Observation,
-        OracleFeed, OracleFeedKind, OracleSource, SetIndexMethodRequest, SetOracleFeedRequest,
-        SetOracleSourceRequest, SubmitChainHeaderRequest, SubmitIndexFixingRequest,
-        SubmitObservationRequest, observation, set_oracle_source_request::Scope,
-    },
-    common::v1 as common,
+use proto::admin::v1::{
+    FixingKind, IndexFixing, IndexFormula, ListOracleFeedsRequest, OracleFeed, OracleFeedKind,
+    OracleSource, SetIndexMethodRequest, SetOracleFeedRequest, SetOracleSourceRequest,
+    set_oracle_source_request::Scope,
 };
 
 use super::{
@@ -24,7 +19,10 @@ use super::{
     table::{Align, Table},
 };
 use crate::{
-    client::{Client, ClientError, now_unix_nanos},
+    client::{
+        Client, ClientError, now_unix_nanos,
+        reports::{self, number, wire},
+    },
     keys::PrivateKey,
 };
 
@@ -228,71 +226,6 @@ fn formula(text: &str) -> Result<IndexFormula, String> {
     }
 }
 
-fn wire(value: Decimal) -> common::Decimal {
-    common::Decimal {
-        mantissa: value.mantissa,
-        exponent: value.exponent,
-    }
-}
-
-fn number(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// An observation, signed, as it is handed in.
-pub(crate) fn signed_report(
-    key: &PrivateKey,
-    feed: &str,
-    sequence: u64,
-    observed: Nanos,
-    seen: &Seen,
-) -> SubmitObservationRequest {
-    let told = match seen {
-        Seen::Price(price) => observation::Seen::Price(wire(*price)),
-        Seen::Tip(tip) => observation::Seen::Tip(ChainTip {
-            height: number(tip.height),
-            block_hash: tip.hash.to_vec(),
-            bits: tip.bits,
-            window_blocks: i32::try_from(tip.blocks).unwrap_or(i32::MAX),
-            window_fees: tip.fees.to_string(),
-            window_work: tip.work.to_string(),
-            daa_score: number(tip.daa),
-        }),
-    };
-    SubmitObservationRequest {
-        observation: Some(Observation {
-            feed_name: feed.into(),
-            sequence: number(sequence),
-            observed_unix_nanos: observed.0,
-            seen: Some(told),
-        }),
-        oracle_public_key: key.public_key().to_vec(),
-        signature: key
-            .signature_over(&signed::report(feed, sequence, observed, seen))
-            .to_vec(),
-    }
-}
-
-/// A value of an index, signed, as it is handed in.
-pub(crate) fn signed_value(
-    key: &PrivateKey,
-    kind: ValueKind,
-    fixing: IndexFixing,
-) -> SubmitIndexFixingRequest {
-    let value = fixing.value.unwrap_or_default();
-    let value = Decimal {
-        mantissa: value.mantissa,
-        exponent: value.exponent,
-    };
-    let round = fixing.round_id.unsigned_abs();
-    let bytes = signed::value(&fixing.index_name, kind, round, value);
-    SubmitIndexFixingRequest {
-        fixing: Some(fixing),
-        oracle_public_key: key.public_key().to_vec(),
-        signature: key.signature_over(&bytes).to_vec(),
-    }
-}
-
 impl Oracle {
     pub(super) async fn run(self) -> Result<()> {
         let client = self.connection.open().await?;
@@ -327,17 +260,7 @@ impl Oracle {
                     bits,
                     time: Nanos(time.saturating_mul(1_000_000_000)),
                 };
-                let bytes = signed::header(&coin, &header, depth);
-                let request = SubmitChainHeaderRequest {
-                    coin,
-                    height: number(height),
-                    block_hash: hash.to_vec(),
-                    bits,
-                    block_unix_nanos: header.time.0,
-                    depth: i32::try_from(depth).unwrap_or(i32::MAX),
-                    oracle_public_key: key.public_key().to_vec(),
-                    signature: key.signature_over(&bytes).to_vec(),
-                };
+                let request = reports::header(&key, &coin, &header, depth);
                 let answer = client.oracle().submit_chain_header(request).await;
                 let answer = answer.map_err(ClientError::from)?.into_inner();
                 agreed(answer.agreeing_oracles, answer.in_force)
@@ -360,7 +283,7 @@ impl Oracle {
                     value: Some(wire(value)),
                     ..IndexFixing::default()
                 };
-                let request = signed_value(&key, kind, fixing);
+                let request = reports::value(&key, kind, fixing);
                 let answer = client.oracle().submit_index_fixing(request).await;
                 let answer = answer.map_err(ClientError::from)?.into_inner();
                 agreed(answer.agreeing_oracles, answer.in_force)
@@ -470,7 +393,7 @@ async fn report(client: &Client, key: &PrivateKey, feed: &str, seen: &Seen) -> R
         bail!("this key is not registered for {feed}; the operator does that with `oracle source`");
     };
     let sequence = own.last_sequence.unsigned_abs() + 1;
-    let request = signed_report(key, feed, sequence, Nanos(now_unix_nanos()), seen);
+    let request = reports::observation(key, feed, sequence, Nanos(now_unix_nanos()), seen);
     let answer = client.oracle().submit_observation(request).await;
     let answer = answer.map_err(ClientError::from)?.into_inner();
     let agreeing = answer.agreeing_oracles;

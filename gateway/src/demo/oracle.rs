@@ -19,8 +19,7 @@ use tokio::time::{self, MissedTickBehavior};
 
 use super::{INDEX_NAME, market::Market, series::Day, stop::Stop, tally::Tally};
 use crate::{
-    cli::oracle::signed_value,
-    client::{Client, ClientError, now_unix_nanos},
+    client::{Client, ClientError, now_unix_nanos, reports},
     keys::PrivateKey,
 };
 
@@ -53,7 +52,7 @@ pub(super) async fn run(
         // Every source signs what it has computed; the venue believes what two of them say.
         for source in &sources {
             let fixing = fixing(day, round_id, method_version);
-            let request = signed_value(source, ValueKind::Daily, fixing);
+            let request = reports::value(source, ValueKind::Daily, fixing);
             let answer = client.oracle().submit_index_fixing(request).await;
             match answer.map_err(ClientError::from) {
                 Ok(answer) if answer.get_ref().in_force => {

@@ -297,6 +297,7 @@ fn samples(world: &mut World, mut words: Words<'_>) -> Result<Done, String> {
         let step = (world.now.0.div_euclid(SAMPLE) + 1) * SAMPLE;
         let before = Nanos(step - SECOND);
         world.now = before.max(world.now);
+        run_due(world, &mut events)?;
         for place in 0..world.sources.len() {
             let source = &world.sources[place];
             if !names.is_empty() && !names.contains(&source.name) {
@@ -311,15 +312,18 @@ fn samples(world: &mut World, mut words: Words<'_>) -> Result<Done, String> {
             }
         }
         world.now = Nanos(step);
-        while world
-            .exchange
-            .next_deadline()
-            .is_some_and(|due| due <= world.now.after(1))
-        {
-            events.extend(world.apply(Command::Tick)?);
-        }
+        run_due(world, &mut events)?;
     }
     Ok(Done::of(events))
+}
+
+/// Runs the timers that are due.
+fn run_due(world: &mut World, events: &mut Vec<Event>) -> Result<(), String> {
+    let due = |world: &World| world.exchange.next_deadline();
+    while due(world).is_some_and(|due| due <= world.now.after(1)) {
+        events.extend(world.apply(Command::Tick)?);
+    }
+    Ok(())
 }
 
 /// What became of it; samples only for those who ask.
