@@ -58,7 +58,7 @@ fn t_btc_2_to_4_compact_targets_in_both_conventions() {
     assert_eq!(work::of_bits(0x1b04_04cb), Some(70_039_839_613_066));
     assert_eq!(work::exact_of_bits(0x1b04_04cb), Some(70_040_908_352_512));
     // 16,307.420938523983 to the digits that a floor of twelve decimals keeps.
-    let fine = 70_039_839_613_066_u128 * 1_000_000 >> 32;
+    let fine = (70_039_839_613_066_u128 * 1_000_000) >> 32;
     assert_eq!(fine, 16_307_420_938);
     let market = work::of_bits(0x1701_e636).unwrap();
     let exact = work::exact_of_bits(0x1701_e636).unwrap();

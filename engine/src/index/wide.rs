@@ -15,10 +15,10 @@ impl Wide {
     pub fn shifted_left(self, bits: u32) -> Self {
         let (limbs, rest) = ((bits / 64) as usize, bits % 64);
         let mut shifted = [0; 4];
-        for place in limbs.min(4)..4 {
-            shifted[place] = self.0[place - limbs] << rest;
+        for (place, limb) in shifted.iter_mut().enumerate().skip(limbs) {
+            *limb = self.0[place - limbs] << rest;
             if rest > 0 && place > limbs {
-                shifted[place] |= self.0[place - limbs - 1] >> (64 - rest);
+                *limb |= self.0[place - limbs - 1] >> (64 - rest);
             }
         }
         Self(shifted)
@@ -38,10 +38,10 @@ impl Wide {
     pub fn plus(self, other: Self) -> Option<Self> {
         let mut sum = [0; 4];
         let mut carry = false;
-        for place in 0..4 {
+        for (place, limb) in sum.iter_mut().enumerate() {
             let (part, over) = self.0[place].overflowing_add(other.0[place]);
             let (part, again) = part.overflowing_add(u64::from(carry));
-            (sum[place], carry) = (part, over || again);
+            (*limb, carry) = (part, over || again);
         }
         (!carry).then_some(Self(sum))
     }
@@ -130,10 +130,10 @@ impl Wide {
     fn minus(self, other: Self) -> Self {
         let mut difference = [0; 4];
         let mut borrow = false;
-        for place in 0..4 {
+        for (place, limb) in difference.iter_mut().enumerate() {
             let (part, under) = self.0[place].overflowing_sub(other.0[place]);
             let (part, again) = part.overflowing_sub(u64::from(borrow));
-            (difference[place], borrow) = (part, under || again);
+            (*limb, borrow) = (part, under || again);
         }
         Self(difference)
     }
