@@ -12,12 +12,14 @@ use crate::{
 
 mod admin;
 mod clearing;
+mod oracle;
 mod orders;
 mod quotes;
 mod sessions;
 
 pub use admin::*;
 pub use clearing::*;
+pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
 pub use sessions::*;
@@ -104,6 +106,19 @@ pub enum Command {
     SetDefaultTerms(Request<DefaultTerms>),
     /// Bids for a defaulter's position.
     BidOffer(BidOffer),
+
+    /// Adds something outside that sources report, or changes its rules.
+    SetFeed(Request<SetFeed>),
+    /// Registers a source, or changes one.
+    SetSource(Request<SetSource>),
+    /// Says how an index gets its value.
+    SetMethod(Request<SetMethod>),
+    /// A signed observation.
+    Report(Box<Report>),
+    /// A signed block header.
+    SubmitHeader(Box<SubmitHeader>),
+    /// A signed index value.
+    SignValue(Box<SignValue>),
 }
 
 impl Command {
@@ -148,7 +163,13 @@ impl Command {
             | Self::CreditDeposit(_)
             | Self::RequestWithdrawal(_)
             | Self::ResolveWithdrawal(_)
-            | Self::SubmitFixing(_) => false,
+            | Self::SubmitFixing(_)
+            | Self::SetFeed(_)
+            | Self::SetSource(_)
+            | Self::SetMethod(_)
+            | Self::Report(_)
+            | Self::SubmitHeader(_)
+            | Self::SignValue(_) => false,
         }
     }
 }
@@ -166,6 +187,9 @@ impl Command {
                     | Self::RequestWithdrawal(_)
                     | Self::ResolveWithdrawal(_)
                     | Self::SubmitFixing(_)
+                    | Self::Report(_)
+                    | Self::SubmitHeader(_)
+                    | Self::SignValue(_)
             )
     }
 }

@@ -37,6 +37,7 @@ mod implied;
 mod legs;
 mod marks;
 mod matching;
+pub mod oracle;
 mod pegs;
 mod preview;
 mod protection;
@@ -97,6 +98,8 @@ pub struct Exchange {
     client_ids: ClientIds,
     requests: RequestIds,
     timers: timers::Timers,
+    /// Sources, what they said, and rounds.
+    oracle: oracle::Oracle,
     reducing: reducing::Reducing,
     reference_version: u64,
     priorities: u64,
@@ -199,13 +202,19 @@ impl Exchange {
             | Command::ResolveWithdrawal(_)
             | Command::SetMmpGroup(_)
             | Command::SetKillSwitch(_)
-            | Command::SetDefaultTerms(_) => self.administer(&stamped.command, out),
+            | Command::SetDefaultTerms(_)
+            | Command::SetFeed(_)
+            | Command::SetSource(_)
+            | Command::SetMethod(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),
             Command::MassQuote(quote) => self.mass_quote(quote, out),
             Command::ResetMmp(reset) => self.reset_mmp(reset, out),
             Command::BidOffer(bid) => self.bid_offer(bid, out),
+            Command::Report(report) => self.report(report, out),
+            Command::SubmitHeader(header) => self.submit_header(header, out),
+            Command::SignValue(value) => self.sign_value(value, out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);

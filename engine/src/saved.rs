@@ -95,6 +95,10 @@ sections! {
     Timers = b"timr", "timers";
     /// Default terms, accounts in trouble, offers.
     Defaults = b"dflt", "defaults";
+    /// What is observed, its sources and their newest words.
+    Feeds = b"feed", "feeds";
+    /// Methods, sources and rounds of indexes.
+    Rounds = b"rnds", "rounds of indexes";
     End = b"end ", "end";
 }
 

@@ -8,6 +8,7 @@ pub mod amounts;
 mod market;
 mod names;
 mod offers;
+mod oracle;
 mod orders;
 pub mod parse;
 mod quote;
@@ -113,6 +114,8 @@ pub enum Command {
     KillSwitch(risk::KillSwitch),
     /// Positions of defaulters: what makers may bid for, and bids.
     Offers(offers::Offers),
+    /// Signs and submits what a source of an index observes; registers sources.
+    Oracle(oracle::Oracle),
 }
 
 /// Runs one command to its end.
@@ -130,6 +133,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Mmp(c) => c.run().await,
         Command::KillSwitch(c) => c.run().await,
         Command::Offers(c) => c.run().await,
+        Command::Oracle(c) => c.run().await,
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) fn set_up(world: &mut World, line: &str) -> Result<(), String> {
         "forward" => list(world, Kind::Forward, words),
         "spread" => list(world, Kind::CalendarSpread, words),
         "strip" => list(world, Kind::Strip, words),
+        "oracle" => super::oracle::given(world, words),
         name => open(world, name, words),
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
             }))
         }
         "kill" | "release" => super::quoting::switch(world, verb, &mut words)?,
-        _ => return Ok(None),
+        _ => return super::oracle::act(world, verb, line),
     };
     words.finish()?;
     Ok(Some(Done::of(world.apply(command)?)))
