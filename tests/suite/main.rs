@@ -23,3 +23,4 @@ mod tidy;
 mod wire;
 mod wire_combinations;
 mod wire_orders;
+mod worst_day;
