@@ -131,9 +131,10 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let sandbox = sandbox::prepare(&desk, &settings)
         .await
         .map_err(|why| StartError::Prepare(format!("{why:#}")))?;
-    listing::list_due(&desk)
-        .await
-        .map_err(StartError::Prepare)?;
+    // On a full disk nothing new is listed, and everybody still gets out; the calendar tries again.
+    if let Err(why) = listing::list_due(&desk).await {
+        tracing::warn!(%why, "nothing new is listed yet");
+    }
     let calendar = tokio::spawn(listing::keep_listed(desk.clone()));
     let (close, closed) = oneshot::channel();
     let server = tokio::spawn(serve(desk.clone(), listener, closed));
@@ -258,11 +259,9 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
     let dir = settings.journal();
     let mut id = [0; 8];
     getrandom::fill(&mut id).map_err(|error| StartError::Prepare(error.to_string()))?;
-    let exchange_id = if dir.exists() {
-        0
-    } else {
-        u64::from_le_bytes(id) | 1
-    };
+    // A first start that was killed before its first block leaves a folder without one.
+    let known = journal::exchange_id(&journal::RealDisk, &dir).map_err(RecoverError::from)?;
+    let exchange_id = known.map_or(u64::from_le_bytes(id) | 1, |_| 0);
     let mut journal_settings = journal::Settings::new(dir, exchange_id);
     journal_settings.io = settings.io;
     journal_settings.segment_bytes = settings.segment_bytes;

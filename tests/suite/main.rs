@@ -24,3 +24,4 @@ mod wire;
 mod wire_combinations;
 mod wire_oracle;
 mod wire_orders;
+mod worst_day;
