@@ -11,11 +11,13 @@ use crate::{
 };
 
 mod admin;
+mod delivery;
 mod orders;
 mod quotes;
 mod sessions;
 
 pub use admin::*;
+pub use delivery::*;
 pub use orders::*;
 pub use quotes::*;
 pub use sessions::*;
@@ -98,6 +100,8 @@ pub enum Command {
     SetMmpGroup(Request<MmpGroup>),
     /// Blocks or releases order entry at one level.
     SetKillSwitch(Request<SetKillSwitch>),
+    /// Everything about delivery: rules, meters, capacity, destinations, readings, disputes.
+    Delivery(Request<Delivery>),
 }
 
 impl Command {
@@ -141,7 +145,8 @@ impl Command {
             | Self::CreditDeposit(_)
             | Self::RequestWithdrawal(_)
             | Self::ResolveWithdrawal(_)
-            | Self::SubmitFixing(_) => false,
+            | Self::SubmitFixing(_)
+            | Self::Delivery(_) => false,
         }
     }
 }
@@ -159,6 +164,7 @@ impl Command {
                     | Self::RequestWithdrawal(_)
                     | Self::ResolveWithdrawal(_)
                     | Self::SubmitFixing(_)
+                    | Self::Delivery(_)
             )
     }
 }

@@ -11,6 +11,10 @@ use crate::{
     units::{Decimal, Lots, Minor, Nanos, TickLots, Ticks},
 };
 
+mod delivery;
+
+pub use delivery::*;
+
 /// One thing that happened because of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Event {
@@ -71,6 +75,8 @@ pub enum Event {
     /// What a fill of a combination did in one of its legs; follows that fill under its address, one for
     /// each leg in order.
     Leg(LegFill),
+    /// Something happened to a delivery, or to what it needs.
+    Delivery(Box<DeliveryEvent>),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.
@@ -437,6 +443,10 @@ pub enum PostingKind {
     Rebate = 5,
     Variation = 7,
     Rounding = 17,
+    FinalSettlement = 8,
+    DeliveryPayment = 9,
+    Shortfall = 10,
+    InsuranceFund = 14,
 }
 
 /// Money moved on one account.
@@ -458,7 +468,7 @@ pub struct Posting {
     pub trade: TradeId,
     /// Contract, if one.
     pub instrument: InstrumentId,
-    /// Transfer, if one.
+    /// Transfer, if one; the obligation of what a delivery posts (kinds 8, 9, 10, 14 and its fee).
     pub transfer: u32,
 }
 

@@ -31,6 +31,7 @@ mod batch;
 mod client_ids;
 mod clock;
 mod combinations;
+mod delivery;
 mod digest;
 mod implied;
 mod legs;
@@ -92,6 +93,7 @@ pub struct Exchange {
     orders: Orders,
     positions: Positions,
     ledger: Ledger,
+    deliveries: delivery::Deliveries,
     client_ids: ClientIds,
     requests: RequestIds,
     timers: timers::Timers,
@@ -192,7 +194,8 @@ impl Exchange {
             | Command::CreditDeposit(_)
             | Command::ResolveWithdrawal(_)
             | Command::SetMmpGroup(_)
-            | Command::SetKillSwitch(_) => self.administer(&stamped.command, out),
+            | Command::SetKillSwitch(_)
+            | Command::Delivery(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),

@@ -182,6 +182,13 @@ pub enum Field {
     Volatility,
     Items,
     Legs,
+    Meter,
+    Destination,
+    Obligation,
+    Interval,
+    Capacity,
+    Dispute,
+    Rules,
 }
 
 /// A refusal with the numbers a bot needs: the limit that applied and what was seen, in the unit of

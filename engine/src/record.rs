@@ -128,7 +128,8 @@ impl Results {
             | Event::Mmp(_)
             | Event::Switch(_)
             | Event::Auction(_)
-            | Event::Leg(_) => {}
+            | Event::Leg(_)
+            | Event::Delivery(_) => {}
         }
     }
 }

@@ -70,6 +70,13 @@ pub fn path(field: Field) -> &'static str {
         Field::Volatility => "volatility_move_ppm",
         Field::Items => "items",
         Field::Legs => "legs",
+        Field::Meter => "meter_id",
+        Field::Destination => "destination",
+        Field::Obligation => "obligation_id",
+        Field::Interval => "interval_start_unix_nanos",
+        Field::Capacity => "attested_ths",
+        Field::Dispute => "dispute_id",
+        Field::Rules => "rules",
     }
 }
 

@@ -24,6 +24,7 @@ mod actions;
 mod auctions;
 mod checks;
 mod combinations;
+mod delivery;
 mod desks;
 mod given;
 mod operator;

@@ -5,6 +5,8 @@
 //! An accepted share of assigned difficulty `d` stands for `d × hashes_per_share` hashes on average. The
 //! *assigned* difficulty counts, never the hash's luck: a lucky share is no more work.
 
+use bincode::{Decode, Encode};
+
 use super::wide::Wide;
 
 /// One-sided confidence of the test of shortfall: z = 2.33, squared, times 10^4.
@@ -20,7 +22,7 @@ const EXPECTED_SHARE: i128 = 40_000_000;
 const ACCEPTED_SHARE: i128 = 40_821_995;
 
 /// Accepted shares of a span.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Shares {
     /// Σd: sum of assigned difficulties.
     pub difficulty: u64,

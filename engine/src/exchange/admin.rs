@@ -37,7 +37,7 @@ pub(super) fn made(object: u32) -> Done {
     }
 }
 
-fn check_name(name: &str, field: Field) -> Result<(), Problem> {
+pub(super) fn check_name(name: &str, field: Field) -> Result<(), Problem> {
     let (limit, actual) = (limits::NAME_BYTES, name.len());
     if (1..=limit).contains(&actual) && name.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return Ok(());
@@ -51,7 +51,7 @@ fn check_name(name: &str, field: Field) -> Result<(), Problem> {
     ))
 }
 
-fn check_text(text: &str, field: Field) -> Result<(), Problem> {
+pub(super) fn check_text(text: &str, field: Field) -> Result<(), Problem> {
     let wide = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
     if text.len() <= limits::NOTE_BYTES {
         return Ok(());
@@ -60,7 +60,7 @@ fn check_text(text: &str, field: Field) -> Result<(), Problem> {
     Err(Problem::limit(Reason::InvalidField, field, limit, actual))
 }
 
-fn check_room(used: usize, limit: usize) -> Result<(), Problem> {
+pub(super) fn check_room(used: usize, limit: usize) -> Result<(), Problem> {
     if used < limit {
         return Ok(());
     }
@@ -144,6 +144,7 @@ impl Exchange {
             Command::ResolveWithdrawal(r) => self.once(r, out, Self::resolve_withdrawal),
             Command::SetMmpGroup(r) => self.once(r, out, Self::set_mmp_group),
             Command::SetKillSwitch(r) => self.once(r, out, Self::set_kill_switch),
+            Command::Delivery(r) => self.once(r, out, Self::deliver),
             Command::Tick
             | Command::Restart(_)
             | Command::Place(_)
@@ -334,7 +335,8 @@ impl Exchange {
             && self
                 .ledger
                 .balances(set.account)
-                .all(|(_, b)| b.cash.0 == 0 && b.held.0 == 0);
+                .all(|(_, b)| b.cash.0 == 0 && b.held.0 == 0)
+            && !self.delivers(set.account);
         if set.status == AccountStatus::Closed && !empty {
             return Err(Problem::about(Reason::IllegalTransition, Field::Account));
         }

@@ -37,6 +37,10 @@ impl Exchange {
                 Timer::Uncross(instrument) => self.step_uncross(instrument, due, out),
                 Timer::Indicative(instrument) => self.look_again(instrument, due),
                 Timer::Thaw(account, group) => self.thaw(account, group, due, out),
+                Timer::Delivery(id) => self.look_at_obligation(id, due, out),
+                Timer::Capacity(account, commodity) => {
+                    self.fit_capacity(account, commodity, out);
+                }
             }
         }
     }
@@ -80,6 +84,7 @@ impl Exchange {
         self.change_state(id, TradingState::Closed, Reason::Schedule, out);
         self.cancel_book(id, Reason::InstrumentExpired, out);
         self.unlink(id);
+        self.begin_delivery(id, out);
     }
 
     /// Cancels everything in a book, buys first, in matching order, then what waits for an auction;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bincode::{Decode, Encode};
 
 use crate::{
-    ids::{AccountId, InstrumentId, OrderId, SessionId},
+    ids::{AccountId, CommodityId, InstrumentId, ObligationId, OrderId, SessionId},
     saved::{LoadError, Loader, Saver, Section},
     units::Nanos,
     visits::Sorted,
@@ -36,6 +36,10 @@ pub enum Timer {
     Indicative(InstrumentId),
     /// A protection group's freeze ends.
     Thaw(AccountId, u16),
+    /// A delivery begins, ends, or an interval of it settles.
+    Delivery(ObligationId),
+    /// An attestation of capacity lapses.
+    Capacity(AccountId, CommodityId),
 }
 
 /// Timers in order of time.

@@ -101,7 +101,8 @@ impl News {
             | Event::Mmp(_)
             | Event::Switch(_)
             | Event::Auction(_)
-            | Event::Leg(_) => return None,
+            | Event::Leg(_)
+            | Event::Delivery(_) => return None,
         };
         Some(wire::SessionEvent {
             event_seq: wide(to.event_seq),

@@ -49,6 +49,9 @@ pub(super) fn set_up(world: &mut World, line: &str) -> Result<(), String> {
         "forward" => list(world, Kind::Forward, words),
         "spread" => list(world, Kind::CalendarSpread, words),
         "strip" => list(world, Kind::Strip, words),
+        what @ ("delivery" | "meter") => {
+            make(world, super::delivery::given(what, words)?).map(|_| ())
+        }
         name => open(world, name, words),
     }
 }

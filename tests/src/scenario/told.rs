@@ -68,6 +68,7 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
             }
             Event::Status(status) => phrases.push(tell_status(world, status)),
             Event::Done(answer) if answer.first_seq != 0 => phrases.push("done before".into()),
+            Event::Delivery(_) => phrases.extend(super::delivery::told(world, event, wish)),
             other => phrases.extend(super::quoting::told(world, other, wish)),
         }
     }

@@ -22,7 +22,7 @@ fn origin() -> Origin {
     }
 }
 
-fn request<T>(body: T) -> Request<T> {
+pub(super) fn request<T>(body: T) -> Request<T> {
     Request {
         id: 6,
         key_id: "key".into(),
@@ -325,6 +325,7 @@ pub(super) fn all() -> Vec<Command> {
             engaged: true,
             cancel_open_orders: true,
         })),
+        Command::Delivery(request(delivery::retire())),
     ]
 }
 

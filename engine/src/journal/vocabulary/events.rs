@@ -250,6 +250,7 @@ pub(super) fn all() -> Vec<Event> {
             side: Side::Sell,
             fill: fill(),
         }),
+        Event::Delivery(Box::new(delivery::rules_changed())),
     ]
 }
 
