@@ -272,6 +272,8 @@ pub struct Obligation {
     pub escrow: Minor,
     /// Still held of the seller's.
     pub bond: Minor,
+    /// Its settlements so far, with the journal position of each.
+    pub settlements: Vec<(crate::event::SettlementRow, u64)>,
     /// When it looks at itself again; 0 = it is over.
     pub timer: Nanos,
 }

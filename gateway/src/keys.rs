@@ -153,6 +153,11 @@ impl PrivateKey {
         self.sign(&header, &claims)
     }
 
+    /// A signature over bytes, for meters and attestors.
+    pub fn sign_bytes(&self, bytes: &[u8]) -> [u8; 64] {
+        self.signing.sign(bytes).to_bytes()
+    }
+
     fn sign(&self, header: &impl Serialize, claims: &impl Serialize) -> String {
         let mut token = format!("{}.{}", encode_part(header), encode_part(claims));
         let signature = self.signing.sign(token.as_bytes());

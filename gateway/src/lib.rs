@@ -16,6 +16,7 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod core_view;
+pub mod delivery;
 pub mod demo;
 pub mod desk;
 pub mod hub;

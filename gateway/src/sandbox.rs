@@ -301,6 +301,7 @@ fn operator_rights() -> u32 {
     rights(&[
         Permission::Operator,
         Permission::Oracle,
+        Permission::Meter,
         Permission::Read,
         Permission::DropCopy,
     ])
@@ -447,6 +448,7 @@ async fn make_actor(
         Permission::Risk,
         Permission::Withdraw,
         Permission::DropCopy,
+        Permission::Delivery,
     ]);
     register(desk, firm, name, key.public_key(), permissions).await?;
     Ok(account)

@@ -22,4 +22,5 @@ mod snapshots;
 mod tidy;
 mod wire;
 mod wire_combinations;
+mod wire_delivery;
 mod wire_orders;

@@ -1,4 +1,5 @@
-//! Facts from outside. Index fixings are served; headers, meters and attestations are not yet.
+//! Facts from outside. Index fixings are served; and so are meter readings and
+//! attestations of capacity (`delivery.rs`); headers are not yet.
 
 use engine::{
     command::{Command, FixingKind, SubmitFixing},
@@ -89,17 +90,15 @@ impl OracleService for Service {
 
     async fn submit_meter_reading(
         &self,
-        _: Request<wire::SubmitMeterReadingRequest>,
+        request: Request<wire::SubmitMeterReadingRequest>,
     ) -> Result<Response<wire::SubmitMeterReadingResponse>, Status> {
-        Err(refusal::unimplemented("OracleService.SubmitMeterReading"))
+        self.deliver_reading(request).await
     }
 
     async fn submit_capacity_attestation(
         &self,
-        _: Request<wire::SubmitCapacityAttestationRequest>,
+        request: Request<wire::SubmitCapacityAttestationRequest>,
     ) -> Result<Response<wire::SubmitCapacityAttestationResponse>, Status> {
-        Err(refusal::unimplemented(
-            "OracleService.SubmitCapacityAttestation",
-        ))
+        self.deliver_attestation(request).await
     }
 }

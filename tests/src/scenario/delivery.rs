@@ -12,12 +12,13 @@
 
 use engine::{
     command::{
-        AssignDestination, Attest, Command, Delivery, DisputeInterval, MeterReading, NewMeter,
-        ResolveDispute, SetDeliveryRules, SetDeliverySuspension, SetDestination, Signed,
+        AssignDestination, Attest, Command, CreditDeposit, Delivery, DisputeInterval, MeterReading,
+        NewMeter, Rail, ResolveDispute, SetDeliveryRules, SetDeliverySuspension, SetDestination,
+        Signed,
     },
     delivery::{MeterKind, Rules, StratumProtocol},
     event::{DeliveryEvent, Event},
-    ids::{CommodityId, DestinationId, DisputeId, MeterId, ObligationId},
+    ids::{CommodityId, DestinationId, DisputeId, MeterId, ObligationId, house},
     units::{Nanos, Ppm, SECOND},
 };
 
@@ -25,7 +26,7 @@ use super::{
     actions::Done,
     given::request,
     words::{Words, grouped, seconds, share},
-    world::{HASHES, World},
+    world::{HASHES, MONEY, World},
 };
 
 const KINDS: [(&str, MeterKind); 4] = [
@@ -85,6 +86,16 @@ pub(super) fn given(what: &str, mut words: Words<'_>) -> Result<Command, String>
     };
     words.finish()?;
     Ok(Command::Delivery(request(wish)))
+}
+
+/// `given insurance MONEY`: the venue's first loss.
+pub(super) fn insurance(amount: i64) -> Command {
+    Command::CreditDeposit(request(CreditDeposit {
+        account: house::INSURANCE,
+        asset: MONEY,
+        amount,
+        rail: Rail::Sandbox,
+    }))
 }
 
 /// A key that belongs to a name; nothing is signed in stories.

@@ -49,6 +49,10 @@ pub(super) fn set_up(world: &mut World, line: &str) -> Result<(), String> {
         "forward" => list(world, Kind::Forward, words),
         "spread" => list(world, Kind::CalendarSpread, words),
         "strip" => list(world, Kind::Strip, words),
+        "insurance" => {
+            let command = super::delivery::insurance(words.next_number("an amount")?);
+            make(world, command).map(|_| ())
+        }
         what @ ("delivery" | "meter") => {
             make(world, super::delivery::given(what, words)?).map(|_| ())
         }

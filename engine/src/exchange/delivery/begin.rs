@@ -165,6 +165,7 @@ impl Exchange {
             returned: Minor::ZERO,
             escrow: pair.value,
             bond,
+            settlements: Vec::new(),
             timer: Nanos::ZERO,
         };
         // The sum of the steps, so that rounding a step's hashes down leaves nothing over.

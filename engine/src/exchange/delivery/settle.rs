@@ -76,8 +76,11 @@ impl Exchange {
         let cashed = row.hashes_of(row.suspended_in(step, self.at)).min(owed);
         let due = owed - cashed;
         let (shares, silent) = self.shares_of(row, step, per_share);
-        let excused = row.hashes_of(excused_nanos(row, step)).min(due);
-        let wanted = due - excused;
+        // Time without a pool is not asked for at all; beyond the grace it is paid.
+        let away = away_nanos(row, step);
+        let grace = i64::from(row.rules.grace_seconds) * SECOND;
+        let excused = row.hashes_of(away - grace).min(due);
+        let wanted = due - row.hashes_of(away).min(due);
         let tolerance = row.rules.tolerance_bp;
         let short = wanted > 0 && statistics::is_short(wanted, shares, per_share, tolerance);
         let most = wanted + wanted * u128::from(tolerance) / 10_000;
@@ -265,6 +268,8 @@ impl Exchange {
             index: prices.index,
             imbalance: prices.imbalance.in_ticks(),
         };
+        let seq = self.seq;
+        self.at_obligation(id).settlements.push((told, seq));
         tell(DeliveryEvent::Settlement(told), out);
         if state.is_some() {
             let living = self.deliveries.by_seller.get_mut(&(seller, commodity));
@@ -316,15 +321,13 @@ impl Exchange {
     }
 }
 
-/// Time of a step that counts as delivered because the buyer had no place for the hashes, beyond the
-/// grace (DELIVERY-10).
-fn excused_nanos(row: &Obligation, step: &Interval) -> i64 {
+/// Time of a step in which the buyer had no place for the hashes (DELIVERY-10).
+fn away_nanos(row: &Obligation, step: &Interval) -> i64 {
     use crate::delivery::MeterKind::ExchangeProxy;
     let proxy = step
         .readings
         .iter()
         .find(|reading| reading.kind == ExchangeProxy);
     let seen = proxy.map_or(0, |reading| i64::from(reading.down_seconds) * SECOND);
-    let away = row.homeless_in(step).max(seen);
-    (away - i64::from(row.rules.grace_seconds) * SECOND).max(0)
+    row.homeless_in(step).max(seen)
 }
