@@ -24,6 +24,7 @@ pub mod keys;
 pub mod listing;
 pub mod mailbox;
 pub mod marketdata;
+pub mod meter;
 pub mod outbound;
 pub mod paging;
 pub mod private_events;

@@ -9,6 +9,7 @@ mod journal;
 mod journal_tools;
 mod kill;
 mod long_commands;
+mod meter;
 mod overload;
 mod precedence;
 mod process;

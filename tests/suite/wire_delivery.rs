@@ -79,6 +79,11 @@ async fn list_block(operator: &Client) -> Instrument {
     let start = (now_unix_nanos() / SECOND + 5) * SECOND;
     block.symbol = "BTC-SPOT-NOW".into();
     block.max_lots = 10 * LOTS;
+    // Computed anew for four seconds.
+    (
+        block.lot_tick_value_numerator,
+        block.lot_tick_value_denominator,
+    ) = (0, 0);
     block.last_trade_unix_nanos = start - SECOND;
     let window = block.delivery_window.as_mut().expect("a window");
     (window.start_unix_nanos, window.end_unix_nanos) = (start, start + 4 * SECOND);
@@ -181,7 +186,7 @@ async fn a_block_is_sold_measured_and_settled() {
         capacity_duty: true,
         capacity_reserve_ppm: 100_000,
         attestors: 1,
-        settle_after_seconds: 3,
+        settle_after_seconds: 6,
         dispute_seconds: 60,
         grace_seconds: 1,
         failures_to_close: 3,

@@ -303,7 +303,7 @@ fn foreign_bytes_and_other_versions_are_named() {
     let mut newer = bytes;
     newer[4] += 1;
     let error = Exchange::load(&mut &newer[..]).expect_err("newer");
-    let want = "the saved state has version 2, this program reads version 1";
+    let want = "the saved state has version 3, this program reads version 2";
     assert_eq!(error.to_string(), want);
 }
 
@@ -350,6 +350,6 @@ fn the_same_story_gives_the_same_bytes_for_ever() {
         .collect();
     assert_eq!(
         (engine::saved::VERSION, hex.as_str()),
-        (1, "38ab235d3693699e")
+        (2, "10ce5940e48b7568")
     );
 }

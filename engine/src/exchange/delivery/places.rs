@@ -200,7 +200,7 @@ fn check_address(address: &str) -> Result<(), Problem> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
     let fits = match bracketed {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        Some(inner) => inner.parse::<core::net::Ipv6Addr>().is_ok(),
         None => {
             let label = |part: &str| {
                 let inside =
