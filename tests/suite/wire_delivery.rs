@@ -199,7 +199,7 @@ async fn a_block_is_sold_measured_and_settled() {
     };
     operator
         .admin()
-        .set_delivery_rules(request.clone())
+        .set_delivery_rules(request)
         .await
         .expect("rules");
     let (reason, ..) = refused(miner.admin().set_delivery_rules(request).await);
