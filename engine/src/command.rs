@@ -12,6 +12,7 @@ use crate::{
 
 mod admin;
 mod clearing;
+mod delivery;
 mod oracle;
 mod orders;
 mod quotes;
@@ -19,6 +20,7 @@ mod sessions;
 
 pub use admin::*;
 pub use clearing::*;
+pub use delivery::*;
 pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
@@ -119,6 +121,8 @@ pub enum Command {
     SubmitHeader(Box<SubmitHeader>),
     /// A signed index value.
     SignValue(Box<SignValue>),
+    /// Everything about delivery: rules, meters, capacity, destinations, readings, disputes.
+    Delivery(Request<Delivery>),
 }
 
 impl Command {
@@ -169,7 +173,8 @@ impl Command {
             | Self::SetMethod(_)
             | Self::Report(_)
             | Self::SubmitHeader(_)
-            | Self::SignValue(_) => false,
+            | Self::SignValue(_)
+            | Self::Delivery(_) => false,
         }
     }
 }
@@ -190,6 +195,7 @@ impl Command {
                     | Self::Report(_)
                     | Self::SubmitHeader(_)
                     | Self::SignValue(_)
+                    | Self::Delivery(_)
             )
     }
 }

@@ -2,6 +2,7 @@
 //! to be right, and their bytes are the same on every replay.
 
 mod clearing;
+mod delivery;
 
 use bincode::{Decode, Encode};
 
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub use clearing::{Cascaded, ClearingEvent, Covered, DaySettled, Health, Moved, Moving, Offered};
+pub use delivery::*;
 
 /// One thing that happened because of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -88,6 +90,8 @@ pub enum Event {
     Quality(QualityChange),
     /// Public: a block of a chain is agreed upon.
     ChainHeight(ChainHeight),
+    /// Something happened to a delivery, or to what it needs.
+    Delivery(Box<DeliveryEvent>),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.
@@ -454,6 +458,8 @@ pub enum PostingKind {
     Rebate = 5,
     Variation = 7,
     FinalSettlement = 8,
+    DeliveryPayment = 9,
+    Shortfall = 10,
     InsuranceFund = 14,
     Rounding = 17,
 }
@@ -477,7 +483,7 @@ pub struct Posting {
     pub trade: TradeId,
     /// Contract, if one.
     pub instrument: InstrumentId,
-    /// Transfer, if one.
+    /// Transfer, if one; the obligation of what a delivery posts (kinds 8, 9, 10, 14 and its fee).
     pub transfer: u32,
 }
 

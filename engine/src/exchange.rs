@@ -32,6 +32,7 @@ mod clearing;
 mod client_ids;
 mod clock;
 mod combinations;
+mod delivery;
 mod digest;
 mod implied;
 mod legs;
@@ -95,6 +96,7 @@ pub struct Exchange {
     orders: Orders,
     positions: Positions,
     ledger: Ledger,
+    deliveries: delivery::Deliveries,
     client_ids: ClientIds,
     requests: RequestIds,
     timers: timers::Timers,
@@ -205,7 +207,8 @@ impl Exchange {
             | Command::SetDefaultTerms(_)
             | Command::SetFeed(_)
             | Command::SetSource(_)
-            | Command::SetMethod(_) => self.administer(&stamped.command, out),
+            | Command::SetMethod(_)
+            | Command::Delivery(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),

@@ -70,6 +70,22 @@ identity!(
     /// A named order session of an account.
     SessionId
 );
+identity!(
+    /// A duty to deliver hashes to a buyer.
+    ObligationId
+);
+identity!(
+    /// A registered meter or attestor.
+    MeterId
+);
+identity!(
+    /// A place where a buyer wants hashes.
+    DestinationId
+);
+identity!(
+    /// An objection to a reading.
+    DisputeId
+);
 
 /// Position of a command in the journal; the first is 1.
 pub type Seq = u64;

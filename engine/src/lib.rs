@@ -11,6 +11,7 @@
 
 pub mod book;
 pub mod command;
+pub mod delivery;
 pub mod event;
 pub mod exchange;
 pub mod ids;

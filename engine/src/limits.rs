@@ -44,6 +44,18 @@ pub const KEY_ACCOUNTS: usize = 1_024;
 pub const ORDER_LOTS: i64 = 1_000_000_000;
 /// Largest balance movement in minor units: half the supply of satoshi times a thousand still fits.
 pub const MONEY_MINOR: i64 = 1 << 60;
+/// Meters and attestors ever registered.
+pub const METERS: usize = 1 << 10;
+/// Attestations kept of one account and commodity: newest of each attestor and site.
+pub const ATTESTATIONS: usize = 64;
+/// Largest attested capacity, in terahashes per second: a thousand times the whole network of 2026.
+pub const ATTESTED_THS: i64 = 1_000_000_000_000;
+/// Destinations of one account.
+pub const DESTINATIONS: usize = 256;
+/// Meters that may speak about one interval.
+pub const READINGS: usize = 8;
+/// Largest sum of share difficulties of one reading.
+pub const DIFFICULTY: u64 = 1 << 60;
 /// Trades of one incoming order; what is left beyond is cancelled, so that a command's record stays
 /// inside one journal block.
 pub const TRADES_PER_COMMAND: usize = 4_096;

@@ -190,6 +190,13 @@ pub enum Field {
     Height,
     Depth,
     Formula,
+    Meter,
+    Destination,
+    Obligation,
+    Interval,
+    Capacity,
+    Dispute,
+    Rules,
 }
 
 /// A refusal with the numbers a bot needs: the limit that applied and what was seen, in the unit of

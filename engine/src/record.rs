@@ -132,7 +132,8 @@ impl Results {
             | Event::Leg(_)
             | Event::Round(_)
             | Event::Quality(_)
-            | Event::ChainHeight(_) => {}
+            | Event::ChainHeight(_)
+            | Event::Delivery(_) => {}
         }
     }
 }

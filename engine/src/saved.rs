@@ -91,6 +91,18 @@ sections! {
     Groups = b"mmpg", "protection groups";
     GroupFills = b"mmpf", "fills of protection groups";
     GroupQuotes = b"mmpq", "quotes of protection groups";
+    /// Commodities whose blocks are delivered.
+    DeliveryRules = b"dlru", "delivery rules";
+    Meters = b"metr", "meters";
+    Attestations = b"atst", "attestations";
+    Suspensions = b"susp", "suspensions of delivery";
+    Destinations = b"dest", "destinations";
+    Obligations = b"oblg", "obligations";
+    Disputes = b"disp", "disputes";
+    /// What delivered blocks traded.
+    BlockTrades = b"bktr", "trades of blocks";
+    /// How many intervals were settled.
+    Settlements = b"stlm", "settlements";
     ClientIds = b"clid", "client order ids";
     Timers = b"timr", "timers";
     /// Default terms, accounts in trouble, offers.

@@ -31,6 +31,7 @@ use crate::{
     translate::{account, reference, terms},
 };
 
+mod delivery;
 mod oracle;
 mod rows;
 
@@ -711,16 +712,30 @@ impl AdminService for Service {
 
     async fn set_delivery_suspension(
         &self,
-        _: Request<wire::SetDeliverySuspensionRequest>,
+        request: Request<wire::SetDeliverySuspensionRequest>,
     ) -> Reply<wire::SetDeliverySuspensionResponse> {
-        Err(refusal::unimplemented("AdminService.SetDeliverySuspension"))
+        self.deliver_suspension(request).await
     }
 
     async fn resolve_dispute(
         &self,
-        _: Request<wire::ResolveDisputeRequest>,
+        request: Request<wire::ResolveDisputeRequest>,
     ) -> Reply<wire::ResolveDisputeResponse> {
-        Err(refusal::unimplemented("AdminService.ResolveDispute"))
+        self.deliver_decision(request).await
+    }
+
+    async fn set_delivery_rules(
+        &self,
+        request: Request<wire::SetDeliveryRulesRequest>,
+    ) -> Reply<wire::SetDeliveryRulesResponse> {
+        self.deliver_rules(request).await
+    }
+
+    async fn register_meter(
+        &self,
+        request: Request<wire::RegisterMeterRequest>,
+    ) -> Reply<wire::RegisterMeterResponse> {
+        self.deliver_meter(request).await
     }
 
     async fn announce_maintenance(

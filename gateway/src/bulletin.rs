@@ -160,6 +160,7 @@ pub fn address(event: &Event) -> Option<&Address> {
         | Event::Switch(_)
         | Event::Auction(_)
         | Event::Leg(_)
-        | Event::Clearing(_) => None,
+        | Event::Clearing(_)
+        | Event::Delivery(_) => None,
     }
 }

@@ -5,6 +5,7 @@
 
 mod account;
 pub mod amounts;
+mod delivery;
 mod market;
 mod names;
 mod offers;
@@ -106,6 +107,8 @@ pub enum Command {
     Fills(orders::Fills),
     /// Shows balances, positions and margin.
     Balance(account::Balance),
+    /// Shows and directs deliveries: obligations, destinations, settlements, capacity.
+    Delivery(delivery::Delivery),
     /// Follows trades and best prices until Ctrl-C.
     Tail(tail::Tail),
     /// Sets, lists and resets market maker protection.
@@ -128,6 +131,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Orders(c) => c.run().await,
         Command::Fills(c) => c.run().await,
         Command::Balance(c) => c.run().await,
+        Command::Delivery(c) => c.run().await,
         Command::Tail(c) => c.run().await,
         Command::Quote(c) => c.run().await,
         Command::Mmp(c) => c.run().await,

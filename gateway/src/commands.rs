@@ -4,4 +4,5 @@ pub mod demo;
 pub mod follow;
 pub mod journal;
 pub mod key;
+pub mod meter;
 pub mod serve;

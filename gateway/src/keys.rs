@@ -153,7 +153,7 @@ impl PrivateKey {
         self.sign(&header, &claims)
     }
 
-    /// Ed25519 over these bytes, as a source signs what it observes.
+    /// Ed25519 over these bytes, as a source, a meter or an attestor signs what it observes.
     pub fn signature_over(&self, bytes: &[u8]) -> [u8; SIGNATURE_LENGTH] {
         self.signing.sign(bytes).to_bytes()
     }

@@ -78,6 +78,13 @@ pub fn path(field: Field) -> &'static str {
         Field::Height => "height",
         Field::Depth => "depth",
         Field::Formula => "formula",
+        Field::Meter => "meter_id",
+        Field::Destination => "destination",
+        Field::Obligation => "obligation_id",
+        Field::Interval => "interval_start_unix_nanos",
+        Field::Capacity => "attested_ths",
+        Field::Dispute => "dispute_id",
+        Field::Rules => "rules",
     }
 }
 

@@ -302,6 +302,7 @@ fn operator_rights() -> u32 {
     rights(&[
         Permission::Operator,
         Permission::Oracle,
+        Permission::Meter,
         Permission::Read,
         Permission::DropCopy,
     ])
@@ -448,6 +449,7 @@ async fn make_actor(
         Permission::Risk,
         Permission::Withdraw,
         Permission::DropCopy,
+        Permission::Delivery,
     ]);
     register(desk, firm, name, key.public_key(), permissions).await?;
     Ok(account)

@@ -17,6 +17,7 @@ use crate::{
     archive::Archive,
     auth::Doorman,
     bulletin::Bulletin,
+    delivery,
     desk::Desk,
     hub::{Hub, HubOutlet, Reply},
     listing, marketdata, reference, risk,
@@ -291,6 +292,7 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         admin::v1::{
             admin_service_server::AdminServiceServer, oracle_service_server::OracleServiceServer,
         },
+        delivery::v1::delivery_service_server::DeliveryServiceServer,
         marketdata::v1::market_data_service_server::MarketDataServiceServer,
         reference::v1::reference_service_server::ReferenceServiceServer,
         risk::v1::risk_service_server::RiskServiceServer,
@@ -340,6 +342,10 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         )))
         .add_service(
             RiskServiceServer::new(risk::Service::new(desk.clone()))
+                .max_decoding_message_size(64 << 10),
+        )
+        .add_service(
+            DeliveryServiceServer::new(delivery::Service::new(desk.clone()))
                 .max_decoding_message_size(64 << 10),
         )
         .add_service(

@@ -3,6 +3,7 @@
 pub mod account;
 mod combinations;
 pub mod conditions;
+pub mod delivery;
 pub mod market;
 pub mod orders;
 pub mod quotes;

@@ -25,6 +25,7 @@ mod auctions;
 mod checks;
 mod clearing;
 mod combinations;
+mod delivery;
 mod desks;
 mod given;
 mod operator;

@@ -51,7 +51,7 @@ pub(super) fn check_name(name: &str, field: Field) -> Result<(), Problem> {
     ))
 }
 
-fn check_text(text: &str, field: Field) -> Result<(), Problem> {
+pub(super) fn check_text(text: &str, field: Field) -> Result<(), Problem> {
     let wide = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
     if text.len() <= limits::NOTE_BYTES {
         return Ok(());
@@ -148,6 +148,7 @@ impl Exchange {
             Command::SetFeed(r) => self.once(r, out, Self::set_feed),
             Command::SetSource(r) => self.once(r, out, Self::set_source),
             Command::SetMethod(r) => self.once(r, out, Self::set_method),
+            Command::Delivery(r) => self.once(r, out, Self::deliver),
             Command::Tick
             | Command::Restart(_)
             | Command::Place(_)
@@ -342,7 +343,8 @@ impl Exchange {
             && self
                 .ledger
                 .balances(set.account)
-                .all(|(_, b)| b.cash.0 == 0 && b.held.0 == 0);
+                .all(|(_, b)| b.cash.0 == 0 && b.held.0 == 0)
+            && !self.delivers(set.account);
         if set.status == AccountStatus::Closed && !empty {
             return Err(Problem::about(Reason::IllegalTransition, Field::Account));
         }
@@ -463,7 +465,7 @@ impl Exchange {
         let (mark, band) = (contract.mark, contract.at_mark.band);
         self.timers.set(terms.last_trade, Timer::LastTrade(id));
         if terms.kind == crate::instrument::Kind::Forward && terms.cascade.is_empty() {
-            self.timers.set(terms.window.start, Timer::Delivery(id));
+            self.timers.set(terms.window.start, Timer::Window(id));
         }
         out.push(Event::Listed(id));
         out.push(Event::Statistics(StatisticsChange {

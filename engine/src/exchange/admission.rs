@@ -210,6 +210,7 @@ impl Exchange {
             self.check_legs(origin.account, contract, wish, None)?;
         } else {
             check_position_limit(contract, position, order.side, lots)?;
+            self.check_capacity(contract, position, order.side, lots)?;
             let hold = hold_lot.for_lots(lots);
             let after = position.requirement_with(contract, order.side, lots, hold);
             self.check_need(contract, origin.account, after - position.requirement)?;

@@ -89,6 +89,7 @@ impl Exchange {
             orders,
             positions,
             ledger,
+            deliveries,
             client_ids,
             requests,
             timers,
@@ -161,6 +162,7 @@ impl Exchange {
         }
         auction::saved::save_waiting(auctions, &mut saver)?;
         protection::saved::save(accounts, &mut saver)?;
+        deliveries.save(&mut saver)?;
         client_ids.save(&mut saver)?;
         timers.save(&mut saver)?;
         defaults.save(&mut saver)?;
@@ -190,6 +192,7 @@ impl Exchange {
         exchange.positions = positions;
         exchange.load_books(&mut loader)?;
         exchange.load_groups(&mut loader)?;
+        exchange.load_deliveries(&mut loader)?;
         exchange.client_ids = ClientIds::load(&mut loader, accounts)?;
         exchange.timers = Timers::load(&mut loader)?;
         exchange.defaults = super::clearing::Defaults::load(&mut loader)?;

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use bincode::{Decode, Encode};
 
 use crate::{
-    ids::{AccountId, AssetId, IndexId, InstrumentId, OrderId, SessionId},
+    ids::{
+        AccountId, AssetId, CommodityId, IndexId, InstrumentId, ObligationId, OrderId, SessionId,
+    },
     saved::{LoadError, Loader, Saver, Section},
     units::Nanos,
     visits::Sorted,
@@ -37,7 +39,7 @@ pub enum Timer {
     /// A protection group's freeze ends.
     Thaw(AccountId, u16),
     /// The window of a forward begins.
-    Delivery(InstrumentId),
+    Window(InstrumentId),
     /// The next order of a liquidation.
     Liquidate(AccountId, AssetId),
     /// The bids for a defaulter's position are opened.
@@ -46,6 +48,10 @@ pub enum Timer {
     Sample(IndexId),
     /// A day's value of an index settles.
     SettleDay(IndexId),
+    /// A delivery begins, ends, or an interval of it settles.
+    Delivery(ObligationId),
+    /// An attestation of capacity lapses.
+    Capacity(AccountId, CommodityId),
 }
 
 /// Timers in order of time.

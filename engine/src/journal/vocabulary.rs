@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod commands;
+mod delivery;
 mod events;
 
 const GOLDEN: &str = include_str!("vocabulary/golden.txt");
@@ -106,6 +107,8 @@ fn vocabulary() -> String {
     lines("formula", &commands::formulas(), &mut text);
     lines("observation", &commands::observations(), &mut text);
     lines("said", &events::saids(), &mut text);
+    lines("delivery", &delivery::wishes(), &mut text);
+    lines("delivery-event", &delivery::events(), &mut text);
     numbers::<Kind>("kind", &mut text);
     numbers::<Algorithm>("algorithm", &mut text);
     numbers::<IndexKind>("index-kind", &mut text);
@@ -134,6 +137,10 @@ fn vocabulary() -> String {
     numbers::<told::RoundKind>("round-kind", &mut text);
     numbers::<told::Standing>("standing", &mut text);
     numbers::<crate::index::fixing::Basis>("basis", &mut text);
+    numbers::<crate::delivery::MeterKind>("meter-kind", &mut text);
+    numbers::<crate::delivery::StratumProtocol>("stratum", &mut text);
+    numbers::<crate::delivery::ObligationState>("obligation-state", &mut text);
+    numbers::<crate::delivery::CloseCause>("close-cause", &mut text);
     text += &format!("stamped {}\n", hex(&bytes(&commands::stamped())));
     text += &format!("results {}\n", hex(&bytes(&events::results())));
     text += &format!("record {}\n", hex(&whole_record()));

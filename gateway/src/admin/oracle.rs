@@ -1,4 +1,5 @@
-//! Facts from outside. Index values, observations and headers are served; meters and attestations are not yet.
+//! Facts from outside: index values, observations and headers; meter readings and attestations of capacity
+//! (`delivery.rs`).
 //!
 //! A signature is checked here, before its command enters, against the bytes of
 //! [`engine::index::signed`]; the command keeps it. The key that signs the call may be another one: whoever
@@ -286,17 +287,15 @@ impl OracleService for Service {
 
     async fn submit_meter_reading(
         &self,
-        _: Request<wire::SubmitMeterReadingRequest>,
-    ) -> Reply<wire::SubmitMeterReadingResponse> {
-        Err(refusal::unimplemented("OracleService.SubmitMeterReading"))
+        request: Request<wire::SubmitMeterReadingRequest>,
+    ) -> Result<Response<wire::SubmitMeterReadingResponse>, Status> {
+        self.deliver_reading(request).await
     }
 
     async fn submit_capacity_attestation(
         &self,
-        _: Request<wire::SubmitCapacityAttestationRequest>,
-    ) -> Reply<wire::SubmitCapacityAttestationResponse> {
-        Err(refusal::unimplemented(
-            "OracleService.SubmitCapacityAttestation",
-        ))
+        request: Request<wire::SubmitCapacityAttestationRequest>,
+    ) -> Result<Response<wire::SubmitCapacityAttestationResponse>, Status> {
+        self.deliver_attestation(request).await
     }
 }

@@ -346,7 +346,8 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::Mmp(_)
         | Event::Switch(_)
         | Event::Leg(_)
-        | Event::Clearing(_) => None,
+        | Event::Clearing(_)
+        | Event::Delivery(_) => None,
     }
 }
 

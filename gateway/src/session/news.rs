@@ -105,7 +105,8 @@ impl News {
             | Event::Switch(_)
             | Event::Auction(_)
             | Event::Leg(_)
-            | Event::Clearing(_) => return None,
+            | Event::Clearing(_)
+            | Event::Delivery(_) => return None,
         };
         Some(wire::SessionEvent {
             event_seq: wide(to.event_seq),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     command::{AccountStatus, Rail, Side},
-    event::{BalanceRow, ClearingEvent, Event, PositionRow, Posting},
+    event::{BalanceRow, ClearingEvent, Event, PositionRow, Posting, PostingKind},
     exchange::{Exchange, Transfer, TransferState},
     ids::{AccountId, AssetId, InstrumentId},
     instrument::{Instrument, Kind, MarginTerms},
@@ -300,6 +300,7 @@ pub fn side(side: common::Side) -> Option<Side> {
 #[must_use]
 pub fn entry(row: &Dated<Posting>) -> wire::LedgerEntry {
     let posting = &row.what;
+    let moves_in_or_out = matches!(posting.kind, PostingKind::Deposit | PostingKind::Withdrawal);
     wire::LedgerEntry {
         entry_id: wide(posting.entry),
         journal_seq: wide(row.seq),
@@ -310,8 +311,16 @@ pub fn entry(row: &Dated<Posting>) -> wire::LedgerEntry {
         kind: posting.kind as i32,
         trade_id: wide(posting.trade.0),
         instrument_id: id(posting.instrument.0),
-        transfer_id: posting.transfer.into(),
-        obligation_id: 0,
+        transfer_id: if moves_in_or_out {
+            posting.transfer.into()
+        } else {
+            0
+        },
+        obligation_id: if moves_in_or_out {
+            0
+        } else {
+            posting.transfer.into()
+        },
     }
 }
 

@@ -69,6 +69,9 @@ pub(super) fn act(world: &mut World, line: &str) -> Result<Done, String> {
     if let Some(done) = operator::act(world, who, line)? {
         return Ok(done);
     }
+    if let Some(done) = super::delivery::act(world, who, line)? {
+        return Ok(done);
+    }
     let account = world.account(who)?;
     match words.next("what is done")? {
         "buy" => place(world, account, Side::Buy, words),

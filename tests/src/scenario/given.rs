@@ -50,6 +50,13 @@ pub(super) fn set_up(world: &mut World, line: &str) -> Result<(), String> {
         "spread" => list(world, Kind::CalendarSpread, words),
         "strip" => list(world, Kind::Strip, words),
         "oracle" => super::oracle::given(world, words),
+        "insurance" => {
+            let command = super::delivery::insurance(words.next_number("an amount")?);
+            make(world, command).map(|_| ())
+        }
+        what @ ("delivery" | "meter") => {
+            make(world, super::delivery::given(what, words)?).map(|_| ())
+        }
         name => open(world, name, words),
     }
 }

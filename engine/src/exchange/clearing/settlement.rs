@@ -27,7 +27,7 @@ struct Day {
 
 impl Exchange {
     /// The window of a forward begins: from now on its days settle.
-    pub(in crate::exchange) fn begin_delivery(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
+    pub(in crate::exchange) fn begin_window(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
         self.set_state(id, TradingState::InDelivery, Reason::Schedule, out);
     }
 
@@ -113,7 +113,7 @@ impl Exchange {
         accounts.sort_unstable();
         let mut sums = [Minor::ZERO; 2];
         for account in accounts {
-            let paid = self.pay(account, id, day, out);
+            let paid = self.pay_account(account, id, day, out);
             sums[0] += paid[0];
             sums[1] += paid[1];
         }
@@ -156,7 +156,7 @@ impl Exchange {
     }
 
     /// Pays one account; answers with what it got for the day and as variation.
-    fn pay(
+    fn pay_account(
         &mut self,
         account: AccountId,
         id: InstrumentId,

@@ -22,7 +22,7 @@ fn origin() -> Origin {
     }
 }
 
-fn request<T>(body: T) -> Request<T> {
+pub(super) fn request<T>(body: T) -> Request<T> {
     Request {
         id: 6,
         key_id: "key".into(),
@@ -406,6 +406,7 @@ pub(super) fn all() -> Vec<Command> {
             public_key: [237; 32],
             signature: [238; 64],
         })),
+        Command::Delivery(request(delivery::retire())),
     ]
 }
 

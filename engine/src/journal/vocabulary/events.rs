@@ -334,6 +334,7 @@ pub(super) fn all() -> Vec<Event> {
             },
             agreeing: 157,
         }),
+        Event::Delivery(Box::new(delivery::rules_changed())),
     ]
 }
 

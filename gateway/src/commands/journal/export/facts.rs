@@ -118,5 +118,6 @@ pub(super) fn of(command: &Command) -> Facts {
         Command::Report(_) => facts(35, "Report"),
         Command::SubmitHeader(_) => facts(36, "SubmitHeader"),
         Command::SignValue(_) => facts(37, "SignValue"),
+        Command::Delivery(_) => facts(38, "Delivery"),
     }
 }
