@@ -11,6 +11,7 @@ mod orders;
 pub mod parse;
 mod quote;
 mod risk;
+mod statement;
 mod submit;
 pub(crate) mod table;
 mod tail;
@@ -104,6 +105,10 @@ pub enum Command {
     Fills(orders::Fills),
     /// Shows balances, positions and margin.
     Balance(account::Balance),
+    /// Shows what one day did to an account: realised, unrealised, fees, margin, cash.
+    Statement(statement::Statement),
+    /// Lists the settled days of an account's positions.
+    Settlements(statement::Settlements),
     /// Follows trades and best prices until Ctrl-C.
     Tail(tail::Tail),
     /// Sets, lists and resets market maker protection.
@@ -122,6 +127,8 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Orders(c) => c.run().await,
         Command::Fills(c) => c.run().await,
         Command::Balance(c) => c.run().await,
+        Command::Statement(c) => c.run().await,
+        Command::Settlements(c) => c.run().await,
         Command::Tail(c) => c.run().await,
         Command::Quote(c) => c.run().await,
         Command::Mmp(c) => c.run().await,

@@ -7,7 +7,7 @@ use engine::{
     event::Event,
     journal::{self, RealDisk},
     keeper::{History, Keeper, Keeping},
-    pipeline::{self, Began, Pipeline, RecoverError, Recovered, SystemClock},
+    pipeline::{self, Began, Pipeline, RecoverError, Recovered},
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 use tonic::transport::{Server, server::TcpIncoming};
@@ -17,7 +17,9 @@ use crate::{
     archive::Archive,
     auth::Doorman,
     bulletin::Bulletin,
-    desk::Desk,
+    clock::ExchangeClock,
+    delivery,
+    desk::{Desk, Environment},
     hub::{Hub, HubOutlet, Reply},
     listing, marketdata, reference, risk,
     sandbox::{self, Sandbox},
@@ -109,7 +111,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let hub = Hub::new(archive);
     let outlet = HubOutlet(hub.clone());
     let room = journal.room();
-    let pipeline = pipeline::start(exchange, journal, settings.pipeline, SystemClock, outlet)?;
+    let clock = match settings.environment {
+        Environment::Sandbox => ExchangeClock::after(exchange.at()),
+        Environment::Production => ExchangeClock::default(),
+    };
+    let pipeline = pipeline::start(exchange, journal, settings.pipeline, clock.clone(), outlet)?;
     let keeping = keeper.keep(
         settings.snapshot_every,
         settings.retention.clone(),
@@ -120,6 +126,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let desk = Desk {
         intake: pipeline.intake.clone(),
         follower: pipeline.follower.clone(),
+        clock,
         hub,
         fault: pipeline.fault.clone(),
         durable: pipeline.durable.clone(),
@@ -292,6 +299,7 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         admin::v1::{
             admin_service_server::AdminServiceServer, oracle_service_server::OracleServiceServer,
         },
+        delivery::v1::delivery_service_server::DeliveryServiceServer,
         marketdata::v1::market_data_service_server::MarketDataServiceServer,
         reference::v1::reference_service_server::ReferenceServiceServer,
         risk::v1::risk_service_server::RiskServiceServer,
@@ -341,6 +349,10 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         )))
         .add_service(
             RiskServiceServer::new(risk::Service::new(desk.clone()))
+                .max_decoding_message_size(64 << 10),
+        )
+        .add_service(
+            DeliveryServiceServer::new(delivery::Service::new(desk.clone()))
                 .max_decoding_message_size(64 << 10),
         )
         .add_service(

@@ -51,6 +51,20 @@ impl Names {
         }
     }
 
+    /// Decimals and symbol of an asset.
+    pub(super) fn coin(&self, asset_id: i32) -> (u32, String) {
+        match self.assets.get(&asset_id) {
+            Some(a) => (a.decimals.unsigned_abs(), a.symbol.clone()),
+            None => (0, format!("asset {asset_id}")),
+        }
+    }
+
+    /// Decimals and symbol of the asset that an instrument is priced in.
+    pub(super) fn price_coin(&self, instrument_id: i32) -> (u32, String) {
+        let asset = self.instruments.get(&instrument_id);
+        self.coin(asset.map_or(0, |i| i.price_asset_id))
+    }
+
     /// As [`Names::money`], in the asset that an instrument is priced in.
     pub(super) fn price_money(&self, minor: i64, instrument_id: i32) -> String {
         let asset = self.instruments.get(&instrument_id);
