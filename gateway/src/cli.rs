@@ -5,6 +5,7 @@
 
 mod account;
 pub mod amounts;
+mod hedge;
 mod market;
 mod names;
 mod orders;
@@ -109,6 +110,8 @@ pub enum Command {
     Statement(statement::Statement),
     /// Lists the settled days of an account's positions.
     Settlements(statement::Settlements),
+    /// Plans which forwards a miner sells: contracts, margin, revenue hedged and not.
+    Hedge(hedge::Hedge),
     /// Follows trades and best prices until Ctrl-C.
     Tail(tail::Tail),
     /// Sets, lists and resets market maker protection.
@@ -129,6 +132,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Balance(c) => c.run().await,
         Command::Statement(c) => c.run().await,
         Command::Settlements(c) => c.run().await,
+        Command::Hedge(c) => c.run().await,
         Command::Tail(c) => c.run().await,
         Command::Quote(c) => c.run().await,
         Command::Mmp(c) => c.run().await,

@@ -20,6 +20,7 @@ pub mod core_view;
 pub mod delivery;
 pub mod demo;
 pub mod desk;
+pub mod hedge;
 pub mod hub;
 pub mod keys;
 pub mod listing;

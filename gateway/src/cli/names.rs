@@ -31,6 +31,15 @@ impl Names {
         })
     }
 
+    /// As [`Self::fetch`], with the contracts that are settled: for looking back.
+    pub(super) async fn fetch_with_past(client: &Client) -> Result<Self> {
+        let (past, now) = tokio::try_join!(client.every_instrument(), client.assets())?;
+        Ok(Self {
+            instruments: past.into_iter().map(|i| (i.instrument_id, i)).collect(),
+            assets: now.into_iter().map(|a| (a.asset_id, a)).collect(),
+        })
+    }
+
     /// Symbol of an instrument; settled ones keep their number.
     pub(super) fn symbol(&self, instrument_id: i32) -> String {
         match self.instruments.get(&instrument_id) {

@@ -143,7 +143,7 @@ impl Statement {
     pub(super) async fn run(self) -> Result<()> {
         let client = self.connection.open().await?;
         let account_id = self.account.resolve(&client).await?;
-        let names = names::Names::fetch(&client).await?;
+        let names = names::Names::fetch_with_past(&client).await?;
         let date = match self.date {
             Some(date) => date,
             None => jiff::Timestamp::now()
@@ -320,7 +320,7 @@ impl Settlements {
     pub(super) async fn run(self) -> Result<()> {
         let client = self.connection.open().await?;
         let account_id = self.account.resolve(&client).await?;
-        let names = names::Names::fetch(&client).await?;
+        let names = names::Names::fetch_with_past(&client).await?;
         let instrument_id = match &self.symbol {
             Some(symbol) => names::instrument(&client, symbol).await?.instrument_id,
             None => 0,

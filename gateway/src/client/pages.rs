@@ -46,6 +46,20 @@ impl Client {
         ))
     }
 
+    /// Every instrument there ever was.
+    pub async fn every_instrument(&self) -> Result<Vec<Instrument>, ClientError> {
+        let request = ListInstrumentsRequest {
+            include_expired: true,
+            ..Default::default()
+        };
+        Ok(every_page!(
+            self.reference(),
+            list_instruments,
+            request,
+            instruments
+        ))
+    }
+
     /// Every asset.
     pub async fn assets(&self) -> Result<Vec<Asset>, ClientError> {
         let request = ListAssetsRequest::default();
