@@ -358,3 +358,74 @@ async fn a_miner_sells_a_quarter_and_every_day_adds_up() {
         venue.running.stop().await;
     }
 }
+
+/// Noon of the fifteenth of December after a moment, in Unix nanoseconds, and its year.
+fn mid_december(after: i64) -> (i64, i32) {
+    let days = after / DAY + 1..after / DAY + 400;
+    let found = days.map(|day| (day * DAY + DAY / 2, date(day * DAY)));
+    let mut found = found.filter(|(_, date)| (date.month, date.day) == (12, 15));
+    found
+        .next()
+        .map(|(noon, date)| (noon, date.year))
+        .expect("within a year")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_calendar_goes_on_by_time_alone() {
+    let folder = Folder::new("calendar");
+    let venue = Venue::start(folder.path()).await;
+    let operator = venue.client("operator").await;
+    let (noon, year) = mid_december(venue.running.desk.clock.time());
+    advance(&operator, noon).await;
+    let all = contracts(&operator).await;
+    let named = |symbol: &str| all.iter().find(|contract| contract.symbol == symbol);
+    let window = |contract: &Instrument| {
+        let own = contract.delivery_window.expect("a window");
+        (own.start_unix_nanos, own.end_unix_nanos)
+    };
+    let next = year + 1;
+    // In December all twelve months of the next year are listed, so its quarters are, and so is the year.
+    let mut wholes = vec![(format!("BTC-FWD-{next}"), 6)];
+    wholes.extend((1..=4).map(|quarter| (format!("BTC-FWD-{next}Q{quarter}"), 3)));
+    for (symbol, parts) in wholes {
+        let whole = named(&symbol).unwrap_or_else(|| panic!("{symbol} is listed"));
+        assert_eq!(whole.state(), TradingState::Open, "{symbol}");
+        assert_eq!(whole.cascade_instrument_ids.len(), parts, "{symbol}");
+        // The parts fill the window, one after the other.
+        let mut reached = window(whole).0;
+        for id in &whole.cascade_instrument_ids {
+            let part = all.iter().find(|contract| contract.instrument_id == *id);
+            let (start, end) = window(part.expect("listed before"));
+            assert_eq!(start, reached, "{symbol}");
+            reached = end;
+        }
+        assert_eq!(reached, window(whole).1, "{symbol}");
+    }
+    // Those whose months are not all listed are not.
+    assert!(named(&format!("BTC-FWD-{}Q1", next + 1)).is_none());
+    assert!(named(&format!("BTC-FWD-{}", next + 1)).is_none());
+    let rest = named(&format!("BTC-BOM-{year}-12-16")).expect("balance of month");
+    assert_eq!(rest.state(), TradingState::Open);
+    let (start, end) = window(rest);
+    assert_eq!((end - start) / DAY, 16);
+    // Time goes forward, and only an operator moves it.
+    let request = AdvanceClockRequest {
+        target_unix_nanos: noon - DAY,
+        request_id: 0,
+    };
+    let refused = operator.admin().advance_clock(request).await;
+    assert_eq!(
+        refused.expect_err("in the past").code(),
+        Code::InvalidArgument
+    );
+    let miner = venue.client("miner-1").await;
+    let refused = miner
+        .admin()
+        .advance_clock(AdvanceClockRequest::default())
+        .await;
+    assert_eq!(
+        refused.expect_err("an operator's").code(),
+        Code::PermissionDenied
+    );
+    venue.running.stop().await;
+}

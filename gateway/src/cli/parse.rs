@@ -186,6 +186,29 @@ mod tests {
     }
 
     #[test]
+    fn hashrates_and_shares_are_exact() {
+        assert_eq!(hashrate("900TH"), Ok(900));
+        assert_eq!(hashrate("12.5 PH/s"), Ok(12_500));
+        assert_eq!(hashrate("1.2eh"), Ok(1_200_000));
+        for bad in ["50", "0PH", "1.0005PH", "-5PH", "PH", "10001EH", "1.PH"] {
+            assert!(hashrate(bad).is_err_and(|why| why.contains(bad)), "{bad}");
+        }
+        assert_eq!((share("97.5"), share("100")), (Ok(975_000), Ok(1_000_000)));
+        assert!(share("100.1").is_err() && share("-1").is_err());
+        assert_eq!(
+            (percent("-25"), percent("+12.5")),
+            (Ok(-250_000), Ok(125_000))
+        );
+        assert!(percent("-101").is_err() && percent("x").is_err());
+        assert_eq!(millionths("0.055"), Ok(55_000));
+        assert_eq!(
+            (thousandths("17.5"), cents("89316")),
+            (Ok(17_500), Ok(8_931_600))
+        );
+        assert!(cents("1.234").is_err());
+    }
+
+    #[test]
     fn a_malformed_price_is_named() {
         for bad in [
             "42,64O",
