@@ -30,7 +30,6 @@ const DEPTH: i32 = 100;
 
 /// Plans which forwards a miner sells: contracts, margin, revenue hedged and not.
 #[derive(Args, Clone, Debug)]
-#[command(allow_negative_numbers = true)]
 pub struct Hedge {
     #[command(flatten)]
     connection: Connection,
@@ -58,7 +57,7 @@ pub struct Hedge {
     #[arg(long, value_name = "USD", value_parser = parse::cents)]
     btc_usd: Option<i64>,
     /// Moves of the index to look at, percent from the present marks.
-    #[arg(long, value_delimiter = ',', value_parser = parse::percent,
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_parser = parse::percent,
         default_value = "-50,-25,-10,0,10,25,50")]
     moves: Vec<i64>,
     /// Also draws the picture into this file.
