@@ -11,11 +11,15 @@ use crate::{
 };
 
 mod admin;
+mod clearing;
+mod oracle;
 mod orders;
 mod quotes;
 mod sessions;
 
 pub use admin::*;
+pub use clearing::*;
+pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
 pub use sessions::*;
@@ -98,6 +102,23 @@ pub enum Command {
     SetMmpGroup(Request<MmpGroup>),
     /// Blocks or releases order entry at one level.
     SetKillSwitch(Request<SetKillSwitch>),
+    /// Sets how defaults are dealt with.
+    SetDefaultTerms(Request<DefaultTerms>),
+    /// Bids for a defaulter's position.
+    BidOffer(BidOffer),
+
+    /// Adds something outside that sources report, or changes its rules.
+    SetFeed(Request<SetFeed>),
+    /// Registers a source, or changes one.
+    SetSource(Request<SetSource>),
+    /// Says how an index gets its value.
+    SetMethod(Request<SetMethod>),
+    /// A signed observation.
+    Report(Box<Report>),
+    /// A signed block header.
+    SubmitHeader(Box<SubmitHeader>),
+    /// A signed index value.
+    SignValue(Box<SignValue>),
 }
 
 impl Command {
@@ -127,6 +148,7 @@ impl Command {
             }),
             // Both bring orders back.
             Self::ResetMmp(_) | Self::SetMmpGroup(_) => false,
+            Self::SetDefaultTerms(_) | Self::BidOffer(_) => false,
             Self::Restart(_)
             | Self::Place(_)
             | Self::Replace(_)
@@ -141,7 +163,13 @@ impl Command {
             | Self::CreditDeposit(_)
             | Self::RequestWithdrawal(_)
             | Self::ResolveWithdrawal(_)
-            | Self::SubmitFixing(_) => false,
+            | Self::SubmitFixing(_)
+            | Self::SetFeed(_)
+            | Self::SetSource(_)
+            | Self::SetMethod(_)
+            | Self::Report(_)
+            | Self::SubmitHeader(_)
+            | Self::SignValue(_) => false,
         }
     }
 }
@@ -159,6 +187,9 @@ impl Command {
                     | Self::RequestWithdrawal(_)
                     | Self::ResolveWithdrawal(_)
                     | Self::SubmitFixing(_)
+                    | Self::Report(_)
+                    | Self::SubmitHeader(_)
+                    | Self::SignValue(_)
             )
     }
 }

@@ -5,6 +5,10 @@ mod clearing;
 
 use bincode::{Decode, Encode};
 
+mod oracle;
+
+pub use oracle::*;
+
 use crate::{
     command::{DisconnectAction, Side, SwitchScope, Tag},
     ids::{AccountId, AssetId, IndexId, InstrumentId, OrderId, Seq, SessionId, TradeId},
@@ -13,7 +17,7 @@ use crate::{
     units::{Decimal, Lots, Minor, Nanos, TickLots, Ticks},
 };
 
-pub use clearing::{Cascaded, ClearingEvent, DaySettled};
+pub use clearing::{Cascaded, ClearingEvent, Covered, DaySettled, Health, Moved, Moving, Offered};
 
 /// One thing that happened because of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -77,6 +81,13 @@ pub enum Event {
     Leg(LegFill),
     /// A step of clearing.
     Clearing(ClearingEvent),
+
+    /// Public: a round of an index with its inputs.
+    Round(Box<Round>),
+    /// Public: trust in an index changed.
+    Quality(QualityChange),
+    /// Public: a block of a chain is agreed upon.
+    ChainHeight(ChainHeight),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.
@@ -443,6 +454,7 @@ pub enum PostingKind {
     Rebate = 5,
     Variation = 7,
     FinalSettlement = 8,
+    InsuranceFund = 14,
     Rounding = 17,
 }
 

@@ -37,6 +37,7 @@ mod implied;
 mod legs;
 mod marks;
 mod matching;
+pub mod oracle;
 mod pegs;
 mod preview;
 mod protection;
@@ -54,6 +55,7 @@ mod transfers;
 mod volatility;
 
 pub use auction::Found;
+pub use clearing::{Bid, Offer};
 pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::encoding;
 pub use preview::Preview;
@@ -96,12 +98,16 @@ pub struct Exchange {
     client_ids: ClientIds,
     requests: RequestIds,
     timers: timers::Timers,
+    /// Sources, what they said, and rounds.
+    oracle: oracle::Oracle,
     reducing: reducing::Reducing,
     reference_version: u64,
     priorities: u64,
     trades: u64,
     /// Days of positions settled.
     settlements: u64,
+    /// Who has not enough.
+    defaults: clearing::Defaults,
     /// Nobody may enter orders.
     killed: bool,
     /// Trades that the present command may still make (ORDER-16).
@@ -195,12 +201,20 @@ impl Exchange {
             | Command::CreditDeposit(_)
             | Command::ResolveWithdrawal(_)
             | Command::SetMmpGroup(_)
-            | Command::SetKillSwitch(_) => self.administer(&stamped.command, out),
+            | Command::SetKillSwitch(_)
+            | Command::SetDefaultTerms(_)
+            | Command::SetFeed(_)
+            | Command::SetSource(_)
+            | Command::SetMethod(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),
             Command::MassQuote(quote) => self.mass_quote(quote, out),
             Command::ResetMmp(reset) => self.reset_mmp(reset, out),
+            Command::BidOffer(bid) => self.bid_offer(bid, out),
+            Command::Report(report) => self.report(report, out),
+            Command::SubmitHeader(header) => self.submit_header(header, out),
+            Command::SignValue(value) => self.sign_value(value, out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);

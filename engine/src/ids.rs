@@ -47,6 +47,10 @@ identity!(
     IndexId
 );
 identity!(
+    /// Something outside that sources report: a chain, a price.
+    FeedId
+);
+identity!(
     /// All maturities of one contract.
     ProductId
 );

@@ -14,6 +14,7 @@ pub mod command;
 pub mod event;
 pub mod exchange;
 pub mod ids;
+pub mod index;
 pub mod instrument;
 pub mod ledger;
 pub mod limits;

@@ -183,6 +183,13 @@ pub enum Field {
     Items,
     Legs,
     Cascade,
+    Feed,
+    Observed,
+    Sequence,
+    Source,
+    Height,
+    Depth,
+    Formula,
 }
 
 /// A refusal with the numbers a bot needs: the limit that applied and what was seen, in the unit of

@@ -129,7 +129,10 @@ impl Results {
             | Event::Mmp(_)
             | Event::Switch(_)
             | Event::Auction(_)
-            | Event::Leg(_) => {}
+            | Event::Leg(_)
+            | Event::Round(_)
+            | Event::Quality(_)
+            | Event::ChainHeight(_) => {}
         }
     }
 }

@@ -93,6 +93,12 @@ sections! {
     GroupQuotes = b"mmpq", "quotes of protection groups";
     ClientIds = b"clid", "client order ids";
     Timers = b"timr", "timers";
+    /// Default terms, accounts in trouble, offers.
+    Defaults = b"dflt", "defaults";
+    /// What is observed, its sources and their newest words.
+    Feeds = b"feed", "feeds";
+    /// Methods, sources and rounds of indexes.
+    Rounds = b"rnds", "rounds of indexes";
     End = b"end ", "end";
 }
 

@@ -97,7 +97,7 @@ impl AccountService for Service {
             balances: image.balances(),
             positions: image.positions(),
             margin: Some(image.margin()),
-            status: translate::account::status(image.status),
+            status: image.wire_status(),
             as_of_journal_seq: wide(image.seq),
         }))
     }

@@ -8,6 +8,8 @@ pub mod amounts;
 mod hedge;
 mod market;
 mod names;
+mod offers;
+mod oracle;
 mod orders;
 pub mod parse;
 mod quote;
@@ -118,6 +120,10 @@ pub enum Command {
     Mmp(risk::Mmp),
     /// Blocks and releases order entry of a session, an account or the firm.
     KillSwitch(risk::KillSwitch),
+    /// Positions of defaulters: what makers may bid for, and bids.
+    Offers(offers::Offers),
+    /// Signs and submits what a source of an index observes; registers sources.
+    Oracle(oracle::Oracle),
 }
 
 /// Runs one command to its end.
@@ -137,6 +143,8 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Quote(c) => c.run().await,
         Command::Mmp(c) => c.run().await,
         Command::KillSwitch(c) => c.run().await,
+        Command::Offers(c) => c.run().await,
+        Command::Oracle(c) => c.run().await,
     }
 }
 

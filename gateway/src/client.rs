@@ -8,6 +8,7 @@ mod error;
 mod login;
 mod pages;
 mod quotes;
+pub mod reports;
 mod session;
 mod sign;
 

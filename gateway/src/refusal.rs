@@ -71,6 +71,13 @@ pub fn path(field: Field) -> &'static str {
         Field::Items => "items",
         Field::Legs => "legs",
         Field::Cascade => "cascade_instrument_ids",
+        Field::Feed => "feed_name",
+        Field::Observed => "observed_unix_nanos",
+        Field::Sequence => "sequence",
+        Field::Source => "required_sources",
+        Field::Height => "height",
+        Field::Depth => "depth",
+        Field::Formula => "formula",
     }
 }
 

@@ -8,4 +8,5 @@ pub mod orders;
 pub mod quotes;
 pub mod reference;
 pub mod risk;
+pub mod rounds;
 pub mod terms;

@@ -28,6 +28,7 @@ mod combinations;
 mod desks;
 mod given;
 mod operator;
+mod oracle;
 mod quoting;
 mod told;
 mod words;

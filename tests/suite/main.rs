@@ -23,4 +23,5 @@ mod statements;
 mod tidy;
 mod wire;
 mod wire_combinations;
+mod wire_oracle;
 mod wire_orders;

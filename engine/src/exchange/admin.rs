@@ -37,7 +37,7 @@ pub(super) fn made(object: u32) -> Done {
     }
 }
 
-fn check_name(name: &str, field: Field) -> Result<(), Problem> {
+pub(super) fn check_name(name: &str, field: Field) -> Result<(), Problem> {
     let (limit, actual) = (limits::NAME_BYTES, name.len());
     if (1..=limit).contains(&actual) && name.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return Ok(());
@@ -60,7 +60,7 @@ fn check_text(text: &str, field: Field) -> Result<(), Problem> {
     Err(Problem::limit(Reason::InvalidField, field, limit, actual))
 }
 
-fn check_room(used: usize, limit: usize) -> Result<(), Problem> {
+pub(super) fn check_room(used: usize, limit: usize) -> Result<(), Problem> {
     if used < limit {
         return Ok(());
     }
@@ -144,6 +144,10 @@ impl Exchange {
             Command::ResolveWithdrawal(r) => self.once(r, out, Self::resolve_withdrawal),
             Command::SetMmpGroup(r) => self.once(r, out, Self::set_mmp_group),
             Command::SetKillSwitch(r) => self.once(r, out, Self::set_kill_switch),
+            Command::SetDefaultTerms(r) => self.once(r, out, Self::set_default_terms),
+            Command::SetFeed(r) => self.once(r, out, Self::set_feed),
+            Command::SetSource(r) => self.once(r, out, Self::set_source),
+            Command::SetMethod(r) => self.once(r, out, Self::set_method),
             Command::Tick
             | Command::Restart(_)
             | Command::Place(_)
@@ -159,7 +163,11 @@ impl Exchange {
             | Command::SubmitFixing(_)
             | Command::Batch(_)
             | Command::MassQuote(_)
-            | Command::ResetMmp(_) => {
+            | Command::ResetMmp(_)
+            | Command::BidOffer(_)
+            | Command::Report(_)
+            | Command::SubmitHeader(_)
+            | Command::SignValue(_) => {
                 unreachable!("apply sends only administrative commands here")
             }
         }
@@ -609,6 +617,12 @@ impl Exchange {
             || set.target != TradingState::Closed && covered.iter().any(over)
         {
             return Err(Problem::about(Reason::IllegalTransition, Field::State));
+        }
+        let halted = covered
+            .iter()
+            .any(|id| self.waits_for_index(*id, set.target));
+        if halted && set.effective <= self.at {
+            return Err(Problem::about(Reason::IndexUnavailable, Field::State));
         }
         if is_call(set.target) && !covered.iter().all(|id| self.has_calls(*id)) {
             return Err(Problem::about(Reason::IllegalTransition, Field::State));

@@ -93,6 +93,9 @@ impl Exchange {
     pub(super) fn check_trader(&self, origin: &Origin, reducing: bool) -> Result<(), Problem> {
         let account = self.account(origin.account);
         self.check_switches(origin)?;
+        if !self.defaults.is_quiet() && self.is_liquidated(origin.account) {
+            return Err(Problem::about(Reason::Liquidation, Field::Account));
+        }
         match account.map(|account| account.status) {
             Some(AccountStatus::Active) => Ok(()),
             Some(AccountStatus::ReduceOnly) if reducing => Ok(()),

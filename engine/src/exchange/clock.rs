@@ -38,6 +38,10 @@ impl Exchange {
                 Timer::Indicative(instrument) => self.look_again(instrument, due),
                 Timer::Thaw(account, group) => self.thaw(account, group, due, out),
                 Timer::Delivery(instrument) => self.begin_delivery(instrument, out),
+                Timer::Liquidate(account, asset) => self.liquidate(account, asset, due, out),
+                Timer::CloseOffer(offer) => self.close_offer(offer, out),
+                Timer::Sample(index) => self.sample(index, due, out),
+                Timer::SettleDay(index) => self.settle_days(index, out),
             }
         }
     }

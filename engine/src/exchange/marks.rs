@@ -14,7 +14,8 @@ use crate::{
 impl Exchange {
     /// An index value arrives; write-once per round.
     pub(super) fn submit_fixing(&mut self, fixing: &SubmitFixing, out: &mut Vec<Event>) {
-        match self.decide_fixing(fixing) {
+        let unsigned = self.check_unsigned(fixing.index);
+        match unsigned.and_then(|()| self.decide_fixing(fixing)) {
             Err(problem) => {
                 let to = Address::default();
                 out.push(Event::Refused(Refused { to, problem }));
@@ -28,7 +29,7 @@ impl Exchange {
     }
 
     /// `Some` = the same value was taken before, at that position.
-    fn decide_fixing(&self, fixing: &SubmitFixing) -> Result<Option<u64>, Problem> {
+    pub(super) fn decide_fixing(&self, fixing: &SubmitFixing) -> Result<Option<u64>, Problem> {
         let index = fixing.index.index().and_then(|at| self.indexes.get(at));
         let index = index.ok_or(Problem::about(Reason::NotFound, Field::Index))?;
         if fixing.round == 0 {
@@ -82,7 +83,7 @@ impl Exchange {
         }
     }
 
-    fn fix(&mut self, fixing: &SubmitFixing, out: &mut Vec<Event>) {
+    pub(super) fn fix(&mut self, fixing: &SubmitFixing, out: &mut Vec<Event>) {
         let (at, seq) = (self.at, self.seq);
         let index = &mut self.indexes[fixing.index.index().unwrap_or(usize::MAX)];
         let before = index.value.replace(fixing.value);
@@ -113,9 +114,10 @@ impl Exchange {
                 self.settle_day(id, fixing, out);
             }
         }
+        self.check_margins(fixing.index, out);
     }
 
-    fn contracts_on(&self, index: IndexId) -> Vec<InstrumentId> {
+    pub(super) fn contracts_on(&self, index: IndexId) -> Vec<InstrumentId> {
         self.instruments
             .iter()
             .filter(|contract| contract.terms.index == index)
@@ -193,7 +195,7 @@ impl Exchange {
 }
 
 /// Whether two decimals are one number: 105 is 105.0.
-fn same_value(one: Decimal, other: Decimal) -> bool {
+pub(super) fn same_value(one: Decimal, other: Decimal) -> bool {
     let fine = Decimal {
         mantissa: 1,
         exponent: one.exponent.min(other.exponent),
@@ -203,7 +205,7 @@ fn same_value(one: Decimal, other: Decimal) -> bool {
 }
 
 /// Whether a value lies within a factor of ten of the one before: no price is better than a wrong one.
-fn within_reach(before: Decimal, now: Decimal) -> bool {
+pub(super) fn within_reach(before: Decimal, now: Decimal) -> bool {
     let fine = Decimal {
         mantissa: 1,
         exponent: now.exponent.min(before.exponent),

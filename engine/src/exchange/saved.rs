@@ -8,8 +8,8 @@ use std::io;
 use bincode::{Decode, Encode};
 
 use super::{
-    Account, Exchange, Withdrawals, auction, client_ids::ClientIds, combinations, protection,
-    reducing, remembered::RequestIds, stops, timers::Timers, volatility::Window,
+    Account, Exchange, Withdrawals, auction, client_ids::ClientIds, combinations, oracle::Oracle,
+    protection, reducing, remembered::RequestIds, stops, timers::Timers, volatility::Window,
 };
 use crate::{
     book::{Book, Node},
@@ -92,12 +92,14 @@ impl Exchange {
             client_ids,
             requests,
             timers,
+            oracle,
             // Follow from the orders.
             reducing: _,
             reference_version,
             priorities,
             trades,
             settlements,
+            defaults,
             killed,
             // The rest is of the present command, and there is none.
             trades_left: _,
@@ -161,6 +163,8 @@ impl Exchange {
         protection::saved::save(accounts, &mut saver)?;
         client_ids.save(&mut saver)?;
         timers.save(&mut saver)?;
+        defaults.save(&mut saver)?;
+        oracle.save(&mut saver)?;
         saver.end()
     }
 
@@ -188,6 +192,8 @@ impl Exchange {
         exchange.load_groups(&mut loader)?;
         exchange.client_ids = ClientIds::load(&mut loader, accounts)?;
         exchange.timers = Timers::load(&mut loader)?;
+        exchange.defaults = super::clearing::Defaults::load(&mut loader)?;
+        exchange.oracle = Oracle::load(&mut loader, (exchange.indexes.len(), contracts))?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {

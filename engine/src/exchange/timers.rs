@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bincode::{Decode, Encode};
 
 use crate::{
-    ids::{AccountId, InstrumentId, OrderId, SessionId},
+    ids::{AccountId, AssetId, IndexId, InstrumentId, OrderId, SessionId},
     saved::{LoadError, Loader, Saver, Section},
     units::Nanos,
     visits::Sorted,
@@ -38,6 +38,14 @@ pub enum Timer {
     Thaw(AccountId, u16),
     /// The window of a forward begins.
     Delivery(InstrumentId),
+    /// The next order of a liquidation.
+    Liquidate(AccountId, AssetId),
+    /// The bids for a defaulter's position are opened.
+    CloseOffer(u64),
+    /// A sample of an index is due.
+    Sample(IndexId),
+    /// A day's value of an index settles.
+    SettleDay(IndexId),
 }
 
 /// Timers in order of time.

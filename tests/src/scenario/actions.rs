@@ -77,6 +77,7 @@ pub(super) fn act(world: &mut World, line: &str) -> Result<Done, String> {
         "cancel" => cancel(world, account, words),
         "quote" | "batch" | "group" | "reset" => quoting::act(world, account, line),
         "mass-cancel" => mass_cancel(world, account, words),
+        "bid" => super::clearing::bid(world, account, words),
         verb => desks::act(world, account, verb, words),
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn look(world: &World, line: &str) -> Result<Option<(String, String)>
             let named = world.contracts.iter().find(|(name, _)| words.flag(name));
             contract(world, named.map(|(name, _)| name.as_str()))?
         }
+        "index" => super::oracle::rows(world)?,
         "order" => {
             let account = world.account(words.next("an account")?)?;
             let id = words.tagged()?.ok_or("  which order?")?;

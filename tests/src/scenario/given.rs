@@ -49,6 +49,7 @@ pub(super) fn set_up(world: &mut World, line: &str) -> Result<(), String> {
         "forward" => list(world, Kind::Forward, words),
         "spread" => list(world, Kind::CalendarSpread, words),
         "strip" => list(world, Kind::Strip, words),
+        "oracle" => super::oracle::given(world, words),
         name => open(world, name, words),
     }
 }
@@ -217,6 +218,10 @@ fn open(world: &mut World, name: &str, mut words: Words<'_>) -> Result<(), Strin
     let money = words.next_number("the account's money")?;
     let fees = words.shares("fees")?.unwrap_or_default();
     let firm_name = words.value("firm")?.unwrap_or(name);
+    let kind = match words.flag("maker") {
+        true => AccountKind::MarketMaker,
+        false => AccountKind::Client,
+    };
     words.finish()?;
     let known = world.firms.iter().find(|(known, _)| known == firm_name);
     let firm = match known {
@@ -235,7 +240,7 @@ fn open(world: &mut World, name: &str, mut words: Words<'_>) -> Result<(), Strin
     let account = NewAccount {
         firm,
         label: name.into(),
-        kind: AccountKind::Client,
+        kind,
         maker_fee_offset: fees.0.0,
         taker_fee_offset: fees.1.0,
     };

@@ -47,6 +47,7 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
         "days" => return clearing::days(world, words).map(Some),
         "state" => state(world, &mut words)?,
         "fixing" => fixing(world, &mut words)?,
+        "default" => clearing::terms(world, &mut words)?,
         "restart" => {
             let span = |text: Option<&str>| text.map_or(Ok(0), seconds);
             let until = span(words.value("post-only")?)?;
@@ -91,7 +92,7 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
             }))
         }
         "kill" | "release" => super::quoting::switch(world, verb, &mut words)?,
-        _ => return Ok(None),
+        _ => return super::oracle::act(world, verb, line),
     };
     words.finish()?;
     Ok(Some(Done::of(world.apply(command)?)))

@@ -45,6 +45,7 @@ pub(super) struct World {
     pub(super) contracts: Vec<(String, InstrumentId)>,
     pub(super) desks: Vec<Desk>,
     pub(super) unnamed: u64,
+    pub(super) sources: Vec<super::oracle::Source>,
     orders: BTreeMap<(AccountId, u64), OrderId>,
     trades: u64,
     told: BTreeMap<SessionId, u64>,

@@ -78,22 +78,7 @@ impl Exchange {
             return;
         }
         let day = self.day_of(contract, fixing);
-        let mut accounts: Vec<AccountId> = self
-            .positions
-            .in_instrument(id)
-            .map(|p| p.account)
-            .collect();
-        accounts.sort_unstable();
-        let mut sums = [Minor::ZERO; 2];
-        for account in accounts {
-            let paid = self.pay(account, id, day.as_ref(), fixing, out);
-            sums[0] += paid[0];
-            sums[1] += paid[1];
-        }
-        // What rounding leaves, so that the postings of one contract sum to zero.
-        for sum in sums {
-            self.pay_out(house::ROUNDING, id, -sum, PostingKind::Rounding, out);
-        }
+        self.pay_all(id, day.as_ref().map(|day| (day, fixing)), out);
         let Some(day) = day else { return };
         let contract = self.contract_mut(id);
         contract.settled_until = day.until;
@@ -105,6 +90,36 @@ impl Exchange {
         if over {
             self.recount_open_interest(id);
             self.set_state(id, TradingState::Settled, Reason::Schedule, out);
+        }
+    }
+
+    /// Variation between two fixings, of everybody in a contract: a default is being wound up.
+    pub(super) fn settle_at_mark(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
+        self.pay_all(id, None, out);
+    }
+
+    /// Pays every account with a position, in order of account; the two sums are brought to zero.
+    fn pay_all(
+        &mut self,
+        id: InstrumentId,
+        day: Option<(&Day, &SubmitFixing)>,
+        out: &mut Vec<Event>,
+    ) {
+        let mut accounts: Vec<AccountId> = self
+            .positions
+            .in_instrument(id)
+            .map(|p| p.account)
+            .collect();
+        accounts.sort_unstable();
+        let mut sums = [Minor::ZERO; 2];
+        for account in accounts {
+            let paid = self.pay(account, id, day, out);
+            sums[0] += paid[0];
+            sums[1] += paid[1];
+        }
+        // What rounding leaves, so that the postings of one contract sum to zero.
+        for sum in sums {
+            self.pay_out(house::ROUNDING, id, -sum, PostingKind::Rounding, out);
         }
     }
 
@@ -145,8 +160,7 @@ impl Exchange {
         &mut self,
         account: AccountId,
         id: InstrumentId,
-        day: Option<&Day>,
-        fixing: &SubmitFixing,
+        day: Option<(&Day, &SubmitFixing)>,
         out: &mut Vec<Event>,
     ) -> [Minor; 2] {
         let (mark, tick_value) = {
@@ -158,16 +172,18 @@ impl Exchange {
         let unsettled = position.realised + mark.times(held) - position.cost;
         let paid = match day {
             None => [Minor::ZERO, tick_value.money(unsettled)],
-            Some(day) => [day.money(position), day.rest.money(unsettled)],
+            Some((day, _)) => [day.money(position), day.rest.money(unsettled)],
         };
         position.settled += paid[0] + paid[1];
         position.realised = TickLots::ZERO;
-        let over = day.is_some_and(|day| day.rest == TickValue::NOTHING);
+        let over = day.is_some_and(|(day, _)| day.rest == TickValue::NOTHING);
         position.net = if over { Lots::ZERO } else { held };
         position.cost = mark.times(position.net);
         self.pay_out(account, id, paid[0], PostingKind::FinalSettlement, out);
         self.pay_out(account, id, paid[1], PostingKind::Variation, out);
-        if day.is_some() && (held != Lots::ZERO || paid != [Minor::ZERO; 2]) {
+        if let Some((_, fixing)) = day
+            && (held != Lots::ZERO || paid != [Minor::ZERO; 2])
+        {
             self.settlements += 1;
             out.push(Event::Clearing(ClearingEvent::DaySettled(DaySettled {
                 settlement: self.settlements,
