@@ -46,7 +46,7 @@ pub struct Settlements {
 }
 
 /// A part of the day's books: what accountants call it, and the causes that belong to it.
-const PARTS: [(&str, &[LedgerEntryKind]); 8] = [
+const PARTS: [(&str, &[LedgerEntryKind]); 9] = [
     ("deposits", &[LedgerEntryKind::Deposit]),
     (
         "withdrawals",
@@ -73,6 +73,7 @@ const PARTS: [(&str, &[LedgerEntryKind]); 8] = [
         &[LedgerEntryKind::TradeFee, LedgerEntryKind::Liquidation],
     ),
     ("rebates", &[LedgerEntryKind::Rebate]),
+    ("insurance fund", &[LedgerEntryKind::InsuranceFund]),
     // Whatever else there is; the statement must add up.
     ("other", &[]),
 ];

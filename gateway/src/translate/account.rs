@@ -119,7 +119,9 @@ impl Image {
             }
         }
         Self {
+            // A statement tells of money, not of what the account may do.
             status: AccountStatus::Active,
+            liquidated: BTreeSet::new(),
             account,
             seq: 0,
             balances,
