@@ -101,8 +101,6 @@ sections! {
     Disputes = b"disp", "disputes";
     /// What delivered blocks traded.
     BlockTrades = b"bktr", "trades of blocks";
-    /// How many intervals were settled.
-    Settlements = b"stlm", "settlements";
     ClientIds = b"clid", "client order ids";
     Timers = b"timr", "timers";
     /// Default terms, accounts in trouble, offers.

@@ -31,6 +31,7 @@ use crate::{
     translate::{account, reference, terms},
 };
 
+mod clock;
 mod delivery;
 mod oracle;
 mod rows;
@@ -747,9 +748,11 @@ impl AdminService for Service {
 
     async fn advance_clock(
         &self,
-        _: Request<wire::AdvanceClockRequest>,
+        request: Request<wire::AdvanceClockRequest>,
     ) -> Reply<wire::AdvanceClockResponse> {
-        Err(refusal::unimplemented("AdminService.AdvanceClock"))
+        caller(&request)?.need(Permission::Operator)?;
+        let target = request.get_ref().target_unix_nanos;
+        clock::advance(&self.desk, target).await.map(Response::new)
     }
 }
 

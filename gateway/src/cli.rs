@@ -6,6 +6,7 @@
 mod account;
 pub mod amounts;
 mod delivery;
+mod hedge;
 mod market;
 mod names;
 mod offers;
@@ -14,6 +15,7 @@ mod orders;
 pub mod parse;
 mod quote;
 mod risk;
+mod statement;
 mod submit;
 pub(crate) mod table;
 mod tail;
@@ -109,6 +111,12 @@ pub enum Command {
     Balance(account::Balance),
     /// Shows and directs deliveries: obligations, destinations, settlements, capacity.
     Delivery(delivery::Delivery),
+    /// Shows what one day did to an account: realised, unrealised, fees, margin, cash.
+    Statement(statement::Statement),
+    /// Lists the settled days of an account's positions.
+    Settlements(statement::Settlements),
+    /// Plans which forwards a miner sells: contracts, margin, revenue hedged and not.
+    Hedge(hedge::Hedge),
     /// Follows trades and best prices until Ctrl-C.
     Tail(tail::Tail),
     /// Sets, lists and resets market maker protection.
@@ -132,6 +140,9 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Fills(c) => c.run().await,
         Command::Balance(c) => c.run().await,
         Command::Delivery(c) => c.run().await,
+        Command::Statement(c) => c.run().await,
+        Command::Settlements(c) => c.run().await,
+        Command::Hedge(c) => c.run().await,
         Command::Tail(c) => c.run().await,
         Command::Quote(c) => c.run().await,
         Command::Mmp(c) => c.run().await,

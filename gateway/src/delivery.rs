@@ -23,6 +23,7 @@ use crate::{
     outbound::{Outgoing, pipe},
     paging::{List, Page, beyond},
     refusal,
+    statements::day_settlements,
     translate::{delivery as out, reference::number},
 };
 
@@ -230,12 +231,12 @@ impl DeliveryService for Service {
             let rows = rows.flat_map(|row| &row.settlements);
             rows.filter(|(row, _)| row.id > after)
                 .map(|(row, seq)| out::settlement(state, row, *seq, account))
-                .filter(|row| {
-                    (request.obligation_id == 0 || row.obligation_id == request.obligation_id)
-                        && (request.instrument_id == 0
-                            || row.instrument_id == request.instrument_id)
-                })
                 .collect()
+        });
+        rows.extend(day_settlements(&self.desk, account, after)?);
+        rows.retain(|row| {
+            (request.obligation_id == 0 || row.obligation_id == request.obligation_id)
+                && (request.instrument_id == 0 || row.instrument_id == request.instrument_id)
         });
         let key = |row: &wire::Settlement| row.settlement_id.max(0).unsigned_abs();
         rows.sort_unstable_by_key(key);

@@ -7,7 +7,7 @@ use engine::{
     event::Event,
     journal::{self, RealDisk},
     keeper::{History, Keeper, Keeping},
-    pipeline::{self, Began, Pipeline, RecoverError, Recovered, SystemClock},
+    pipeline::{self, Began, Pipeline, RecoverError, Recovered},
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 use tonic::transport::{Server, server::TcpIncoming};
@@ -17,8 +17,9 @@ use crate::{
     archive::Archive,
     auth::Doorman,
     bulletin::Bulletin,
+    clock::ExchangeClock,
     delivery,
-    desk::Desk,
+    desk::{Desk, Environment},
     hub::{Hub, HubOutlet, Reply},
     listing, marketdata, reference, risk,
     sandbox::{self, Sandbox},
@@ -110,7 +111,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let hub = Hub::new(archive);
     let outlet = HubOutlet(hub.clone());
     let room = journal.room();
-    let pipeline = pipeline::start(exchange, journal, settings.pipeline, SystemClock, outlet)?;
+    let clock = match settings.environment {
+        Environment::Sandbox => ExchangeClock::after(exchange.at()),
+        Environment::Production => ExchangeClock::default(),
+    };
+    let pipeline = pipeline::start(exchange, journal, settings.pipeline, clock.clone(), outlet)?;
     let keeping = keeper.keep(
         settings.snapshot_every,
         settings.retention.clone(),
@@ -121,6 +126,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let desk = Desk {
         intake: pipeline.intake.clone(),
         follower: pipeline.follower.clone(),
+        clock,
         hub,
         fault: pipeline.fault.clone(),
         durable: pipeline.durable.clone(),

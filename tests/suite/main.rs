@@ -20,6 +20,7 @@ mod restart;
 mod scenarios;
 mod sim;
 mod snapshots;
+mod statements;
 mod tidy;
 mod wire;
 mod wire_combinations;

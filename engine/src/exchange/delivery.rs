@@ -42,8 +42,6 @@ pub(super) struct Deliveries {
     disputes: Vec<Dispute>,
     /// What blocks traded: price times lots, and lots.
     traded: BTreeMap<InstrumentId, (TickLots, i64)>,
-    /// Settled intervals so far.
-    settlements: u64,
     /// Living obligations of a seller; follows from the obligations.
     by_seller: BTreeMap<(AccountId, CommodityId), Vec<ObligationId>>,
 }

@@ -100,6 +100,36 @@ impl Image {
         }
     }
 
+    /// The account as a past day left it: its money and positions, and the marks that they had then.
+    #[must_use]
+    pub fn of_a_day(
+        exchange: &Exchange,
+        account: AccountId,
+        (balances, positions): (
+            BTreeMap<AssetId, Balance>,
+            BTreeMap<InstrumentId, PositionRow>,
+        ),
+        marks: &BTreeMap<InstrumentId, Ticks>,
+    ) -> Self {
+        let known = |id: &InstrumentId| Some((*id, Valuation::of(exchange.instrument(*id)?)));
+        let mut contracts: BTreeMap<_, _> = positions.keys().filter_map(known).collect();
+        for (id, mark) in marks {
+            if let Some(contract) = contracts.get_mut(id) {
+                contract.mark = *mark;
+            }
+        }
+        Self {
+            // A statement tells of money, not of what the account may do.
+            status: AccountStatus::Active,
+            liquidated: BTreeSet::new(),
+            account,
+            seq: 0,
+            balances,
+            positions,
+            contracts,
+        }
+    }
+
     /// Whether an event changes the account, or what its positions are valued with.
     #[must_use]
     pub fn concerns(&self, event: &Event) -> bool {

@@ -23,7 +23,6 @@ impl Deliveries {
             obligations,
             disputes,
             traded,
-            settlements,
             // Follows from the obligations.
             by_seller: _,
         } = self;
@@ -38,8 +37,7 @@ impl Deliveries {
         saver.items(Section::Destinations, destinations.iter())?;
         saver.items(Section::Obligations, obligations.iter())?;
         saver.items(Section::Disputes, disputes.iter())?;
-        saver.items(Section::BlockTrades, traded.iter())?;
-        saver.items(Section::Settlements, std::iter::once(settlements))
+        saver.items(Section::BlockTrades, traded.iter())
     }
 }
 
@@ -137,7 +135,6 @@ impl Exchange {
                 next(&mut all.traded, row.0, row.1)
             },
         )?;
-        all.settlements = loader.one(Section::Settlements)?;
         for row in all.obligations.iter().filter(|row| row.lives()) {
             let key = (row.seller, row.commodity);
             all.by_seller.entry(key).or_default().push(row.id);

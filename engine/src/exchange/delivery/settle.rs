@@ -246,9 +246,9 @@ impl Exchange {
         let sides = (seller, buyer, asset);
         self.pay(sides, charge, PostingKind::Shortfall, about, out);
         self.pay(sides, difference, PostingKind::FinalSettlement, about, out);
-        self.deliveries.settlements += 1;
+        self.settlements += 1;
         let told = SettlementRow {
-            id: self.deliveries.settlements,
+            id: self.settlements,
             obligation: id,
             instrument,
             seller,

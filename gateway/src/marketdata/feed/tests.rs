@@ -110,6 +110,7 @@ impl Exhibit {
         let desk = Desk {
             intake: pipeline.intake.clone(),
             follower: pipeline.follower.clone(),
+            clock: crate::clock::ExchangeClock::default(),
             hub,
             fault: pipeline.fault.clone(),
             durable: pipeline.durable.clone(),
