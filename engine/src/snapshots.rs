@@ -109,8 +109,13 @@ pub fn write(
     let header = match begun {
         Ok(header) => header,
         Err(error) => {
-            // On a full disk what was begun takes the room that the journal's next segment needs.
-            remove_unfinished(disk, dir)?;
+            // On a full disk what was begun takes the room that the journal's next segment needs. After any
+            // other failure nothing more is asked of the disk; the next start clears up.
+            let full = matches!(&error, SnapshotError::Io { source, .. }
+                if source.kind() == io::ErrorKind::StorageFull);
+            if full && let Err(why) = remove_unfinished(disk, dir) {
+                tracing::warn!(%why, "a half-made snapshot stays behind");
+            }
             return Err(error);
         }
     };

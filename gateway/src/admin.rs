@@ -2,16 +2,16 @@
 
 use engine::{
     command::{
-        AccountKind, AccountStatus, Command, CreditDeposit, Decision, DefaultTerms, NewAccount,
-        NewFirm, NewKey, Rail, Request as Asked, ResolveWithdrawal, RevokeKey, SetAccountStatus,
-        SetKillSwitch, SetTradingState, StateScope, SwitchScope,
+        AccountKind, AccountStatus, Command, CreditDeposit, Decision, NewAccount, NewFirm, NewKey,
+        Rail, Request as Asked, ResolveWithdrawal, RevokeKey, SetAccountStatus, SetKillSwitch,
+        SetTradingState, StateScope, SwitchScope,
     },
     event::{Done, Event},
     exchange::Exchange,
     ids::{AccountId, AssetId, CommodityId, FirmId, InstrumentId, ProductId},
     instrument::TradingState,
     reason::{Field, Problem, Reason},
-    units::{Nanos, Ppm},
+    units::Nanos,
 };
 use proto::{
     account::v1 as account_wire,
@@ -32,6 +32,7 @@ use crate::{
 };
 
 mod clock;
+mod defaults;
 mod delivery;
 mod oracle;
 mod rows;
@@ -684,24 +685,7 @@ impl AdminService for Service {
         &self,
         request: Request<wire::SetDefaultTermsRequest>,
     ) -> Reply<wire::SetDefaultTermsResponse> {
-        let caller = Self::operator(&request)?;
-        let request = request.into_inner();
-        let body = DefaultTerms {
-            reach: Ppm(request.reach_ppm),
-            slice: Ppm(request.slice_ppm),
-            pause_ms: request.pause_ms,
-            tries: request.tries,
-            offer_ms: request.offer_ms,
-            offer_reach: Ppm(request.offer_reach_ppm),
-            debt_cap: request.debt_cap_minor,
-            backstop: account_id(request.backstop_account_id),
-        };
-        let command =
-            Command::SetDefaultTerms(asked(&caller, request.request_id, &request.note, body)?);
-        let (answer, done) = self.run(command).await?;
-        Ok(Response::new(wire::SetDefaultTermsResponse {
-            journal_seq: position(&answer, &done),
-        }))
+        self.default_terms(request).await
     }
 
     async fn bust_trade(
