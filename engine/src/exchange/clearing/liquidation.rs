@@ -59,6 +59,10 @@ impl Exchange {
 
     /// One immediate order of the account's own, told like all others.
     fn close_slice(&mut self, account: AccountId, instrument: InstrumentId, out: &mut Vec<Event>) {
+        // With every place taken it waits for its next turn, as everybody does.
+        if !self.orders.has_room() {
+            return;
+        }
         let net = self.positions.view(account, instrument).net;
         let side = if net.0 > 0 { Side::Sell } else { Side::Buy };
         let lots = self.lots_to_close(account, instrument, net);
