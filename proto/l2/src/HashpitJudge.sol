@@ -31,6 +31,7 @@ contract HashpitJudge {
     error WrongExit(uint64 id);
     error WrongAsset(uint256 place, uint16 asset);
     error WrongRoot(bytes32 got, bytes32 want);
+    error WrongLots(uint128 long, uint128 short);
     error NotFirstClaim(uint64 id);
     error NotTheOwner();
     error NothingWrong();
@@ -304,6 +305,8 @@ contract HashpitJudge {
 
     function _needPair(Layout.ContractLeaf calldata c, Layout.Pair memory top) private pure {
         if (top.hash != c.root) revert WrongRoot(top.hash, c.root);
+        // what the root states is in the contract's leaf only: without this, anyone could state anything of it
+        if (top.long != c.long || top.short != c.short) revert WrongLots(top.long, top.short);
     }
 
     function _needContract(
