@@ -8,6 +8,7 @@ mod fuzz;
 mod journal;
 mod journal_tools;
 mod kill;
+mod l2;
 mod long_commands;
 mod meter;
 mod overload;
