@@ -37,7 +37,11 @@ impl Exchange {
                 && other.tick_size == terms.tick_size
                 && other.lot_hashes_per_second == terms.lot_hashes_per_second;
             // Its own trading ends no earlier, so that it is still there, and whole, to be turned into.
-            let lasts = other.last_trade >= terms.last_trade;
+            // One that turns into others itself must do so later.
+            let lasts = match other.cascade.is_empty() {
+                true => other.last_trade >= terms.last_trade,
+                false => other.last_trade > terms.last_trade,
+            };
             if !alike || !lasts || other.window.start != filled_up_to {
                 return about(Reason::InvalidField);
             }

@@ -76,7 +76,9 @@ impl Exchange {
         let missing = -self.ledger.balance(account, asset).available();
         let known = self.defaults.distressed.get(&(account, asset)).copied();
         match known {
-            Some(Distress::Liquidating { .. } | Distress::Offered) => {}
+            Some(Distress::Liquidating { .. } | Distress::Offered) => {
+                self.is_restored(account, asset, out);
+            }
             _ if missing <= Minor::ZERO => {
                 if known.is_some() {
                     self.defaults.distressed.remove(&(account, asset));

@@ -154,7 +154,8 @@ impl Exchange {
         }
         let offer = self.defaults.offers.get(&bid.offer);
         let offer = offer.ok_or(Problem::about(Reason::NotFound, Field::Request))?;
-        if offer.account == bid.origin.account {
+        // Nobody buys from the own firm at the fund's expense.
+        if self.firm_of(offer.account) == self.firm_of(bid.origin.account) {
             return Err(Problem::about(Reason::AccountNotActive, Field::Account));
         }
         let size = offer.net.0.abs();
@@ -180,16 +181,24 @@ impl Exchange {
             Side::Buy => offer.bids.sort_by_key(|bid| bid.price),
         }
         let (from, instrument) = (offer.account, offer.instrument);
+        let asset = self.contract(instrument).terms.price_asset;
+        // Money came in meanwhile.
+        if self.defaults.distressed.get(&(from, asset)) != Some(&Distress::Offered) {
+            return;
+        }
         for bid in &offer.bids {
             let left = self.positions.view(from, instrument).net;
+            // A cascade may have turned the position round: that is not what was bid for.
+            let same_side = left.0.signum() == offer.net.0.signum();
             let lots = Lots(left.0.abs().min(bid.lots.0));
-            if lots > Lots::ZERO && self.can_take(bid.account, instrument, (left, lots), bid.price)
+            if same_side
+                && lots > Lots::ZERO
+                && self.can_take(bid.account, instrument, (left, lots), bid.price)
             {
                 let moving = (bid.price, lots, Moving::Offer(number));
                 self.move_position(from, bid.account, instrument, moving, out);
             }
         }
-        let asset = self.contract(instrument).terms.price_asset;
         let waits = self.defaults.offers.values().any(|other| {
             let same = self.contract(other.instrument).terms.price_asset == asset;
             other.account == from && same

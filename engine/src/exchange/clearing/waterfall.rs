@@ -167,7 +167,9 @@ impl Exchange {
     /// The fund pays what the account owes; beyond the cap the venue stops.
     fn cover(&mut self, account: AccountId, asset: AssetId, out: &mut Vec<Event>) {
         let balance = self.ledger.balance(account, asset);
-        let owes = Minor((balance.held - balance.cash).0.max(0));
+        // What others have got already and its own cash does not cover; escrow and withdrawals that wait are
+        // its own affair.
+        let owes = Minor((-balance.cash.0).max(0));
         if owes == Minor::ZERO {
             return;
         }
