@@ -27,6 +27,7 @@ pub mod record;
 pub mod saved;
 pub mod units;
 mod visits;
+pub mod wide;
 
 // The kit of the integration tests, for the unit tests that count visits.
 #[cfg(test)]

@@ -141,12 +141,16 @@ pub fn write(
 /// # Errors
 /// The system's; a folder that is not there has none.
 pub fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), SnapshotError> {
-    for path in files(disk, dir)? {
-        if path.extension().is_some_and(|end| end == UNFINISHED) {
-            disk.remove(&path).map_err(io_error("remove", &path))?;
-        }
+    for path in unfinished(disk, dir)? {
+        disk.remove(&path).map_err(io_error("remove", &path))?;
     }
     Ok(())
+}
+
+fn unfinished(disk: &dyn Disk, dir: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
+    let mut paths = files(disk, dir)?;
+    paths.retain(|path| path.extension().is_some_and(|end| end == UNFINISHED));
+    Ok(paths)
 }
 
 /// State first, since the header says how long it is.
@@ -232,12 +236,7 @@ pub fn keep(
     exchange_id: u64,
     count: usize,
 ) -> Result<Vec<PathBuf>, SnapshotError> {
-    let mut removed = Vec::new();
-    for path in files(disk, dir)? {
-        if path.extension().is_some_and(|end| end == UNFINISHED) {
-            removed.push(path);
-        }
-    }
+    let mut removed = unfinished(disk, dir)?;
     let (mut whole, mut old) = (0, Vec::new());
     for (seq, path) in list(disk, dir)? {
         let is_ours = path
