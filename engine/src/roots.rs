@@ -1,0 +1,4 @@
+//! Commitments to the whole state that anybody can check.
+
+pub mod keccak;
+pub mod tree;
