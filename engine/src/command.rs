@@ -13,11 +13,13 @@ use crate::{
 mod admin;
 mod orders;
 mod quotes;
+mod roots;
 mod sessions;
 
 pub use admin::*;
 pub use orders::*;
 pub use quotes::*;
+pub use roots::*;
 pub use sessions::*;
 
 /// A command with its number and its time: the only thing the state machine ever sees.
@@ -98,6 +100,11 @@ pub enum Command {
     SetMmpGroup(Request<MmpGroup>),
     /// Blocks or releases order entry at one level.
     SetKillSwitch(Request<SetKillSwitch>),
+
+    /// Ends an epoch: what is committed to is the state after this command.
+    MarkEpoch,
+    /// Names the address that may leave with an account's balances.
+    SetAccountOwner(Request<SetAccountOwner>),
 }
 
 impl Command {
@@ -113,6 +120,7 @@ impl Command {
             | Self::SetCancelTimer(_)
             | Self::SetOrderEntry(_)
             | Self::RevokeKey(_)
+            | Self::MarkEpoch
             | Self::Tick => true,
             Self::SetKillSwitch(request) => request.body.engaged,
             Self::SetAccountStatus(request) => request.body.status != AccountStatus::Active,
@@ -141,7 +149,8 @@ impl Command {
             | Self::CreditDeposit(_)
             | Self::RequestWithdrawal(_)
             | Self::ResolveWithdrawal(_)
-            | Self::SubmitFixing(_) => false,
+            | Self::SubmitFixing(_)
+            | Self::SetAccountOwner(_) => false,
         }
     }
 }

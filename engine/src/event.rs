@@ -11,6 +11,10 @@ use crate::{
     units::{Decimal, Lots, Minor, Nanos, TickLots, Ticks},
 };
 
+mod roots;
+
+pub use roots::*;
+
 /// One thing that happened because of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Event {
@@ -71,6 +75,10 @@ pub enum Event {
     /// What a fill of a combination did in one of its legs; follows that fill under its address, one for
     /// each leg in order.
     Leg(LegFill),
+    /// An epoch ended.
+    Epoch(EpochMarked),
+    /// Another address may leave with an account's balances.
+    Owner(OwnerChanged),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.

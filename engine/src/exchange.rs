@@ -42,6 +42,7 @@ mod protection;
 mod quotes;
 mod reducing;
 mod remembered;
+mod roots;
 mod saved;
 mod sessions;
 pub mod states;
@@ -59,6 +60,7 @@ pub use preview::Preview;
 pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;
 use remembered::Withdrawals;
+pub use roots::{Epochs, Issued, Owner};
 pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
 pub use timers::Timer;
 
@@ -96,6 +98,7 @@ pub struct Exchange {
     requests: RequestIds,
     timers: timers::Timers,
     reducing: reducing::Reducing,
+    commitments: roots::Commitments,
     reference_version: u64,
     priorities: u64,
     trades: u64,
@@ -192,12 +195,14 @@ impl Exchange {
             | Command::CreditDeposit(_)
             | Command::ResolveWithdrawal(_)
             | Command::SetMmpGroup(_)
-            | Command::SetKillSwitch(_) => self.administer(&stamped.command, out),
+            | Command::SetKillSwitch(_)
+            | Command::SetAccountOwner(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),
             Command::MassQuote(quote) => self.mass_quote(quote, out),
             Command::ResetMmp(reset) => self.reset_mmp(reset, out),
+            Command::MarkEpoch => self.mark_epoch(out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);

@@ -182,6 +182,7 @@ pub enum Field {
     Volatility,
     Items,
     Legs,
+    Owner,
 }
 
 /// A refusal with the numbers a bot needs: the limit that applied and what was seen, in the unit of

@@ -128,7 +128,9 @@ impl Results {
             | Event::Mmp(_)
             | Event::Switch(_)
             | Event::Auction(_)
-            | Event::Leg(_) => {}
+            | Event::Leg(_)
+            | Event::Epoch(_)
+            | Event::Owner(_) => {}
         }
     }
 }

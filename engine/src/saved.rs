@@ -16,7 +16,7 @@ use std::io;
 use bincode::{Decode, Encode, error::DecodeError};
 
 /// Moves with every change of what a section holds, of the order of sections, or of an item's bytes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// First bytes of a saved state.
 const MAGIC: [u8; 4] = *b"HPST";
@@ -93,6 +93,11 @@ sections! {
     GroupQuotes = b"mmpq", "quotes of protection groups";
     ClientIds = b"clid", "client order ids";
     Timers = b"timr", "timers";
+    Epochs = b"epch", "epochs";
+    /// Addresses that may leave with balances, by account.
+    Owners = b"ownr", "owners";
+    /// Withdrawals that left the books, in order.
+    Issued = b"issd", "issued withdrawals";
     End = b"end ", "end";
 }
 

@@ -156,6 +156,8 @@ pub fn address(event: &Event) -> Option<&Address> {
         | Event::Mmp(_)
         | Event::Switch(_)
         | Event::Auction(_)
-        | Event::Leg(_) => None,
+        | Event::Leg(_)
+        | Event::Epoch(_)
+        | Event::Owner(_) => None,
     }
 }

@@ -70,6 +70,7 @@ pub fn path(field: Field) -> &'static str {
         Field::Volatility => "volatility_move_ppm",
         Field::Items => "items",
         Field::Legs => "legs",
+        Field::Owner => "l2_owner",
     }
 }
 

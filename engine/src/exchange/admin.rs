@@ -144,6 +144,7 @@ impl Exchange {
             Command::ResolveWithdrawal(r) => self.once(r, out, Self::resolve_withdrawal),
             Command::SetMmpGroup(r) => self.once(r, out, Self::set_mmp_group),
             Command::SetKillSwitch(r) => self.once(r, out, Self::set_kill_switch),
+            Command::SetAccountOwner(r) => self.once(r, out, Self::set_account_owner),
             Command::Tick
             | Command::Restart(_)
             | Command::Place(_)
@@ -159,7 +160,8 @@ impl Exchange {
             | Command::SubmitFixing(_)
             | Command::Batch(_)
             | Command::MassQuote(_)
-            | Command::ResetMmp(_) => {
+            | Command::ResetMmp(_)
+            | Command::MarkEpoch => {
                 unreachable!("apply sends only administrative commands here")
             }
         }

@@ -93,6 +93,7 @@ impl Exchange {
             timers,
             // Follow from the orders.
             reducing: _,
+            commitments,
             reference_version,
             priorities,
             trades,
@@ -158,6 +159,7 @@ impl Exchange {
         protection::saved::save(accounts, &mut saver)?;
         client_ids.save(&mut saver)?;
         timers.save(&mut saver)?;
+        commitments.save(&mut saver)?;
         saver.end()
     }
 
@@ -185,6 +187,8 @@ impl Exchange {
         exchange.load_groups(&mut loader)?;
         exchange.client_ids = ClientIds::load(&mut loader, accounts)?;
         exchange.timers = Timers::load(&mut loader)?;
+        exchange.commitments =
+            super::roots::Commitments::load(&mut loader, accounts, &exchange.transfers)?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {

@@ -222,6 +222,7 @@ impl Exchange {
             self.ledger
                 .post(out, row, -amount, PostingKind::Withdrawal, about);
             self.ledger.count_flow(transfer.asset, -amount);
+            self.note_issued(&transfer);
         }
         let (at, seq) = (self.at, self.seq);
         let stored = &mut self.transfers[index];

@@ -342,7 +342,9 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::Quoted(_)
         | Event::Mmp(_)
         | Event::Switch(_)
-        | Event::Leg(_) => None,
+        | Event::Leg(_)
+        | Event::Epoch(_)
+        | Event::Owner(_) => None,
     }
 }
 

@@ -101,7 +101,9 @@ impl News {
             | Event::Mmp(_)
             | Event::Switch(_)
             | Event::Auction(_)
-            | Event::Leg(_) => return None,
+            | Event::Leg(_)
+            | Event::Epoch(_)
+            | Event::Owner(_) => return None,
         };
         Some(wire::SessionEvent {
             event_seq: wide(to.event_seq),

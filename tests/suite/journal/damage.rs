@@ -355,7 +355,7 @@ fn an_older_format_is_refused_with_file_place_and_advice() {
         file.as_str(),
         &format!("byte {}", block.offset),
         "sequence 2",
-        "format version 2, this program reads version 3",
+        "format version 2, this program reads version 4",
         "Start the program version that wrote it",
     ] {
         assert!(text.contains(part), "no {part:?} in {text:?}");

@@ -18,11 +18,11 @@ use tests::{
 };
 
 /// Every section in its order.
-const TAGS: [&[u8; 4]; 32] = [
+const TAGS: [&[u8; 4]; 35] = [
     b"cntr", b"asst", b"comm", b"indx", b"prod", b"firm", b"keys", b"acct", b"sess", b"tran",
     b"rqid", b"inst", b"link", b"wndw", b"auct", b"dfrd", b"call", b"pstn", b"blnc", b"flow",
     b"ordr", b"ende", b"book", b"stop", b"pegs", b"atau", b"mmpg", b"mmpf", b"mmpq", b"clid",
-    b"timr", b"end ",
+    b"timr", b"epch", b"ownr", b"issd", b"end ",
 ];
 
 fn commands() -> usize {
@@ -303,7 +303,7 @@ fn foreign_bytes_and_other_versions_are_named() {
     let mut newer = bytes;
     newer[4] += 1;
     let error = Exchange::load(&mut &newer[..]).expect_err("newer");
-    let want = "the saved state has version 2, this program reads version 1";
+    let want = "the saved state has version 3, this program reads version 2";
     assert_eq!(error.to_string(), want);
 }
 

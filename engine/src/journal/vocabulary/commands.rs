@@ -325,6 +325,11 @@ pub(super) fn all() -> Vec<Command> {
             engaged: true,
             cancel_open_orders: true,
         })),
+        Command::MarkEpoch,
+        Command::SetAccountOwner(request(SetAccountOwner {
+            account: AccountId(160),
+            owner: [161; 20],
+        })),
     ]
 }
 

@@ -250,6 +250,12 @@ pub(super) fn all() -> Vec<Event> {
             side: Side::Sell,
             fill: fill(),
         }),
+        Event::Epoch(EpochMarked { epoch: 162 }),
+        Event::Owner(OwnerChanged {
+            account: AccountId(163),
+            owner: [164; 20],
+            nonce: 165,
+        }),
     ]
 }
 

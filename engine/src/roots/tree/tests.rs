@@ -4,7 +4,9 @@ use crate::roots::keccak::{keccak256, pad};
 const TAG: u8 = 1;
 
 fn leaf(index: u32, money: u128) -> Sum {
-    let hash = keccak::hash_block(&pad(&[&index.to_be_bytes()[..], &money.to_be_bytes()].concat()));
+    let hash = keccak::hash_block(&pad(
+        &[&index.to_be_bytes()[..], &money.to_be_bytes()].concat()
+    ));
     Node::new(hash, &[money])
 }
 
@@ -58,7 +60,11 @@ fn a_tree_grown_bit_by_bit_is_the_tree_written_out() {
             }
             tree.update(&changes);
             let root = tree.root();
-            assert_eq!((root.hash(), root.sum(0)), by_hand(&leaves, 8), "{lanes:?} {round}");
+            assert_eq!(
+                (root.hash(), root.sum(0)),
+                by_hand(&leaves, 8),
+                "{lanes:?} {round}"
+            );
             for (index, leaf) in &leaves {
                 let climbed = climb(TAG, *index, *leaf, &tree.siblings(*index));
                 assert_eq!(climbed, Some(root));

@@ -110,5 +110,9 @@ pub(super) fn of(command: &Command) -> Facts {
         Command::ResetMmp(reset) => facts(27, "ResetMmp").from(&reset.origin),
         Command::SetMmpGroup(request) => facts(28, "SetMmpGroup").of_account(request.body.account),
         Command::SetKillSwitch(_) => facts(29, "SetKillSwitch"),
+        Command::MarkEpoch => facts(30, "MarkEpoch"),
+        Command::SetAccountOwner(request) => {
+            facts(31, "SetAccountOwner").of_account(request.body.account)
+        }
     }
 }
