@@ -213,6 +213,13 @@ impl AccountService for Service {
         Err(refusal::unimplemented("GetStatement"))
     }
 
+    async fn set_l2_owner(
+        &self,
+        request: Request<wire::SetL2OwnerRequest>,
+    ) -> Result<Response<wire::SetL2OwnerResponse>, Status> {
+        crate::proofs::set_owner(&self.desk, request).await
+    }
+
     async fn request_withdrawal(
         &self,
         request: Request<wire::RequestWithdrawalRequest>,

@@ -9,6 +9,7 @@ mod market;
 mod names;
 mod orders;
 pub mod parse;
+mod proof;
 mod quote;
 mod risk;
 mod submit;
@@ -110,6 +111,10 @@ pub enum Command {
     Mmp(risk::Mmp),
     /// Blocks and releases order entry of a session, an account or the firm.
     KillSwitch(risk::KillSwitch),
+    /// Prints a proof of what an account has.
+    Proof(proof::Proof),
+    /// Names the address that may leave with an account's balances.
+    Owner(proof::Owner),
 }
 
 /// Runs one command to its end.
@@ -126,6 +131,8 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Quote(c) => c.run().await,
         Command::Mmp(c) => c.run().await,
         Command::KillSwitch(c) => c.run().await,
+        Command::Proof(c) => c.run().await,
+        Command::Owner(c) => c.run().await,
     }
 }
 

@@ -22,6 +22,7 @@ use proto::{
         admin_service_client::AdminServiceClient, oracle_service_client::OracleServiceClient,
     },
     marketdata::v1::market_data_service_client::MarketDataServiceClient,
+    proof::v1::proof_service_client::ProofServiceClient,
     reference::v1::reference_service_client::ReferenceServiceClient,
     risk::v1::risk_service_client::RiskServiceClient,
     trading::v1::trading_service_client::TradingServiceClient,
@@ -130,6 +131,11 @@ impl Client {
     /// Balances, positions and margin.
     pub fn account(&self) -> AccountServiceClient<Signed> {
         AccountServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Epochs and proofs.
+    pub fn proof(&self) -> ProofServiceClient<Signed> {
+        ProofServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// Kill switches and market maker protection of the own firm.

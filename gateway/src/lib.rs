@@ -26,6 +26,7 @@ pub mod marketdata;
 pub mod outbound;
 pub mod paging;
 pub mod private_events;
+pub mod proofs;
 pub mod reference;
 pub mod refusal;
 pub mod risk;

@@ -35,6 +35,7 @@ pub enum List {
     Keys = 12,
     Switches = 13,
     MmpGroups = 14,
+    Epochs = 15,
 }
 
 /// Which page is wanted.

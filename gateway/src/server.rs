@@ -5,9 +5,11 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use engine::{
     command::Stamped,
     event::Event,
+    exchange::Exchange,
     journal::{self, RealDisk},
     keeper::{History, Keeper, Keeping},
     pipeline::{self, Began, Pipeline, RecoverError, Recovered, SystemClock},
+    roots::Roots,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 use tonic::transport::{Server, server::TcpIncoming};
@@ -19,7 +21,9 @@ use crate::{
     bulletin::Bulletin,
     desk::Desk,
     hub::{Hub, HubOutlet, Reply},
-    listing, marketdata, reference, risk,
+    listing, marketdata,
+    proofs::{self, Book, Kept},
+    reference, risk,
     sandbox::{self, Sandbox},
     settings::Settings,
     trading,
@@ -68,6 +72,8 @@ pub struct Running {
     pub recovered: journal::RecoveryReport,
     /// The snapshot that the start began with.
     pub began: Began,
+    /// Epochs, their proofs, and how far they have come.
+    pub book: Arc<Book>,
     /// Counters of the journal.
     pub journal: Arc<journal::JournalStats>,
     pipeline: Pipeline<Reply>,
@@ -92,18 +98,22 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let address = listener.local_addr()?;
     let Recovered {
         exchange,
-        history: Filed(archive),
+        history: Filed(archive, roots),
         journal,
         report,
         began,
     } = recover(&settings).await?;
     let stats = journal.stats();
+    let book = Book::new(roots);
     let keeper = Keeper::start(
         Arc::new(RealDisk),
         &settings.journal(),
         Some(&journal.position()),
         exchange.clone(),
-        Indexed(archive.without_recent()),
+        Kept {
+            archive: archive.without_recent(),
+            book: book.clone(),
+        },
     )
     .map_err(RecoverError::from)?;
     let hub = Hub::new(archive);
@@ -136,13 +146,14 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         .map_err(StartError::Prepare)?;
     let calendar = tokio::spawn(listing::keep_listed(desk.clone()));
     let (close, closed) = oneshot::channel();
-    let server = tokio::spawn(serve(desk.clone(), listener, closed));
+    let server = tokio::spawn(serve(desk.clone(), book.clone(), listener, closed));
     Ok(Running {
         address,
         desk,
         sandbox,
         recovered: report,
         began,
+        book,
         journal: stats,
         pipeline,
         keeping,
@@ -220,7 +231,7 @@ async fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError
 
 /// The archive while the journal is executed again.
 #[derive(Debug)]
-struct Filed(Archive);
+struct Filed(Archive, Roots);
 
 impl History for Filed {
     fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
@@ -234,22 +245,17 @@ impl History for Filed {
         }
     }
 
-    fn annex(&self) -> Vec<u8> {
-        self.0.save()
+    fn see(&mut self, exchange: &Exchange, stamped: &Stamped, events: &[Event]) {
+        self.hear(stamped, events);
+        self.1.hear(exchange, stamped, events);
     }
-}
 
-/// The keeper's archive: what a snapshot keeps, without the events that the journal has.
-#[derive(Debug)]
-struct Indexed(Archive);
-
-impl History for Indexed {
-    fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
-        self.0.index(stamped, events);
+    fn end_of_block(&mut self, chain: [u8; 32]) {
+        self.1.end_of_block(chain);
     }
 
     fn annex(&self) -> Vec<u8> {
-        self.0.save()
+        proofs::annex(&self.0, &self.1.save())
     }
 }
 
@@ -269,11 +275,11 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
     journal_settings.reserve_segments = settings.reserve_segments;
     let replay = tokio::task::spawn_blocking(move || {
         pipeline::recover(journal_settings, |kept| {
-            kept.map_or_else(
-                || Ok(Archive::default()),
-                |(annex, seq)| Archive::load(annex, seq),
-            )
-            .map(Filed)
+            let Some((annex, seq)) = kept else {
+                return Ok(Filed(Archive::default(), Roots::default()));
+            };
+            let (archive, roots) = proofs::split(annex)?;
+            Ok(Filed(Archive::load(archive, seq)?, Roots::load(roots)?))
         })
     });
     let recovered = replay
@@ -286,13 +292,19 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
 }
 
 /// Serves until closed.
-async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::Receiver<()>) {
+async fn serve(
+    desk: Desk,
+    book: Arc<Book>,
+    listener: tokio::net::TcpListener,
+    closed: oneshot::Receiver<()>,
+) {
     use proto::{
         account::v1::account_service_server::AccountServiceServer,
         admin::v1::{
             admin_service_server::AdminServiceServer, oracle_service_server::OracleServiceServer,
         },
         marketdata::v1::market_data_service_server::MarketDataServiceServer,
+        proof::v1::proof_service_server::ProofServiceServer,
         reference::v1::reference_service_server::ReferenceServiceServer,
         risk::v1::risk_service_server::RiskServiceServer,
         trading::v1::trading_service_server::TradingServiceServer,
@@ -341,6 +353,10 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         )))
         .add_service(
             RiskServiceServer::new(risk::Service::new(desk.clone()))
+                .max_decoding_message_size(64 << 10),
+        )
+        .add_service(
+            ProofServiceServer::new(proofs::Service::new(desk.clone(), book))
                 .max_decoding_message_size(64 << 10),
         )
         .add_service(

@@ -9,6 +9,9 @@ use engine::{
 
 use crate::desk::Environment;
 
+/// Milliseconds between two epochs of `hashpit serve`, unless told otherwise.
+pub const EPOCH_MS: i64 = 10_000;
+
 /// Settings of one exchange process.
 #[derive(Clone, Debug)]
 pub struct Settings {

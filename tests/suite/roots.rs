@@ -10,6 +10,7 @@ use engine::{
 use tests::{generator::Features, market::request, streams};
 
 mod document;
+mod served;
 
 /// A stream with an epoch's mark after each `every` commands, and owners named now and then.
 fn marked(seed: u64, commands: usize, every: usize) -> Vec<Stamped> {
