@@ -77,7 +77,8 @@ async fn a_user_keeps_a_proof_that_holds_without_the_exchange() {
         .expect("listed")
         .into_inner()
         .fills;
-    let trade_id = fills.first().expect("it traded").trade_id;
+    let fill = fills.first().and_then(|report| report.fill.as_ref());
+    let trade_id = fill.expect("it traded").trade_id;
     let owner = SetL2OwnerRequest {
         account_id: taker,
         l2_owner: vec![0x11; 20],
