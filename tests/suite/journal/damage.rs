@@ -242,10 +242,10 @@ fn sound_blocks_that_do_not_belong_are_refused() {
     type Check = fn(&Reason) -> bool;
     let cases: [(&str, usize, &[u8], Check); 12] = [
         ("an older version", 4, &[2, 0], |r| {
-            matches!(r, Reason::UnknownVersion { found: 2, known: 3 })
+            matches!(r, Reason::UnknownVersion { found: 2, known: 4 })
         }),
-        ("a newer version", 4, &[4, 0], |r| {
-            matches!(r, Reason::UnknownVersion { found: 4, .. })
+        ("a newer version", 4, &[5, 0], |r| {
+            matches!(r, Reason::UnknownVersion { found: 5, .. })
         }),
         ("another exchange", 8, &[1; 8], |r| {
             matches!(r, Reason::ForeignExchange { .. })

@@ -3,7 +3,7 @@
 use std::{io, ops::Range};
 
 use engine::{
-    command::{Command, NewKey, RevokeKey, Side, Stamped},
+    command::{Command, NewKey, RevokeKey, SetAccountOwner, Side, Stamped},
     event::Event,
     exchange::Exchange,
     ids::{AccountId, FirmId},
@@ -49,7 +49,7 @@ fn applied(exchange: &mut Exchange, stamped: &Stamped) -> (Vec<Event>, Vec<u8>) 
     (events, bytes)
 }
 
-/// Two keys come at the end of a stream, which has none of its own, and one is revoked.
+/// Two keys and an owner come at the end of a stream, which has none of its own, and one key is revoked.
 fn with_keys(stream: &mut Vec<Stamped>) {
     let key = |name: &str| NewKey {
         key_id: name.into(),
@@ -64,10 +64,15 @@ fn with_keys(stream: &mut Vec<Stamped>) {
         key_id: "one".into(),
         cancel_open_orders: false,
     };
+    let owner = SetAccountOwner {
+        account: AccountId(2),
+        owner: [9; 20],
+    };
     for command in [
         Command::CreateKey(request(key("one"))),
         Command::CreateKey(request(key("other"))),
         Command::RevokeKey(request(revoke)),
+        Command::SetAccountOwner(request(owner)),
     ] {
         let last = stream.last().map(|last| (last.seq, last.at));
         let (seq, at) = last.unwrap_or_default();
@@ -350,6 +355,6 @@ fn the_same_story_gives_the_same_bytes_for_ever() {
         .collect();
     assert_eq!(
         (engine::saved::VERSION, hex.as_str()),
-        (1, "38ab235d3693699e")
+        (2, "e1764e7b7f6dc6fb")
     );
 }
