@@ -355,7 +355,7 @@ impl Fills {
 
     pub(super) fn load(saved: SavedFills) -> Result<Self, String> {
         let mut fills = Self::default();
-        let whole = saved.open.len() % FILL_BYTES == 0 && saved.open.len() < PAGE_BYTES;
+        let whole = saved.open.len().is_multiple_of(FILL_BYTES) && saved.open.len() < PAGE_BYTES;
         if saved.roots.len() != DEPTH
             || !whole
             || saved.accounts.len() != saved.open.len() / FILL_BYTES

@@ -81,7 +81,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// What is wrong with them.
 pub fn unhex(text: &str) -> Result<Vec<u8>, String> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(format!("{text:?} is not hex"));
     }
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16);
