@@ -11,12 +11,18 @@ use crate::{
 };
 
 mod admin;
+mod clearing;
+mod delivery;
+mod oracle;
 mod orders;
 mod quotes;
 mod roots;
 mod sessions;
 
 pub use admin::*;
+pub use clearing::*;
+pub use delivery::*;
+pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
 pub use roots::*;
@@ -100,6 +106,25 @@ pub enum Command {
     SetMmpGroup(Request<MmpGroup>),
     /// Blocks or releases order entry at one level.
     SetKillSwitch(Request<SetKillSwitch>),
+    /// Sets how defaults are dealt with.
+    SetDefaultTerms(Request<DefaultTerms>),
+    /// Bids for a defaulter's position.
+    BidOffer(BidOffer),
+
+    /// Adds something outside that sources report, or changes its rules.
+    SetFeed(Request<SetFeed>),
+    /// Registers a source, or changes one.
+    SetSource(Request<SetSource>),
+    /// Says how an index gets its value.
+    SetMethod(Request<SetMethod>),
+    /// A signed observation.
+    Report(Box<Report>),
+    /// A signed block header.
+    SubmitHeader(Box<SubmitHeader>),
+    /// A signed index value.
+    SignValue(Box<SignValue>),
+    /// Everything about delivery: rules, meters, capacity, destinations, readings, disputes.
+    Delivery(Request<Delivery>),
 
     /// Ends an epoch: what is committed to is the state after this command.
     MarkEpoch,
@@ -135,6 +160,7 @@ impl Command {
             }),
             // Both bring orders back.
             Self::ResetMmp(_) | Self::SetMmpGroup(_) => false,
+            Self::SetDefaultTerms(_) | Self::BidOffer(_) => false,
             Self::Restart(_)
             | Self::Place(_)
             | Self::Replace(_)
@@ -150,6 +176,13 @@ impl Command {
             | Self::RequestWithdrawal(_)
             | Self::ResolveWithdrawal(_)
             | Self::SubmitFixing(_)
+            | Self::SetFeed(_)
+            | Self::SetSource(_)
+            | Self::SetMethod(_)
+            | Self::Report(_)
+            | Self::SubmitHeader(_)
+            | Self::SignValue(_)
+            | Self::Delivery(_)
             | Self::SetAccountOwner(_) => false,
         }
     }
@@ -168,6 +201,10 @@ impl Command {
                     | Self::RequestWithdrawal(_)
                     | Self::ResolveWithdrawal(_)
                     | Self::SubmitFixing(_)
+                    | Self::Report(_)
+                    | Self::SubmitHeader(_)
+                    | Self::SignValue(_)
+                    | Self::Delivery(_)
             )
     }
 }

@@ -28,14 +28,17 @@ mod amend;
 mod auction;
 mod audit;
 mod batch;
+mod clearing;
 mod client_ids;
 mod clock;
 mod combinations;
+mod delivery;
 mod digest;
 mod implied;
 mod legs;
 mod marks;
 mod matching;
+pub mod oracle;
 mod pegs;
 mod preview;
 mod protection;
@@ -54,6 +57,7 @@ mod transfers;
 mod volatility;
 
 pub use auction::Found;
+pub use clearing::{Bid, Offer};
 pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::encoding;
 pub use preview::Preview;
@@ -94,14 +98,21 @@ pub struct Exchange {
     orders: Orders,
     positions: Positions,
     ledger: Ledger,
+    deliveries: delivery::Deliveries,
     client_ids: ClientIds,
     requests: RequestIds,
     timers: timers::Timers,
+    /// Sources, what they said, and rounds.
+    oracle: oracle::Oracle,
     reducing: reducing::Reducing,
     commitments: roots::Commitments,
     reference_version: u64,
     priorities: u64,
     trades: u64,
+    /// Days of positions settled.
+    settlements: u64,
+    /// Who has not enough.
+    defaults: clearing::Defaults,
     /// Nobody may enter orders.
     killed: bool,
     /// Trades that the present command may still make (ORDER-16).
@@ -196,12 +207,21 @@ impl Exchange {
             | Command::ResolveWithdrawal(_)
             | Command::SetMmpGroup(_)
             | Command::SetKillSwitch(_)
+            | Command::SetDefaultTerms(_)
+            | Command::SetFeed(_)
+            | Command::SetSource(_)
+            | Command::SetMethod(_)
+            | Command::Delivery(_)
             | Command::SetAccountOwner(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),
             Command::MassQuote(quote) => self.mass_quote(quote, out),
             Command::ResetMmp(reset) => self.reset_mmp(reset, out),
+            Command::BidOffer(bid) => self.bid_offer(bid, out),
+            Command::Report(report) => self.report(report, out),
+            Command::SubmitHeader(header) => self.submit_header(header, out),
+            Command::SignValue(value) => self.sign_value(value, out),
             Command::MarkEpoch => self.mark_epoch(out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {

@@ -23,6 +23,8 @@ use crate::{
 
 /// How long the thread rests when nothing has become durable.
 const REST: Duration = Duration::from_millis(50);
+/// Turns without anything new before it looks whether damage is in the way: about ten seconds.
+const LOOK_AFTER: u32 = 200;
 
 /// How far the thread steps back behind trading when processors are short.
 const NICE: i32 = 10;
@@ -73,6 +75,9 @@ pub enum KeeperError {
     /// A snapshot could not be written; the journal is whole, and the next attempt may succeed.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// Before the first command there is nothing to keep.
+    #[error("there is no command yet that a snapshot could be of")]
+    Nothing,
 }
 
 /// The keeper. See the module's page.
@@ -148,6 +153,17 @@ impl<H: History> Keeper<H> {
         &self.history
     }
 
+    /// Whether nothing comes because there is nothing, or because what comes is damaged.
+    ///
+    /// # Errors
+    /// What recovery would refuse, with file, byte and advice.
+    pub fn check_end(&self) -> Result<(), KeeperError> {
+        let position = self.follow.position();
+        let from = (position.last_seq() > 0).then_some(&position);
+        journal::scan_from(&*self.disk, &self.journal, from, |_| Ok(()))?;
+        Ok(())
+    }
+
     /// Commands since the last snapshot, or since it began.
     #[must_use]
     pub fn since_snapshot(&self) -> u64 {
@@ -160,6 +176,9 @@ impl<H: History> Keeper<H> {
     /// The system's, or bytes that read back wrong: then the older ones are still there.
     pub fn snapshot(&mut self) -> Result<Written, KeeperError> {
         let (dir, position) = (snapshots::beside(&self.journal), self.follow.position());
+        if position.exchange_id() == 0 {
+            return Err(KeeperError::Nothing);
+        }
         let annex = self.history.annex();
         let written = snapshots::write(&*self.disk, &dir, &self.exchange, &position, &annex)?;
         self.snapshot_seq = written.seq;
@@ -218,10 +237,20 @@ impl<H: History> Keeper<H> {
                 let fault = Alarm(fault);
                 step_back();
                 let mut next = every;
+                let mut idle = 0;
                 while !stopped.load(Ordering::Acquire) {
                     match self.turn() {
-                        Ok(true) => {}
-                        Ok(false) => std::thread::park_timeout(REST),
+                        Ok(true) => idle = 0,
+                        Ok(false) => {
+                            std::thread::park_timeout(REST);
+                            idle += 1;
+                            // Quiet for long, or stuck before damage? Once in each silence.
+                            if idle == LOOK_AFTER
+                                && let Err(error) = self.check_end()
+                            {
+                                return fault.0.set(format!("the keeper: {error}"));
+                            }
+                        }
                         Err(error) => return fault.0.set(format!("the keeper: {error}")),
                     }
                     if every > 0 && self.since_snapshot() >= next && !room.is_short() {

@@ -11,9 +11,11 @@
 
 pub mod book;
 pub mod command;
+pub mod delivery;
 pub mod event;
 pub mod exchange;
 pub mod ids;
+pub mod index;
 pub mod instrument;
 pub mod ledger;
 pub mod limits;

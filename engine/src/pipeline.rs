@@ -106,6 +106,9 @@ fn room_of(command: &Command) -> usize {
         | Command::Lost(_)
         | Command::Logout(_)
         | Command::SubmitFixing(_)
+        | Command::Report(_)
+        | Command::SubmitHeader(_)
+        | Command::SignValue(_)
         | Command::ResetMmp(_)
         | Command::MarkEpoch => RECORD_BYTES,
         // Rare, and with words in them, or lists.

@@ -98,10 +98,27 @@ pub fn write(
     disk.make_dir(dir).map_err(io_error("create", dir))?;
     let path = dir.join(name(seq));
     let aside = path.with_extension(UNFINISHED);
-    let header =
-        aside_with(disk, &aside, exchange, position, annex).map_err(io_error("write", &aside))?;
-    disk.rename(&aside, &path)
-        .map_err(io_error("rename", &aside))?;
+    let begun = aside_with(disk, &aside, exchange, position, annex)
+        .map_err(io_error("write", &aside))
+        .and_then(|header| {
+            let renamed = disk
+                .rename(&aside, &path)
+                .map_err(io_error("rename", &aside));
+            renamed.map(|()| header)
+        });
+    let header = match begun {
+        Ok(header) => header,
+        Err(error) => {
+            // On a full disk what was begun takes the room that the journal's next segment needs. After any
+            // other failure nothing more is asked of the disk; the next start clears up.
+            let full = matches!(&error, SnapshotError::Io { source, .. }
+                if source.kind() == io::ErrorKind::StorageFull);
+            if full && let Err(why) = remove_unfinished(disk, dir) {
+                tracing::warn!(%why, "a half-made snapshot stays behind");
+            }
+            return Err(error);
+        }
+    };
     disk.sync_dir(dir).map_err(io_error("sync", dir))?;
     let wrong = |flaw| SnapshotError::NotWritten {
         path: path.clone(),
@@ -117,6 +134,19 @@ pub fn write(
         Ok(_) => Err(wrong(Flaw::StateHash)),
         Err(flaw) => Err(wrong(flaw)),
     }
+}
+
+/// Removes what a failed attempt or a crash left half made: nobody may be writing.
+///
+/// # Errors
+/// The system's; a folder that is not there has none.
+pub fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), SnapshotError> {
+    for path in files(disk, dir)? {
+        if path.extension().is_some_and(|end| end == UNFINISHED) {
+            disk.remove(&path).map_err(io_error("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// State first, since the header says how long it is.

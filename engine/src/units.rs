@@ -183,6 +183,20 @@ pub struct TickValue {
 }
 
 impl TickValue {
+    /// Of a part of a window that is empty.
+    pub const NOTHING: Self = Self {
+        numerator: 0,
+        denominator: 1,
+    };
+
+    /// Money for an exposure of `top / bottom`, rounded half to even once; `bottom` positive.
+    #[must_use]
+    pub fn money_of_fraction(self, top: i128, bottom: i128) -> Minor {
+        let exact = top.saturating_mul(i128::from(self.numerator));
+        let below = bottom.saturating_mul(i128::from(self.denominator));
+        Minor(narrow(div_half_even(exact, below)))
+    }
+
     /// Money for a sum of price times lots, rounded half to even: the one rounding of a posting.
     #[must_use]
     pub fn money(self, exposure: TickLots) -> Minor {

@@ -23,7 +23,7 @@ use crate::{
     desk::{self, Desk, Environment, wide},
     outbound::{Outgoing, pipe},
     paging::{List, Page, beyond},
-    refusal,
+    refusal, statements,
     translate::{self, account::Image, reference::number},
 };
 
@@ -97,7 +97,7 @@ impl AccountService for Service {
             balances: image.balances(),
             positions: image.positions(),
             margin: Some(image.margin()),
-            status: translate::account::status(image.status),
+            status: image.wire_status(),
             as_of_journal_seq: wide(image.seq),
         }))
     }
@@ -209,8 +209,10 @@ impl AccountService for Service {
         &self,
         request: Request<wire::GetStatementRequest>,
     ) -> Result<Response<wire::GetStatementResponse>, Status> {
-        auth::caller(&request)?.need_on(Permission::Read, request.get_ref().account_id)?;
-        Err(refusal::unimplemented("GetStatement"))
+        let asked = request.get_ref();
+        let account = auth::caller(&request)?.need_on(Permission::Read, asked.account_id)?;
+        let told = statements::statement(&self.desk, account, asked)?;
+        Ok(Response::new(told))
     }
 
     async fn set_l2_owner(

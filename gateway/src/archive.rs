@@ -18,7 +18,10 @@ use engine::{
 
 use bincode::{Decode, Encode};
 
-use crate::bulletin::{Answer, Bulletin, address, legs_after};
+use crate::{
+    bulletin::{Answer, Bulletin, address, legs_after},
+    statements::Statements,
+};
 
 mod saved;
 
@@ -71,6 +74,7 @@ pub struct Archive {
     /// Answers without a number: which command, and where it stands.
     resets: HashMap<SessionId, VecDeque<(u64, Seq)>>,
     switches: HashMap<(u8, u32), SwitchNote>,
+    statements: Statements,
 }
 
 /// Who moved a kill switch that is on, when and why.
@@ -122,6 +126,7 @@ impl Archive {
         {
             let (seq, at) = (stamped.seq, stamped.at);
             self.note(stamped, events);
+            self.statements.hear(stamped, events);
             for (place, event) in events.iter().enumerate() {
                 match event {
                     Event::Order(order) => {
@@ -314,6 +319,12 @@ impl Archive {
     /// Postings of an account, oldest first.
     pub fn postings(&self, account: AccountId) -> impl Iterator<Item = &Dated<Posting>> {
         self.postings.get(&account).into_iter().flatten()
+    }
+
+    /// What each day did to each account.
+    #[must_use]
+    pub fn statements(&self) -> &Statements {
+        &self.statements
     }
 
     /// Trades of a contract, oldest first.

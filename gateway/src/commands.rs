@@ -5,5 +5,6 @@ pub mod demo;
 pub mod follow;
 pub mod journal;
 pub mod key;
+pub mod meter;
 pub mod serve;
 pub mod verify;

@@ -18,6 +18,7 @@ use tonic::Status;
 
 use crate::{
     bulletin::{Answer, Bulletin},
+    clock::ExchangeClock,
     hub::{Hub, Reply},
     mailbox::Slot,
     refusal,
@@ -51,6 +52,8 @@ pub struct Desk {
     pub intake: Intake<Reply>,
     /// The durable state.
     pub follower: Follower,
+    /// The exchange's time.
+    pub clock: ExchangeClock,
     /// What was told, and to whom.
     pub hub: Arc<Hub>,
     /// Why the exchange stopped, if it did.

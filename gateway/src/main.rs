@@ -29,6 +29,8 @@ enum Command {
     Key(commands::key::Key),
     /// Mints a token for one method, for grpcurl and scripts.
     Token(commands::key::Token),
+    /// Runs the reference meter: a Stratum V1 proxy that counts a delivery's shares and signs readings.
+    Meter(commands::meter::MeterCommand),
     /// Follows the journal of a running exchange in a second process, checking every command. Reads only.
     Follow(commands::follow::Follow),
     /// Checks and shows journals. Reads only.
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => runtime.block_on(demo.run()),
         Command::Key(key) => key.run(),
         Command::Token(token) => token.run(),
+        Command::Meter(meter) => runtime.block_on(meter.run()),
         Command::Follow(follow) => runtime.block_on(follow.run()),
         Command::Journal(journal) => journal.run(),
         Command::Verify(verify) => verify.run(),

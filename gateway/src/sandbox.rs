@@ -283,6 +283,7 @@ async fn reference_data(desk: &Desk, settings: &Settings) -> Result<()> {
                 kind: FixingKind::Indicative,
                 round: 1,
                 value: Decimal { mantissa, exponent },
+                day: Nanos(0),
                 key_id: SELF.into(),
             };
             send(desk, Command::SubmitFixing(fixing)).await?;
@@ -301,6 +302,7 @@ fn operator_rights() -> u32 {
     rights(&[
         Permission::Operator,
         Permission::Oracle,
+        Permission::Meter,
         Permission::Read,
         Permission::DropCopy,
     ])
@@ -447,6 +449,7 @@ async fn make_actor(
         Permission::Risk,
         Permission::Withdraw,
         Permission::DropCopy,
+        Permission::Delivery,
     ]);
     register(desk, firm, name, key.public_key(), permissions).await?;
     Ok(account)

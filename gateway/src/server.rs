@@ -8,7 +8,7 @@ use engine::{
     exchange::Exchange,
     journal::{self, RealDisk},
     keeper::{History, Keeper, Keeping},
-    pipeline::{self, Began, Pipeline, RecoverError, Recovered, SystemClock},
+    pipeline::{self, Began, Pipeline, RecoverError, Recovered},
     roots::Roots,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -19,7 +19,9 @@ use crate::{
     archive::Archive,
     auth::Doorman,
     bulletin::Bulletin,
-    desk::Desk,
+    clock::ExchangeClock,
+    delivery,
+    desk::{Desk, Environment},
     hub::{Hub, HubOutlet, Reply},
     listing, marketdata,
     proofs::{self, Book, Kept},
@@ -119,7 +121,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let hub = Hub::new(archive);
     let outlet = HubOutlet(hub.clone());
     let room = journal.room();
-    let pipeline = pipeline::start(exchange, journal, settings.pipeline, SystemClock, outlet)?;
+    let clock = match settings.environment {
+        Environment::Sandbox => ExchangeClock::after(exchange.at()),
+        Environment::Production => ExchangeClock::default(),
+    };
+    let pipeline = pipeline::start(exchange, journal, settings.pipeline, clock.clone(), outlet)?;
     let keeping = keeper.keep(
         settings.snapshot_every,
         settings.retention.clone(),
@@ -130,6 +136,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let desk = Desk {
         intake: pipeline.intake.clone(),
         follower: pipeline.follower.clone(),
+        clock,
         hub,
         fault: pipeline.fault.clone(),
         durable: pipeline.durable.clone(),
@@ -141,9 +148,10 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let sandbox = sandbox::prepare(&desk, &settings)
         .await
         .map_err(|why| StartError::Prepare(format!("{why:#}")))?;
-    listing::list_due(&desk)
-        .await
-        .map_err(StartError::Prepare)?;
+    // On a full disk nothing new is listed, and everybody still gets out; the calendar tries again.
+    if let Err(why) = listing::list_due(&desk).await {
+        tracing::warn!(%why, "nothing new is listed yet");
+    }
     let calendar = tokio::spawn(listing::keep_listed(desk.clone()));
     let (close, closed) = oneshot::channel();
     let server = tokio::spawn(serve(desk.clone(), book.clone(), listener, closed));
@@ -264,11 +272,9 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
     let dir = settings.journal();
     let mut id = [0; 8];
     getrandom::fill(&mut id).map_err(|error| StartError::Prepare(error.to_string()))?;
-    let exchange_id = if dir.exists() {
-        0
-    } else {
-        u64::from_le_bytes(id) | 1
-    };
+    // A first start that was killed before its first block leaves a folder without one.
+    let known = journal::exchange_id(&journal::RealDisk, &dir).map_err(RecoverError::from)?;
+    let exchange_id = known.map_or(u64::from_le_bytes(id) | 1, |_| 0);
     let mut journal_settings = journal::Settings::new(dir, exchange_id);
     journal_settings.io = settings.io;
     journal_settings.segment_bytes = settings.segment_bytes;
@@ -303,6 +309,7 @@ async fn serve(
         admin::v1::{
             admin_service_server::AdminServiceServer, oracle_service_server::OracleServiceServer,
         },
+        delivery::v1::delivery_service_server::DeliveryServiceServer,
         marketdata::v1::market_data_service_server::MarketDataServiceServer,
         proof::v1::proof_service_server::ProofServiceServer,
         reference::v1::reference_service_server::ReferenceServiceServer,
@@ -353,6 +360,10 @@ async fn serve(
         )))
         .add_service(
             RiskServiceServer::new(risk::Service::new(desk.clone()))
+                .max_decoding_message_size(64 << 10),
+        )
+        .add_service(
+            DeliveryServiceServer::new(delivery::Service::new(desk.clone()))
                 .max_decoding_message_size(64 << 10),
         )
         .add_service(

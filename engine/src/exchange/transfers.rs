@@ -53,6 +53,7 @@ impl Exchange {
         self.ledger
             .post(out, row, amount, PostingKind::Deposit, about);
         self.ledger.count_flow(credit.asset, amount);
+        self.look_again_at(credit.account, credit.asset, out);
         Ok(Done {
             object: u64::from(id),
             count: 1,
@@ -101,6 +102,9 @@ impl Exchange {
         let asset = asset.ok_or(Problem::about(Reason::NotFound, Field::Asset))?;
         if request.client_transfer_id == 0 {
             return Err(Problem::about(Reason::InvalidField, Field::Transfer));
+        }
+        if self.is_in_debt(request.asset) {
+            return Err(Problem::about(Reason::KillSwitchExchange, Field::Asset));
         }
         let known = self
             .withdrawals

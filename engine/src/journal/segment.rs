@@ -158,6 +158,33 @@ pub(super) fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), Journ
     Ok(())
 }
 
+/// Which exchange the journal in a folder belongs to, 0 if its first block is damaged; none if no block was
+/// ever written there, or the folder is not there.
+///
+/// # Errors
+/// A folder that is not what it should be, or the system's.
+pub fn exchange_id(disk: &dyn Disk, dir: &Path) -> Result<Option<u64>, JournalError> {
+    if !dir.exists() {
+        return Ok(None);
+    }
+    let Some(folder) = list(disk, dir)? else {
+        return Ok(None);
+    };
+    let path = path(dir, folder.first);
+    let Some(file) = find(disk, &path)? else {
+        return Ok(None);
+    };
+    let mut page = vec![0; BLOCK_ALIGN];
+    file.read_exact_at(&mut page, 0)
+        .map_err(io_error("read", &path))?;
+    Ok(match super::block::decode(&page) {
+        Ok(header) => Some(header.exchange_id),
+        Err(super::block::Fault::Zero) => None,
+        // Something was written, and cannot be read: recovery says what.
+        Err(_) => Some(0),
+    })
+}
+
 /// Whether the journal can be read from its very beginning: the first segment has not been retired.
 ///
 /// # Errors
@@ -198,6 +225,15 @@ pub fn retire(
     for id in folder.first..before.min(folder.last) {
         let segment = path(dir, id);
         let archived = archive.map(|archive| path(archive, id));
+        if let Some(place) = &archived
+            && find(disk, place)?.is_some()
+        {
+            let taken = std::io::Error::new(
+                ErrorKind::AlreadyExists,
+                "another segment of that number is there: archive each exchange in a folder of its own",
+            );
+            return Err(io_error("archive to", place)(taken));
+        }
         match &archived {
             Some(place) => disk
                 .rename(&segment, place)

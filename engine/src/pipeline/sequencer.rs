@@ -91,7 +91,8 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
         if let Some(settings) = restarted {
             let mut batch = Batch::new();
             // Before any timer: sessions get their time to come back first (SESSION-05).
-            let now = self.clock.now();
+            // The clock may have been set back: the wait is counted from the stamp that the restart gets.
+            let now = self.clock.now().max(Nanos(self.exchange.at().0 + 1));
             self.apply(restart_command(settings, now), now, &mut batch);
             self.pass_on(batch);
         }

@@ -58,6 +58,7 @@ impl Archive {
             trades,
             resets,
             switches,
+            statements,
         } = self;
         let mut bytes = Vec::new();
         put(&sorted(sessions), &mut bytes);
@@ -66,6 +67,7 @@ impl Archive {
         put(&sorted(trades), &mut bytes);
         put(&sorted(resets), &mut bytes);
         put(&sorted(switches), &mut bytes);
+        put(statements, &mut bytes);
         bytes
     }
 
@@ -85,6 +87,7 @@ impl Archive {
             trades: take_rows(from, "trades")?,
             resets: take_rows(from, "resets")?,
             switches: take(from, "switches")?,
+            statements: take(from, "statements")?,
         };
         if !bytes.is_empty() {
             return Err(format!(

@@ -97,6 +97,8 @@ impl Follow {
             let more = keeper.turn()?;
             line.say(&keeper, false)?;
             if !more && self.once {
+                // Behind damage there is nothing either: whoever looks once must know the difference.
+                keeper.check_end()?;
                 break;
             }
             if !more {

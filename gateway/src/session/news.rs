@@ -92,6 +92,9 @@ impl News {
             | Event::Status(_)
             | Event::Statistics(_)
             | Event::Index(_)
+            | Event::Round(_)
+            | Event::Quality(_)
+            | Event::ChainHeight(_)
             | Event::Listed(_)
             | Event::Posting(_)
             | Event::Balance(_)
@@ -102,6 +105,8 @@ impl News {
             | Event::Switch(_)
             | Event::Auction(_)
             | Event::Leg(_)
+            | Event::Clearing(_)
+            | Event::Delivery(_)
             | Event::Epoch(_)
             | Event::Owner(_) => return None,
         };

@@ -231,7 +231,7 @@ impl World {
         self.report.keeper_errors += 1;
         match failed {
             // It tries again later.
-            KeeperError::Snapshot(_) => Ok(None),
+            KeeperError::Snapshot(_) | KeeperError::Nothing => Ok(None),
             // The process that stops ends it too.
             KeeperError::Journal(error @ JournalError::Io { .. }) => Ok(Some(error)),
             KeeperError::Journal(JournalError::NoJournal { .. }) => Ok(None),
