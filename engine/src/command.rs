@@ -130,6 +130,8 @@ pub enum Command {
     MarkEpoch,
     /// Names the address that may leave with an account's balances.
     SetAccountOwner(Request<SetAccountOwner>),
+    /// Credits a deposit on the chain.
+    CreditChainDeposit(Request<ChainDeposit>),
 }
 
 impl Command {
@@ -183,7 +185,8 @@ impl Command {
             | Self::SubmitHeader(_)
             | Self::SignValue(_)
             | Self::Delivery(_)
-            | Self::SetAccountOwner(_) => false,
+            | Self::SetAccountOwner(_)
+            | Self::CreditChainDeposit(_) => false,
         }
     }
 }

@@ -64,7 +64,7 @@ pub use preview::Preview;
 pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;
 use remembered::Withdrawals;
-pub use roots::{Epochs, Issued, Owner};
+pub use roots::{ChainDeposits, Epochs, Issued, Owner};
 pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
 pub use timers::Timer;
 
@@ -212,7 +212,8 @@ impl Exchange {
             | Command::SetSource(_)
             | Command::SetMethod(_)
             | Command::Delivery(_)
-            | Command::SetAccountOwner(_) => self.administer(&stamped.command, out),
+            | Command::SetAccountOwner(_)
+            | Command::CreditChainDeposit(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),

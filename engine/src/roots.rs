@@ -17,16 +17,19 @@ use crate::{
 };
 
 mod balances;
+pub mod chain;
 pub mod fills;
 pub mod header;
 pub mod keccak;
 pub mod leaf;
+pub mod past;
 mod positions;
 pub mod proof;
 mod saved;
 pub mod tree;
 
 use balances::Balances;
+use chain::{Tip, Top, Tops};
 use fills::{FillProof, Fills};
 use header::{AssetFlow, AssetRoot, Header, State};
 use keccak::Lanes;
@@ -38,6 +41,9 @@ use tree::{Sum, Tree};
 /// Epochs remembered with their headers.
 pub const EPOCHS_KEPT: usize = 10_000;
 
+/// Older epochs that proofs can be made of: each costs what has changed since, at most a copy of the trees.
+pub const KEPT_MOST: usize = 4;
+
 /// An epoch whose root is computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Epoch {
@@ -45,6 +51,10 @@ pub struct Epoch {
     pub header: Header,
     /// What its state root hashes.
     pub state: State,
+    /// Children of every root.
+    pub tops: Tops,
+    /// The newest deposit on the chain that is credited; empty while there is none.
+    pub tip: Tip,
     /// First journal position of the epoch: behind the mark before.
     pub first_seq: Seq,
     /// Hash of the header.
@@ -79,6 +89,8 @@ struct Withdrawals {
     tree: Tree<2>,
     /// Transfer and leaf, by place.
     leaves: Vec<(u32, WithdrawalLeaf)>,
+    /// Minor units of those that the chain did not pay.
+    by_hand: u128,
 }
 
 /// What was paid in, counted along.
@@ -88,7 +100,7 @@ struct Deposits {
     seen: usize,
     /// Deposits among them.
     count: u64,
-    /// Play money by asset.
+    /// Not from the chain, by asset.
     sandbox: Vec<u128>,
 }
 
@@ -110,6 +122,10 @@ pub struct Roots {
     epochs: VecDeque<Epoch>,
     /// Marked in the present block of the journal: they wait for its hash.
     pending: Vec<Epoch>,
+    /// Epochs to keep as soon as they are there.
+    wanted: BTreeSet<u64>,
+    /// Epochs that are kept.
+    kept: BTreeSet<u64>,
 }
 
 impl Default for Roots {
@@ -135,6 +151,8 @@ impl Roots {
             changed_positions: BTreeSet::new(),
             epochs: VecDeque::new(),
             pending: Vec::new(),
+            wanted: BTreeSet::new(),
+            kept: BTreeSet::new(),
         }
     }
 
@@ -207,6 +225,86 @@ impl Roots {
             .filter(|_| self.built && self.pending.is_empty())
     }
 
+    /// The epoch of this number, if proofs can be made of it: the newest, or one that is kept.
+    #[must_use]
+    pub fn provable_at(&self, number: u64) -> Option<&Epoch> {
+        match self.view(number)? {
+            None => self.provable(),
+            Some(_) => self.epoch(number),
+        }
+    }
+
+    /// How to look at an epoch: `None` is the present.
+    fn view(&self, number: u64) -> Option<Option<u64>> {
+        let newest = self.provable().map(|epoch| epoch.header.epoch);
+        if newest == Some(number) {
+            return Some(None);
+        }
+        self.kept.contains(&number).then_some(Some(number))
+    }
+
+    /// Keeps the newest sealed epoch, so that it can be proven when newer ones have come. Answers which;
+    /// `None` just after a mark whose block has not ended: then it can be had in a moment. Of more than
+    /// [`KEPT_MOST`] the oldest goes.
+    pub fn keep_newest(&mut self) -> Option<u64> {
+        let number = self.provable()?.header.epoch;
+        self.keep(number);
+        Some(number)
+    }
+
+    /// Keeps these epochs when their marks come, as after a start when the journal is executed again.
+    pub fn want(&mut self, epochs: impl IntoIterator<Item = u64>) {
+        self.wanted.extend(epochs);
+    }
+
+    /// Lets a kept epoch go.
+    pub fn let_go(&mut self, number: u64) {
+        self.wanted.remove(&number);
+        if !self.kept.remove(&number) {
+            return;
+        }
+        for balances in &mut self.balances {
+            balances.drop(number);
+        }
+        for withdrawals in &mut self.withdrawals {
+            withdrawals.tree.drop(number);
+        }
+        self.positions.drop(number);
+    }
+
+    /// Epochs that are kept, the oldest first.
+    pub fn kept(&self) -> impl Iterator<Item = u64> + '_ {
+        self.kept.iter().copied()
+    }
+
+    /// Nodes and leaves remembered for kept epochs; about 100 bytes each.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        let balances: usize = self.balances.iter().map(Balances::remembered).sum();
+        let withdrawals = self.withdrawals.iter();
+        let withdrawals: usize = withdrawals.map(|asset| asset.tree.remembered()).sum();
+        balances + withdrawals + self.positions.remembered()
+    }
+
+    /// The trees are those of this epoch, and stay at hand.
+    fn keep(&mut self, number: u64) {
+        if !self.kept.insert(number) {
+            return;
+        }
+        for balances in &mut self.balances {
+            balances.keep(number);
+        }
+        for withdrawals in &mut self.withdrawals {
+            withdrawals.tree.keep(number);
+        }
+        self.positions.keep(number);
+        while self.kept.len() > KEPT_MOST
+            && let Some(oldest) = self.kept.first().copied()
+        {
+            self.let_go(oldest);
+        }
+    }
+
     /// Brings every tree up to date with the state and forms the header, but for the journal's hash.
     fn seal(&mut self, exchange: &Exchange, number: u64, seq: Seq, time: u64) {
         if !self.built {
@@ -227,6 +325,10 @@ impl Roots {
             positions: self.positions.root(),
         };
         let mut flows = Vec::new();
+        let mut tops = Tops {
+            positions: state.positions,
+            ..Tops::default()
+        };
         for (place, balances) in self.balances.iter().enumerate() {
             let asset = u16::try_from(place + 1).unwrap_or(u16::MAX);
             let root = balances.root();
@@ -238,12 +340,15 @@ impl Roots {
             let flow = exchange.ledger().flow(AssetId::nth(place));
             let withdrawals = &self.withdrawals[place];
             let out = withdrawals.tree.root();
+            tops.balances.push(Top::of(balances.tops()));
+            tops.withdrawals.push(Top::of(withdrawals.tree.tops()));
             flows.push(AssetFlow {
                 asset,
                 liabilities: root.sum(0),
                 deposited: u128::try_from(flow.deposited).unwrap_or(0),
                 sandbox: self.deposits.sandbox.get(place).copied().unwrap_or(0),
                 withdrawn: out.sum(0),
+                by_hand: withdrawals.by_hand,
                 withdrawals: withdrawals.leaves.len() as u64,
                 withdrawals_root: out.hash(),
             });
@@ -259,15 +364,22 @@ impl Roots {
             fills_root,
             fills: self.fills.len(),
             deposits: self.deposits.count,
+            chain_deposits: exchange.chain_deposits().count,
+            deposit_chain: exchange.chain_deposits().chain,
             assets: flows,
             ..Header::default()
         };
         self.pending.push(Epoch {
             header,
             state,
+            tops,
+            tip: exchange.chain_deposits().tip.clone(),
             first_seq,
             hash: [0; 32],
         });
+        if self.wanted.remove(&number) {
+            self.keep(number);
+        }
     }
 
     fn seal_balances(&mut self, exchange: &Exchange) {
@@ -308,6 +420,7 @@ impl Roots {
             self.withdrawals.push(Withdrawals {
                 tree: Tree::new(tag::WITHDRAWAL_NODE, self.lanes),
                 leaves: Vec::new(),
+                by_hand: 0,
             });
         }
         let mut fresh: Vec<Vec<(u32, Sum)>> = vec![Vec::new(); self.withdrawals.len()];
@@ -325,6 +438,9 @@ impl Roots {
                 asset: u16::try_from(asset + 1).unwrap_or(u16::MAX),
             };
             self.withdrawals[asset].leaves.push((transfer.id, leaf));
+            if transfer.rail != Rail::Chain {
+                self.withdrawals[asset].by_hand += leaf.amount;
+            }
             // Transfers are at most 2^20.
             fresh[asset].push((u32::try_from(id).unwrap_or(u32::MAX), leaf.node()));
         }
@@ -344,7 +460,7 @@ impl Roots {
         for transfer in &exchange.transfers()[*seen..] {
             if transfer.state == TransferState::Credited {
                 *count += 1;
-                if transfer.rail == Rail::Sandbox {
+                if transfer.rail != Rail::Chain {
                     let asset = transfer.asset.index().unwrap_or(0);
                     sandbox[asset] += u128::try_from(transfer.amount).unwrap_or(0);
                 }
@@ -353,57 +469,72 @@ impl Roots {
         *seen = exchange.transfers().len();
     }
 
-    /// An account's leaf in an asset at the provable epoch, with its path. `None` if it was not open then.
+    /// An account's leaf in an asset at an epoch, with its path. `None` if that is not provable or the account
+    /// was not open then.
     #[must_use]
     pub fn prove_balance(
         &self,
+        epoch: u64,
         account: AccountId,
         asset: AssetId,
     ) -> Option<(BalanceLeaf, Inclusion)> {
-        self.balances.get(asset.index()?)?.prove(account)
+        let view = self.view(epoch)?;
+        self.balances.get(asset.index()?)?.prove(account, view)
     }
 
-    /// An account's positions at the provable epoch, with their paths, by contract. Where it holds
-    /// nothing it has no leaf.
+    /// An account's positions at an epoch, with their paths, by contract. Where it held nothing it has no
+    /// leaf; none at all if the epoch is not provable.
     #[must_use]
-    pub fn prove_positions(&self, account: AccountId) -> Vec<ProvenPosition> {
-        self.positions.prove(account)
+    pub fn prove_positions(&self, epoch: u64, account: AccountId) -> Vec<ProvenPosition> {
+        let view = self.view(epoch);
+        view.map_or_else(Vec::new, |view| self.positions.prove(account, view))
     }
 
-    /// The fill of an account in a trade, against the provable epoch. `None` if it is too old or too new.
+    /// The fill of an account in a trade, against an epoch. `None` if that is not provable, or the fill is too
+    /// old or too new.
     #[must_use]
     pub fn prove_fill(
         &self,
+        epoch: u64,
         account: AccountId,
-        trade: u64,
-        contract: InstrumentId,
+        (trade, contract): (u64, InstrumentId),
     ) -> Option<(FillProof, Inclusion)> {
-        let proof = self.fills.prove(account.0, trade, contract.0)?;
+        let sealed = self.provable_at(epoch)?.header.fills;
+        let proof = self.fills.prove((account.0, trade, contract.0), sealed)?;
         let index = u32::try_from(proof.page).ok()?;
         let leaf = proof.bytes.clone();
         let path = Inclusion::new(TreeKind::Fills, index, leaf, &proof.siblings);
         Some((proof, path))
     }
 
-    /// A withdrawal by its transfer's number, against the provable epoch.
+    /// A withdrawal by its transfer's number, against an epoch. `None` if that is not provable, or the
+    /// withdrawal was issued later.
     #[must_use]
-    pub fn prove_withdrawal(&self, transfer: u32) -> Option<ProvenWithdrawal> {
-        self.withdrawals.iter().find_map(|asset| {
-            let place = asset.leaves.binary_search_by_key(&transfer, |row| row.0);
-            // Decided in another order than asked for: then they are not sorted.
-            let place = place
-                .ok()
-                .or_else(|| asset.leaves.iter().position(|row| row.0 == transfer))?;
-            let leaf = asset.leaves[place].1;
-            let index = u32::try_from(place).ok()?;
-            let path = Inclusion::new(
-                TreeKind::Withdrawals,
-                index,
-                leaf.bytes().to_vec(),
-                &asset.tree.siblings(index),
-            );
-            Some(ProvenWithdrawal { leaf, path })
-        })
+    pub fn prove_withdrawal(&self, epoch: u64, transfer: u32) -> Option<ProvenWithdrawal> {
+        let view = self.view(epoch)?;
+        let flows = &self.provable_at(epoch)?.header.assets;
+        self.withdrawals
+            .iter()
+            .zip(flows)
+            .find_map(|(asset, flow)| {
+                let place = asset.leaves.binary_search_by_key(&transfer, |row| row.0);
+                // Decided in another order than asked for: then they are not sorted.
+                let place = place
+                    .ok()
+                    .or_else(|| asset.leaves.iter().position(|row| row.0 == transfer))?;
+                let leaf = asset.leaves[place].1;
+                if leaf.id >= flow.withdrawals {
+                    return None;
+                }
+                let index = u32::try_from(place).ok()?;
+                let siblings = match view {
+                    None => asset.tree.siblings(index),
+                    Some(epoch) => asset.tree.siblings_at(epoch, index)?,
+                };
+                let bytes = leaf.bytes().to_vec();
+                let path = Inclusion::new(TreeKind::Withdrawals, index, bytes, &siblings);
+                Some(ProvenWithdrawal { leaf, path })
+            })
     }
 }
 

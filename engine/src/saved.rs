@@ -114,6 +114,8 @@ sections! {
     Owners = b"ownr", "owners";
     /// Withdrawals that left the books, in order.
     Issued = b"issd", "issued withdrawals";
+    /// How far deposits on the chain are credited.
+    ChainDeposits = b"chdp", "deposits on the chain";
     End = b"end ", "end";
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The keeper's thread owns the trees and changes them only when an epoch's mark passes, so between two marks
 //! everything in them is the newest sealed epoch, and proofs are made of it without touching the core. How far
-//! an epoch has come on a chain is told here by whoever anchors it ([`Book::note`]).
+//! an epoch has come on a chain is told here by whoever anchors it: [`Book::choose`], then [`Book::note`].
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +21,7 @@ use tokio::sync::broadcast;
 
 use crate::archive::Archive;
 
+pub mod deposits;
 pub mod file;
 mod service;
 mod words;
@@ -39,6 +40,35 @@ pub struct Standing {
     pub covered_by: i64,
     /// The transaction, once sent.
     pub anchor: Option<wire::Anchor>,
+}
+
+impl Standing {
+    /// A transaction carries it. Signatures told before stay.
+    fn take(&mut self, status: wire::EpochStatus, mut anchor: wire::Anchor) {
+        let before = self.anchor.take();
+        if anchor.signatures.is_empty() {
+            anchor.signatures = before.map(|anchor| anchor.signatures).unwrap_or_default();
+        }
+        self.status = status;
+        self.anchor = Some(anchor);
+    }
+}
+
+/// What happens to an epoch that was chosen to be anchored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Enough root signers signed its header.
+    Signed(Vec<wire::RootSignature>),
+    /// Its transaction is sent.
+    Submitted(wire::Anchor),
+    /// Its transaction is in a block.
+    Mined(wire::Anchor),
+    /// That block is gone.
+    Reorganised,
+    /// It is in a block that cannot be undone. Older epochs need not be provable any longer.
+    Final(wire::Anchor),
+    /// It will not be anchored; another one will be chosen.
+    Failed,
 }
 
 /// Everything about epochs. Shared by the keeper, the service, and whoever anchors.
@@ -65,17 +95,67 @@ impl Book {
         self.roots.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An epoch has come further, or back. Watchers are told.
-    pub fn note(&self, epoch: u64, standing: Standing) {
+    /// Sealed epochs behind this one, in order, as far as they are remembered.
+    #[must_use]
+    pub fn sealed(&self, after: u64) -> Vec<Epoch> {
+        let roots = self.roots();
+        let epochs = roots.epochs().iter();
+        epochs
+            .filter(|epoch| epoch.header.epoch > after)
+            .cloned()
+            .collect()
+    }
+
+    /// The newest sealed epoch, chosen to be anchored: from now on it can be proven until a later one is final
+    /// or it has failed. `None` before the first mark after a start, and just after a mark whose block has not
+    /// ended: ask again when [`Self::watch`] tells of one.
+    #[must_use]
+    pub fn choose(&self) -> Option<Epoch> {
+        let mut roots = self.roots.write().unwrap_or_else(PoisonError::into_inner);
+        let number = roots.keep_newest()?;
+        roots.epoch(number).cloned()
+    }
+
+    /// What happened to a chosen epoch. Watchers are told.
+    pub fn note(&self, epoch: u64, step: Step) {
         let mut standings = self
             .standings
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        standings.insert(epoch, standing);
+        let standing = standings.entry(epoch).or_insert_with(|| Standing {
+            status: wire::EpochStatus::Sealed,
+            ..Standing::default()
+        });
+        let (mut done, mut outdated) = (None, None);
+        match step {
+            Step::Signed(signatures) => {
+                let anchor = standing.anchor.get_or_insert_with(Default::default);
+                anchor.signatures = signatures;
+            }
+            Step::Submitted(anchor) => standing.take(wire::EpochStatus::Submitted, anchor),
+            Step::Mined(anchor) => standing.take(wire::EpochStatus::Mined, anchor),
+            Step::Reorganised => standing.status = wire::EpochStatus::Reorganised,
+            Step::Final(anchor) => {
+                standing.take(wire::EpochStatus::Final, anchor);
+                outdated = Some(epoch);
+            }
+            Step::Failed => {
+                standings.remove(&epoch);
+                done = Some(epoch);
+            }
+        }
         while standings.len() > engine::roots::EPOCHS_KEPT {
             standings.pop_first();
         }
         drop(standings);
+        if done.or(outdated).is_some() {
+            let mut roots = self.roots.write().unwrap_or_else(PoisonError::into_inner);
+            let older = |kept: &u64| outdated.is_some_and(|newest| *kept < newest);
+            let gone: Vec<u64> = roots.kept().filter(older).chain(done).collect();
+            for epoch in gone {
+                roots.let_go(epoch);
+            }
+        }
         // Nobody may be watching.
         drop(self.changed.send(epoch));
     }
@@ -87,10 +167,23 @@ impl Book {
             .standings
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        standings.get(&epoch).cloned().unwrap_or(Standing {
-            status: wire::EpochStatus::Sealed,
-            ..Standing::default()
-        })
+        if let Some(standing) = standings.get(&epoch) {
+            return standing.clone();
+        }
+        // Headers are cumulative: a later final one speaks for it as well.
+        let mut later = standings.range(epoch..);
+        let over = later.find(|(_, row)| row.status == wire::EpochStatus::Final);
+        match over {
+            Some((covered_by, _)) => Standing {
+                status: wire::EpochStatus::Covered,
+                covered_by: i64::try_from(*covered_by).unwrap_or(i64::MAX),
+                anchor: None,
+            },
+            None => Standing {
+                status: wire::EpochStatus::Sealed,
+                ..Standing::default()
+            },
+        }
     }
 
     /// Numbers of epochs as they are sealed or come further.
@@ -170,9 +263,10 @@ impl History for Kept {
     }
 }
 
-/// Whether an epoch is the one that proofs can be made of.
+/// The epoch that is asked for (0 = the newest), if proofs can be made of it.
 fn provable(roots: &Roots, wanted: u64) -> Option<&Epoch> {
-    roots
-        .provable()
-        .filter(|epoch| wanted == 0 || epoch.header.epoch == wanted)
+    match wanted {
+        0 => roots.provable(),
+        number => roots.provable_at(number),
+    }
 }

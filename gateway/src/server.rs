@@ -279,13 +279,18 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
     journal_settings.io = settings.io;
     journal_settings.segment_bytes = settings.segment_bytes;
     journal_settings.reserve_segments = settings.reserve_segments;
+    let chosen = settings.chosen_epochs.clone();
     let replay = tokio::task::spawn_blocking(move || {
         pipeline::recover(journal_settings, |kept| {
-            let Some((annex, seq)) = kept else {
-                return Ok(Filed(Archive::default(), Roots::default()));
+            let mut filed = match kept {
+                None => Filed(Archive::default(), Roots::default()),
+                Some((annex, seq)) => {
+                    let (archive, roots) = proofs::split(annex)?;
+                    Filed(Archive::load(archive, seq)?, Roots::load(roots)?)
+                }
             };
-            let (archive, roots) = proofs::split(annex)?;
-            Ok(Filed(Archive::load(archive, seq)?, Roots::load(roots)?))
+            filed.1.want(chosen.iter().copied());
+            Ok(filed)
         })
     });
     let recovered = replay

@@ -35,6 +35,8 @@ pub struct Settings {
     pub operator_public_key: Option<[u8; 32]>,
     /// Value of the BTC hashprice index before its first fixing, in millisat per PH/s and day.
     pub first_hashprice_millisat: i64,
+    /// Epochs that were chosen to be anchored: kept provable if their marks are executed again at the start.
+    pub chosen_epochs: Vec<u64>,
     /// Threads and queues.
     pub pipeline: engine::pipeline::Settings,
 }
@@ -54,6 +56,7 @@ impl Settings {
             environment: Environment::Sandbox,
             operator_public_key: None,
             first_hashprice_millisat: 42_635_721,
+            chosen_epochs: Vec::new(),
             pipeline: engine::pipeline::Settings::default(),
         }
     }

@@ -7,11 +7,14 @@ use bincode::{Decode, Encode};
 
 use super::{Exchange, Transfer};
 use crate::{
-    command::{AccountStatus, SetAccountOwner},
+    command::{
+        AccountKind, AccountStatus, ChainDeposit, CreditDeposit, NewAccount, Rail, SetAccountOwner,
+    },
     event::{Done, EpochMarked, Event, OwnerChanged},
-    ids::{AccountId, Seq},
+    ids::{AccountId, FirmId, Seq},
     limits,
     reason::{Field, Problem, Reason},
+    roots::chain::Tip,
     saved::{LoadError, Loader, Saver, Section},
     units::Nanos,
 };
@@ -45,6 +48,19 @@ pub struct Epochs {
     pub at: Nanos,
 }
 
+/// Deposits on the chain, as far as they are credited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct ChainDeposits {
+    /// How many; the next one has this number.
+    pub count: u64,
+    /// The vault's chain value over them; zeros while there is none.
+    pub chain: [u8; 32],
+    /// The newest.
+    pub tip: Tip,
+    /// Block of the chain that carries it.
+    pub block: u64,
+}
+
 /// All of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Commitments {
@@ -53,6 +69,7 @@ pub(super) struct Commitments {
     owners: Vec<Owner>,
     /// In order.
     issued: Vec<Issued>,
+    chain: ChainDeposits,
 }
 
 impl Exchange {
@@ -99,6 +116,101 @@ impl Exchange {
         Ok(super::admin::made(set.account.0))
     }
 
+    /// Credits the next deposit on the chain to the account of its owner. An address that owns none gets an
+    /// account of its own in the venue's firm, so that nobody's coins wait outside the books (ROOT-04).
+    pub(super) fn credit_chain_deposit(
+        &mut self,
+        deposit: &ChainDeposit,
+        out: &mut Vec<Event>,
+    ) -> Result<Done, Problem> {
+        let wide = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let next = self.commitments.chain.count;
+        if deposit.id != next {
+            return Err(Problem::limit(
+                Reason::StaleObservation,
+                Field::Sequence,
+                wide(next),
+                wide(deposit.id),
+            ));
+        }
+        let place = deposit.asset.index().filter(|at| *at < self.assets.len());
+        let place = place.ok_or(Problem::about(Reason::NotFound, Field::Asset))?;
+        super::transfers::check_amount(deposit.amount)?;
+        let tip = Tip {
+            previous: self.commitments.chain.chain,
+            owner: deposit.owner,
+            // Assets are at most 64.
+            asset: u16::try_from(deposit.asset.0).unwrap_or(u16::MAX),
+            amount: u128::try_from(deposit.amount).unwrap_or(0),
+            totals: deposit.totals.clone(),
+        };
+        if deposit.owner == [0; 20] || tip.chained(deposit.id) != deposit.chain {
+            return Err(Problem::about(Reason::SignatureInvalid, Field::Sequence));
+        }
+        // The vault lists the exchange's assets by number, so its totals are ours.
+        let before = |asset: usize| self.commitments.chain.tip.totals.get(asset).copied();
+        let fits = (0..deposit.totals.len()).all(|asset| {
+            let more = if asset == place { tip.amount } else { 0 };
+            deposit.totals[asset] == before(asset).unwrap_or(0).saturating_add(more)
+        });
+        if !fits || place >= deposit.totals.len() {
+            return Err(Problem::about(Reason::ObservationConflict, Field::Amount));
+        }
+        let account = match self.owned_by(&deposit.owner) {
+            Some(account) => account,
+            None => self.open_for(&deposit.owner, out)?,
+        };
+        let credit = CreditDeposit {
+            account,
+            asset: deposit.asset,
+            amount: deposit.amount,
+            rail: Rail::Chain,
+        };
+        let done = self.credit(&credit, out)?;
+        self.commitments.chain = ChainDeposits {
+            count: next + 1,
+            chain: deposit.chain,
+            tip,
+            block: deposit.block,
+        };
+        Ok(done)
+    }
+
+    /// The first account of an address that is not closed.
+    fn owned_by(&self, owner: &[u8; 20]) -> Option<AccountId> {
+        let owners = self.commitments.owners.iter().zip(&self.accounts);
+        let mut mine = owners.filter(|(row, account)| {
+            row.address == *owner && account.status != AccountStatus::Closed
+        });
+        mine.next().map(|(_, account)| account.id)
+    }
+
+    /// An account for an address that has none.
+    fn open_for(&mut self, owner: &[u8; 20], out: &mut Vec<Event>) -> Result<AccountId, Problem> {
+        super::admin::check_room(self.accounts.len(), limits::ACCOUNTS)?;
+        let hex: String = owner.iter().map(|byte| format!("{byte:02x}")).collect();
+        let account = self.open_account(&NewAccount {
+            firm: FirmId(1),
+            label: format!("0x{hex}"),
+            kind: AccountKind::Client,
+            maker_fee_offset: 0,
+            taker_fee_offset: 0,
+        });
+        out.push(Event::Access(account));
+        let set = SetAccountOwner {
+            account,
+            owner: *owner,
+        };
+        self.set_account_owner(&set, out)?;
+        Ok(account)
+    }
+
+    /// Deposits on the chain, as far as they are credited.
+    #[must_use]
+    pub fn chain_deposits(&self) -> &ChainDeposits {
+        &self.commitments.chain
+    }
+
     /// A withdrawal has left the books.
     pub(super) fn note_issued(&mut self, transfer: &Transfer) {
         self.commitments.issued.push(Issued {
@@ -134,10 +246,12 @@ impl Commitments {
             epochs,
             owners,
             issued,
+            chain,
         } = self;
         saver.items(Section::Epochs, [epochs].into_iter())?;
         saver.items(Section::Owners, owners.iter())?;
-        saver.items(Section::Issued, issued.iter())
+        saver.items(Section::Issued, issued.iter())?;
+        saver.items(Section::ChainDeposits, [chain].into_iter())
     }
 
     pub(super) fn load(
@@ -156,10 +270,12 @@ impl Commitments {
             })
         };
         let issued = loader.table(Section::Issued, limits::TRANSFERS, known)?;
+        let chain = loader.one(Section::ChainDeposits)?;
         Ok(Self {
             epochs,
             owners,
             issued,
+            chain,
         })
     }
 }

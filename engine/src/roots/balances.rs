@@ -14,6 +14,7 @@
 use super::{
     keccak::{self, Lanes},
     leaf::{BalanceLeaf, tag},
+    past::Past,
     pays_variation,
     proof::{Inclusion, TreeKind},
     tree::{Node, Sum, Tree},
@@ -35,6 +36,7 @@ pub(super) struct Balances {
     tree: Tree<2>,
     /// By number of the account; nobody has number 0.
     leaves: Vec<BalanceLeaf>,
+    past: Past<BalanceLeaf>,
     /// Variation of each account, and what it lacks.
     exits: Vec<i64>,
     lacks: Vec<u128>,
@@ -50,6 +52,7 @@ impl Balances {
             lanes,
             tree: Tree::new(tag::BALANCE_NODE, lanes),
             leaves: vec![BalanceLeaf::default()],
+            past: Past::default(),
             exits: vec![0],
             lacks: vec![0],
             exit: 0,
@@ -59,6 +62,24 @@ impl Balances {
 
     pub(super) fn root(&self) -> Sum {
         self.tree.root()
+    }
+
+    pub(super) fn tops(&self) -> [Sum; 2] {
+        self.tree.tops()
+    }
+
+    pub(super) fn keep(&mut self, epoch: u64) {
+        self.tree.keep(epoch);
+        self.past.keep(epoch);
+    }
+
+    pub(super) fn drop(&mut self, epoch: u64) {
+        self.tree.drop(epoch);
+        self.past.drop(epoch);
+    }
+
+    pub(super) fn remembered(&self) -> usize {
+        self.tree.remembered() + self.past.len()
     }
 
     /// Takes up these accounts, in ascending order, as they are now.
@@ -123,7 +144,8 @@ impl Balances {
             closed: status == Some(AccountStatus::Closed),
         };
         if self.leaves[row] != leaf {
-            self.leaves[row] = leaf;
+            let old = std::mem::replace(&mut self.leaves[row], leaf);
+            self.past.note(account.0.into(), old);
             changed.push(account.0);
         }
     }
@@ -160,12 +182,24 @@ impl Balances {
         mine.map(|position| position.result.0).sum()
     }
 
-    pub(super) fn prove(&self, account: AccountId) -> Option<(BalanceLeaf, Inclusion)> {
-        let leaf = *self.leaves.get(account.0 as usize)?;
+    /// As it is now, or as it was at a kept epoch.
+    pub(super) fn prove(
+        &self,
+        account: AccountId,
+        kept: Option<u64>,
+    ) -> Option<(BalanceLeaf, Inclusion)> {
+        let now = *self.leaves.get(account.0 as usize)?;
+        let (leaf, siblings) = match kept {
+            None => (now, self.tree.siblings(account.0)),
+            Some(epoch) => {
+                let old = self.past.changed(epoch, account.0.into());
+                let siblings = self.tree.siblings_at(epoch, account.0)?;
+                (old.copied().unwrap_or(now), siblings)
+            }
+        };
         if !account.is_set() || leaf.index != account.0 {
             return None;
         }
-        let siblings = self.tree.siblings(account.0);
         let bytes = leaf.bytes().to_vec();
         let path = Inclusion::new(TreeKind::Balances, account.0, bytes, &siblings);
         Some((leaf, path))

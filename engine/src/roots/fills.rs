@@ -279,11 +279,19 @@ impl Fills {
         node.hash()
     }
 
-    /// Proves the fill of an account in a trade against the newest sealed root. Of the two sides of an
-    /// account that traded with itself, or of the legs of a combination, `contract` picks one; 0 = the first.
-    /// `None` if it is older than the pages at hand, or newer than that root.
+    /// Proves the fill of an account in a trade against the root over the first `sealed` fills. Of the two
+    /// sides of an account that traded with itself, or of the legs of a combination, `contract` picks one;
+    /// 0 = the first. `None` if it is older than the pages at hand, or newer than that root.
     #[must_use]
-    pub fn prove(&self, account: u32, trade: u64, contract: u32) -> Option<FillProof> {
+    pub fn prove(
+        &self,
+        (account, trade, contract): (u32, u64, u32),
+        sealed: u64,
+    ) -> Option<FillProof> {
+        // Behind a root that old everything at hand is new.
+        if sealed > self.sealed || sealed < self.base.pages * PAGE_FILLS as u64 {
+            return None;
+        }
         let entries = self.pages.iter().flat_map(|page| page.chunks(FILL_BYTES));
         let mut all = entries.zip(&self.accounts);
         let place = all.position(|(bytes, whose)| {
@@ -293,23 +301,24 @@ impl Fills {
                 })
         })?;
         let number = self.base.pages * PAGE_FILLS as u64 + place as u64;
-        if number >= self.sealed {
+        if number >= sealed {
             return None;
         }
         let page = number / PAGE_FILLS as u64;
-        let siblings = std::array::from_fn(|height| self.node(height, page >> height ^ 1));
+        let siblings =
+            std::array::from_fn(|height| self.node((height, page >> height ^ 1), sealed));
         Some(FillProof {
             page,
-            bytes: self.page_at_seal(page),
+            bytes: self.page_at(page, sealed),
             offset: place % PAGE_FILLS * FILL_BYTES,
             siblings,
         })
     }
 
     /// A page at hand, as far as it was filled when the epoch ended.
-    fn page_at_seal(&self, page: u64) -> Vec<u8> {
+    fn page_at(&self, page: u64, sealed: u64) -> Vec<u8> {
         let place = usize::try_from(page - self.base.pages).unwrap_or(usize::MAX);
-        let sealed = self.sealed.saturating_sub(page * PAGE_FILLS as u64);
+        let sealed = sealed.saturating_sub(page * PAGE_FILLS as u64);
         let sealed = usize::try_from(sealed)
             .unwrap_or(usize::MAX)
             .min(PAGE_FILLS)
@@ -318,22 +327,22 @@ impl Fills {
         padded(&bytes[..sealed.min(bytes.len())])
     }
 
-    /// A node of the tree under the newest sealed root, at or beside the path of a page at hand.
-    fn node(&self, height: usize, place: u64) -> Plain {
+    /// A node of the tree over the first `sealed` fills, at or beside the path of a page at hand.
+    fn node(&self, (height, place): (usize, u64), sealed: u64) -> Plain {
         let first = place << height;
         let behind = first + (1 << height);
         if behind <= self.base.pages {
             // Left of a page at hand lies exactly the frontier of what is not at hand.
             return self.base.roots[height];
         }
-        if first * PAGE_FILLS as u64 >= self.sealed {
+        if first * PAGE_FILLS as u64 >= sealed {
             return self.empty[height];
         }
         if height == 0 {
-            return page_node(place, &self.page_at_seal(place));
+            return page_node(place, &self.page_at(place, sealed));
         }
-        let left = self.node(height - 1, 2 * place);
-        join(&left, &self.node(height - 1, 2 * place + 1))
+        let left = self.node((height - 1, 2 * place), sealed);
+        join(&left, &self.node((height - 1, 2 * place + 1), sealed))
     }
 
     pub(super) fn save(&self) -> SavedFills {

@@ -82,10 +82,12 @@ pub struct AssetFlow {
     pub liabilities: u128,
     /// Deposits credited so far.
     pub deposited: u128,
-    /// Of those, play money that no chain ever saw.
+    /// Of those, credited without a deposit on the chain: play money, or booked by hand.
     pub sandbox: u128,
     /// Withdrawals issued so far: the sum at the root of their tree.
     pub withdrawn: u128,
+    /// Of those, paid otherwise than by the chain.
+    pub by_hand: u128,
     /// How many withdrawals that were.
     pub withdrawals: u64,
     /// Root of the tree of withdrawals.
@@ -124,7 +126,9 @@ pub struct Header {
     pub fills: u64,
     /// Deposits credited so far.
     pub deposits: u64,
-    /// The anchor contract's chain value over those that came from it; zeros while none did.
+    /// Of those, deposits on the chain.
+    pub chain_deposits: u64,
+    /// The anchor contract's chain value over them; zeros while there is none.
     pub deposit_chain: [u8; 32],
     /// By number.
     pub assets: Vec<AssetFlow>,
@@ -144,6 +148,7 @@ impl Header {
         bytes.extend_from_slice(&self.fills_root);
         bytes.extend_from_slice(&self.fills.to_be_bytes());
         bytes.extend_from_slice(&self.deposits.to_be_bytes());
+        bytes.extend_from_slice(&self.chain_deposits.to_be_bytes());
         bytes.extend_from_slice(&self.deposit_chain);
         bytes.extend_from_slice(&count(self.assets.len()));
         for flow in &self.assets {
@@ -153,6 +158,7 @@ impl Header {
                 flow.deposited,
                 flow.sandbox,
                 flow.withdrawn,
+                flow.by_hand,
             ] {
                 bytes.extend_from_slice(&sum.to_be_bytes());
             }
@@ -183,6 +189,7 @@ impl Header {
             fills_root: fields.take()?,
             fills: u64::from_be_bytes(fields.take()?),
             deposits: u64::from_be_bytes(fields.take()?),
+            chain_deposits: u64::from_be_bytes(fields.take()?),
             deposit_chain: fields.take()?,
             assets: Vec::new(),
         };
@@ -193,6 +200,7 @@ impl Header {
                 deposited: u128::from_be_bytes(fields.take()?),
                 sandbox: u128::from_be_bytes(fields.take()?),
                 withdrawn: u128::from_be_bytes(fields.take()?),
+                by_hand: u128::from_be_bytes(fields.take()?),
                 withdrawals: u64::from_be_bytes(fields.take()?),
                 withdrawals_root: fields.take()?,
             });

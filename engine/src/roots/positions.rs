@@ -6,8 +6,9 @@ use super::{
     ProvenPosition,
     keccak::Lanes,
     leaf::{ContractLeaf, PositionLeaf, tag},
+    past::Past,
     proof::{Inclusion, TreeKind},
-    tree::{Node, Pair, Plain, Tree},
+    tree::{DEPTH, Node, Pair, Plain, Tree},
 };
 use crate::{
     exchange::Exchange,
@@ -20,6 +21,8 @@ struct Contract {
     tree: Tree<4>,
     /// Leaves of those who hold something.
     leaves: BTreeMap<u32, PositionLeaf>,
+    /// By slot; `None` = he held nothing.
+    past: Past<Option<PositionLeaf>>,
     /// Where an account's leaf lies. Only asked, never walked.
     slots: HashMap<u32, u32>,
 }
@@ -47,13 +50,35 @@ impl Contract {
     }
 
     fn leaf(&self, contract: u32) -> ContractLeaf {
-        let root = self.tree.root();
-        ContractLeaf {
-            contract,
-            root: root.hash(),
-            long: root.sum(0),
-            short: root.sum(1),
-        }
+        contract_leaf(contract, &self.tree.root())
+    }
+
+    /// A position and its contract as they are now, or as they were at a kept epoch.
+    #[expect(clippy::type_complexity, reason = "one of each tree")]
+    fn prove(
+        &self,
+        number: u32,
+        account: u32,
+        kept: Option<u64>,
+    ) -> Option<(PositionLeaf, [Pair; DEPTH], ContractLeaf)> {
+        let slot = *self.slots.get(&account)?;
+        let now = self.leaves.get(&slot).copied();
+        let Some(epoch) = kept else {
+            return Some((now?, self.tree.siblings(slot), self.leaf(number)));
+        };
+        let old = self.past.changed(epoch, slot.into());
+        let leaf = old.copied().unwrap_or(now)?;
+        let over = contract_leaf(number, &self.tree.root_at(epoch)?);
+        Some((leaf, self.tree.siblings_at(epoch, slot)?, over))
+    }
+}
+
+fn contract_leaf(contract: u32, root: &Pair) -> ContractLeaf {
+    ContractLeaf {
+        contract,
+        root: root.hash(),
+        long: root.sum(0),
+        short: root.sum(1),
     }
 }
 
@@ -68,6 +93,30 @@ impl Positions {
 
     pub(super) fn root(&self) -> [u8; 32] {
         self.over.root().hash()
+    }
+
+    pub(super) fn keep(&mut self, epoch: u64) {
+        self.over.keep(epoch);
+        for contract in self.contracts.values_mut() {
+            contract.tree.keep(epoch);
+            contract.past.keep(epoch);
+        }
+    }
+
+    pub(super) fn drop(&mut self, epoch: u64) {
+        self.over.drop(epoch);
+        for contract in self.contracts.values_mut() {
+            contract.tree.drop(epoch);
+            contract.past.drop(epoch);
+        }
+    }
+
+    pub(super) fn remembered(&self) -> usize {
+        let contracts = self.contracts.values();
+        let below: usize = contracts
+            .map(|contract| contract.tree.remembered() + contract.past.len())
+            .sum();
+        self.over.remembered() + below
     }
 
     /// Takes up these positions, (contract, account) in ascending order, as they are now.
@@ -86,6 +135,7 @@ impl Positions {
             let contract = self.contracts.entry(number).or_insert_with(|| Contract {
                 tree: Tree::new(tag::POSITION_NODE, lanes),
                 leaves: BTreeMap::new(),
+                past: Past::default(),
                 slots: HashMap::new(),
             });
             let mut leaves: BTreeMap<u32, Pair> = BTreeMap::new();
@@ -110,12 +160,14 @@ impl Positions {
                     short,
                 };
                 // Who holds nothing has no leaf: whether he ever traded here is nobody's business.
-                if lots == 0 {
-                    if contract.leaves.remove(&slot).is_some() {
-                        leaves.insert(slot, Node::EMPTY);
-                    }
-                } else if contract.leaves.insert(slot, leaf) != Some(leaf) {
-                    leaves.insert(slot, leaf.node());
+                let (old, new) = if lots == 0 {
+                    (contract.leaves.remove(&slot), None)
+                } else {
+                    (contract.leaves.insert(slot, leaf), Some(leaf))
+                };
+                if old != new {
+                    contract.past.note(slot.into(), old);
+                    leaves.insert(slot, new.map_or(Node::EMPTY, |leaf| leaf.node()));
                 }
             }
             if !leaves.is_empty() {
@@ -131,25 +183,18 @@ impl Positions {
         self.over.update(&over);
     }
 
-    pub(super) fn prove(&self, account: AccountId) -> Vec<ProvenPosition> {
+    pub(super) fn prove(&self, account: AccountId, kept: Option<u64>) -> Vec<ProvenPosition> {
         let mine = self.contracts.iter().filter_map(|(number, contract)| {
-            let slot = *contract.slots.get(&account.0)?;
-            let leaf = *contract.leaves.get(&slot)?;
-            let over = contract.leaf(*number);
+            let (leaf, siblings, over) = contract.prove(*number, account.0, kept)?;
+            let above = match kept {
+                None => self.over.siblings(*number),
+                Some(epoch) => self.over.siblings_at(epoch, *number)?,
+            };
+            let (bytes, over_bytes) = (leaf.bytes().to_vec(), over.bytes().to_vec());
             Some(ProvenPosition {
-                path: Inclusion::new(
-                    TreeKind::Positions,
-                    slot,
-                    leaf.bytes().to_vec(),
-                    &contract.tree.siblings(slot),
-                ),
+                path: Inclusion::new(TreeKind::Positions, leaf.slot, bytes, &siblings),
                 leaf,
-                contract_path: Inclusion::new(
-                    TreeKind::Contracts,
-                    *number,
-                    over.bytes().to_vec(),
-                    &self.over.siblings(*number),
-                ),
+                contract_path: Inclusion::new(TreeKind::Contracts, *number, over_bytes, &above),
                 contract: over,
             })
         });

@@ -4,14 +4,15 @@ use bincode::{Decode, Encode};
 
 use super::{
     Epoch, Roots,
+    chain::{Tip, Tops},
     fills::{Fills, SavedFills},
     header::{Header, State},
 };
 
 #[derive(Encode, Decode)]
 struct Saved {
-    /// Header, state and first position of each epoch, oldest first.
-    epochs: Vec<(Vec<u8>, Vec<u8>, u64)>,
+    /// Header, state, tops, tip and first position of each epoch, oldest first.
+    epochs: Vec<(Vec<u8>, Vec<u8>, Tops, Tip, u64)>,
     fills: SavedFills,
 }
 
@@ -24,7 +25,8 @@ impl Roots {
     pub fn save(&self) -> Vec<u8> {
         let epochs = self.epochs.iter().map(|epoch| {
             let (header, state) = (epoch.header.bytes(), epoch.state.bytes());
-            (header, state, epoch.first_seq)
+            let (tops, tip) = (epoch.tops.clone(), epoch.tip.clone());
+            (header, state, tops, tip, epoch.first_seq)
         });
         let saved = Saved {
             epochs: epochs.collect(),
@@ -50,10 +52,14 @@ impl Roots {
             ));
         }
         let mut roots = Self::default();
-        for (header, state, first_seq) in saved.epochs {
+        for (header, state, tops, tip, first_seq) in saved.epochs {
             let parsed = Header::parse(&header).zip(State::parse(&state));
             let (header, state) = parsed.ok_or("a saved epoch is damaged")?;
-            if state.root() != header.state_root {
+            let flows = header.assets.iter();
+            let out: Vec<([u8; 32], u128)> = flows
+                .map(|flow| (flow.withdrawals_root, flow.withdrawn))
+                .collect();
+            if state.root() != header.state_root || !tops.fit(&state, &out) {
                 return Err(format!("saved epoch {} contradicts itself", header.epoch));
             }
             let hash = header.hash();
@@ -68,6 +74,8 @@ impl Roots {
             roots.epochs.push_back(Epoch {
                 header,
                 state,
+                tops,
+                tip,
                 first_seq,
                 hash,
             });

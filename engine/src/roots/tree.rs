@@ -10,7 +10,10 @@
 //! empty leaf:                 hash 32 zero bytes, sums 0
 //! ```
 
-use super::keccak::{self, Block, Digest, Lanes, bytes_of, digest_of};
+use super::{
+    keccak::{self, Block, Digest, Lanes, bytes_of, digest_of},
+    past::Past,
+};
 
 /// Steps of every proof: 2^32 places.
 pub const DEPTH: usize = 32;
@@ -163,6 +166,15 @@ pub struct Tree<const W: usize> {
     levels: Vec<Vec<Node<W>>>,
     empty: [Node<W>; DEPTH + 1],
     scratch: Vec<u32>,
+    /// Nodes as they were at kept epochs, by [`key`].
+    past: Past<Node<W>>,
+    /// Kept epochs with the leaves there were.
+    kept: Vec<(u64, usize)>,
+}
+
+/// A node's place in the tree as one number.
+fn key(height: usize, place: u32) -> u64 {
+    (height as u64) << 32 | u64::from(place)
 }
 
 impl<const W: usize> Tree<W> {
@@ -175,6 +187,8 @@ impl<const W: usize> Tree<W> {
             levels: vec![Vec::new()],
             empty: empty_subtrees(tag),
             scratch: Vec::new(),
+            past: Past::default(),
+            kept: Vec::new(),
         }
     }
 
@@ -207,7 +221,10 @@ impl<const W: usize> Tree<W> {
         let mut places = std::mem::take(&mut self.scratch);
         places.clear();
         for (index, leaf) in leaves {
-            self.levels[0][*index as usize] = *leaf;
+            let old = std::mem::replace(&mut self.levels[0][*index as usize], *leaf);
+            if self.past.is_wanted() {
+                self.past.note(key(0, *index), old);
+            }
             places.push(*index);
         }
         let mut hashed = 0;
@@ -217,6 +234,13 @@ impl<const W: usize> Tree<W> {
             }
             places.dedup();
             hashed += places.len();
+            if self.past.is_wanted() {
+                let above = &self.levels[height + 1];
+                for place in &places {
+                    let old = above[*place as usize];
+                    self.past.note(key(height + 1, *place), old);
+                }
+            }
             for batch in places.chunks(BATCH) {
                 self.rehash(height, batch);
             }
@@ -294,10 +318,71 @@ impl<const W: usize> Tree<W> {
         self.node(DEPTH, 0)
     }
 
+    /// The two nodes below the root.
+    #[must_use]
+    pub fn tops(&self) -> [Node<W>; 2] {
+        [self.node(DEPTH - 1, 0), self.node(DEPTH - 1, 1)]
+    }
+
     /// Siblings of a leaf, bottom up.
     #[must_use]
     pub fn siblings(&self, index: u32) -> [Node<W>; DEPTH] {
         std::array::from_fn(|height| self.node(height, index >> height ^ 1))
+    }
+
+    /// Keeps what the tree is now as this epoch; epochs come in their order.
+    pub fn keep(&mut self, epoch: u64) {
+        if !self.past.has(epoch) {
+            self.kept.push((epoch, self.len()));
+            self.past.keep(epoch);
+        }
+    }
+
+    /// Lets a kept epoch go.
+    pub fn drop(&mut self, epoch: u64) {
+        self.kept.retain(|kept| kept.0 != epoch);
+        self.past.drop(epoch);
+    }
+
+    /// Nodes remembered for kept epochs.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.past.len()
+    }
+
+    /// A node as it was at a kept epoch, at which there were so many leaves.
+    fn node_at(&self, (epoch, leaves): (u64, usize), height: usize, place: u32) -> Node<W> {
+        // Levels that there were: none above the first with one node.
+        let top = leaves.next_power_of_two().trailing_zeros() as usize;
+        if place == 0 && height > top {
+            let mut node = self.node_at((epoch, leaves), top, 0);
+            for empty in &self.empty[top..height] {
+                node = Node::parent(self.tag, &node, empty).unwrap_or(Node::EMPTY);
+            }
+            return node;
+        }
+        // What was filled later was empty then, whatever was hashed of it since.
+        if height > top || place as usize >= leaves.div_ceil(1 << height) {
+            return self.empty[height];
+        }
+        let old = self.past.changed(epoch, key(height, place));
+        old.copied().unwrap_or_else(|| self.node(height, place))
+    }
+
+    /// Siblings of a leaf as they were at a kept epoch; `None` if it is not kept.
+    #[must_use]
+    pub fn siblings_at(&self, epoch: u64, index: u32) -> Option<[Node<W>; DEPTH]> {
+        let kept = *self.kept.iter().find(|kept| kept.0 == epoch)?;
+        Some(std::array::from_fn(|height| {
+            self.node_at(kept, height, index >> height ^ 1)
+        }))
+    }
+
+    /// The root as it was at a kept epoch; `None` if it is not kept.
+    #[must_use]
+    pub fn root_at(&self, epoch: u64) -> Option<Node<W>> {
+        let kept = *self.kept.iter().find(|kept| kept.0 == epoch)?;
+        Some(self.node_at(kept, DEPTH, 0))
     }
 }
 

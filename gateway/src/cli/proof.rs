@@ -10,7 +10,7 @@ use crate::{
     proofs::file::{Path, ProofFile, unhex},
 };
 
-/// Prints a proof of an account's balances and positions at the newest sealed epoch. Keep it: `hashpit
+/// Prints a proof of an account's balances and positions at an epoch. Keep it: `hashpit
 /// verify` checks it without the exchange.
 #[derive(Args, Clone, Debug)]
 pub struct Proof {
@@ -24,6 +24,9 @@ pub struct Proof {
     /// Also fills of these trades.
     #[arg(long, value_name = "TRADE")]
     trade: Vec<i64>,
+    /// At this epoch instead of the newest: one on its way to the chain, or the newest that is final there.
+    #[arg(long, value_name = "EPOCH", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    epoch: i64,
 }
 
 impl Proof {
@@ -37,7 +40,7 @@ impl Proof {
             let answer = proofs
                 .get_account_proof(GetAccountProofRequest {
                     account_id,
-                    epoch: 0,
+                    epoch: self.epoch,
                     asset_id: 0,
                     include_positions: true,
                 })
@@ -67,6 +70,7 @@ impl Proof {
                 let request = GetWithdrawalProofRequest {
                     account_id,
                     transfer_id: *transfer_id,
+                    epoch: self.epoch,
                 };
                 let answer = proofs.get_withdrawal_proof(request).await;
                 let answer = answer.map_err(ClientError::from)?.into_inner();
@@ -78,6 +82,7 @@ impl Proof {
                 let request = GetFillProofRequest {
                     account_id,
                     trade_id: *trade_id,
+                    epoch: self.epoch,
                 };
                 let answer = proofs.get_fill_proof(request).await;
                 let answer = answer.map_err(ClientError::from)?.into_inner();

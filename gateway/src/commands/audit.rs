@@ -118,11 +118,11 @@ fn prove(roots: &Roots, account: u32, until: u64) -> Result<()> {
     }
     let mut file = ProofFile::of(epoch, account);
     for tree in &epoch.state.assets {
-        let proven = roots.prove_balance(AccountId(account), AssetId(tree.asset.into()));
+        let proven = roots.prove_balance(until, AccountId(account), AssetId(tree.asset.into()));
         let (_, path) = proven.with_context(|| format!("account {account} was not open"))?;
         file.balances.push(Path::from(&path));
     }
-    for position in roots.prove_positions(AccountId(account)) {
+    for position in roots.prove_positions(until, AccountId(account)) {
         file.positions.push(Path {
             contract: Some(Box::new(Path::from(&position.contract_path))),
             ..Path::from(&position.path)

@@ -222,7 +222,7 @@ impl ProofService for Service {
             }
             let mut balances = Vec::new();
             for id in wanted {
-                let proven = roots.prove_balance(account, AssetId(id.into()));
+                let proven = roots.prove_balance(epoch.header.epoch, account, AssetId(id.into()));
                 let (leaf, path) =
                     proven.ok_or_else(|| refusal::about(Reason::NotInEpoch, Field::Account))?;
                 balances.push(wire::AccountLeafProof {
@@ -242,7 +242,7 @@ impl ProofService for Service {
                 });
             }
             let positions = match request.include_positions {
-                true => roots.prove_positions(account),
+                true => roots.prove_positions(epoch.header.epoch, account),
                 false => Vec::new(),
             };
             let positions = positions.iter().map(|position| wire::PositionLeafProof {
@@ -275,8 +275,9 @@ impl ProofService for Service {
         let request = request.into_inner();
         let account = self.readable(&caller, request.account_id)?;
         let trade = u64::try_from(request.trade_id).unwrap_or(0);
-        let answer = self.with(0, |roots, epoch| {
-            let proven = roots.prove_fill(account, trade, InstrumentId::NONE);
+        let answer = self.with(request.epoch, |roots, epoch| {
+            let fill = (trade, InstrumentId::NONE);
+            let proven = roots.prove_fill(epoch.header.epoch, account, fill);
             let (place, path) = proven.ok_or_else(|| refusal::no(Reason::NotInEpoch))?;
             Ok(wire::GetFillProofResponse {
                 epoch: Some(self.told(epoch)),
@@ -305,8 +306,8 @@ impl ProofService for Service {
         if !mine {
             return Err(refusal::about(Reason::NotFound, Field::Transfer));
         }
-        let answer = self.with(0, |roots, epoch| {
-            let proven = roots.prove_withdrawal(transfer);
+        let answer = self.with(request.epoch, |roots, epoch| {
+            let proven = roots.prove_withdrawal(epoch.header.epoch, transfer);
             let proven = proven.ok_or_else(|| refusal::no(Reason::NotInEpoch))?;
             Ok(wire::GetWithdrawalProofResponse {
                 epoch: Some(self.told(epoch)),

@@ -37,7 +37,7 @@ fn the_root_over_growing_fills_is_that_of_all_pages_and_proves_each_fill() {
             fills.push(count as u32 % 7, &entry(count));
             count += 1;
         }
-        assert!(step == 0 || fills.prove((count - 1) as u32 % 7, count - 1, 0).is_none());
+        assert!(step == 0 || newest(&fills, ((count - 1) as u32 % 7, count - 1, 0)).is_none());
         root = fills.seal();
         assert_eq!(root, by_hand(count), "{count} fills");
     }
@@ -46,15 +46,15 @@ fn the_root_over_growing_fills_is_that_of_all_pages_and_proves_each_fill() {
         fills.push(9, &entry(later));
     }
     for trade in 0..count {
-        let proof = fills.prove(trade as u32 % 7, trade, 3).expect("at hand");
+        let proof = newest(&fills, (trade as u32 % 7, trade, 3)).expect("at hand");
         let leaf = page_node(proof.page, &proof.bytes);
         let climbed = climb(tag::FILLS_NODE, proof.page as u32, leaf, &proof.siblings);
         assert_eq!(climbed.map(|node| node.hash()), Some(root), "trade {trade}");
         let told = &proof.bytes[proof.offset..proof.offset + FILL_BYTES];
         assert_eq!(FillEntry::parse(told), Some(entry(trade)));
     }
-    assert!(fills.prove(9, count, 0).is_none(), "not sealed yet");
-    assert!(fills.prove(3, 4, 0).is_none(), "somebody else's");
+    assert!(newest(&fills, (9, count, 0)).is_none(), "not sealed yet");
+    assert!(newest(&fills, (3, 4, 0)).is_none(), "somebody else's");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn after_a_restart_from_the_frontier_the_roots_are_the_same_and_new_fills_are_pr
         let root = fills.seal();
         assert_eq!(root, again.seal());
         for trade in [130, 149, count] {
-            let proof = again.prove(1, trade, 0).expect("at hand");
+            let proof = newest(&again, (1, trade, 0)).expect("at hand");
             let leaf = page_node(proof.page, &proof.bytes);
             let climbed = climb(tag::FILLS_NODE, proof.page as u32, leaf, &proof.siblings);
             assert_eq!(
@@ -83,8 +83,8 @@ fn after_a_restart_from_the_frontier_the_roots_are_the_same_and_new_fills_are_pr
             );
         }
     }
-    assert!(again.prove(1, 100, 0).is_none(), "no longer at hand");
-    assert!(fills.prove(1, 100, 0).is_some());
+    assert!(newest(&again, (1, 100, 0)).is_none(), "no longer at hand");
+    assert!(newest(&fills, (1, 100, 0)).is_some());
 }
 
 #[test]
@@ -96,11 +96,38 @@ fn old_pages_go_and_the_rest_still_climbs_to_the_root() {
     }
     let root = fills.seal();
     let oldest = count - (PAGES_KEPT * PAGE_FILLS + 3) as u64;
-    assert!(fills.prove(1, oldest - 1, 0).is_none());
+    assert!(newest(&fills, (1, oldest - 1, 0)).is_none());
     for trade in [oldest, count - 1] {
-        let proof = fills.prove(1, trade, 0).expect("at hand");
+        let proof = newest(&fills, (1, trade, 0)).expect("at hand");
         let leaf = page_node(proof.page, &proof.bytes);
         let climbed = climb(tag::FILLS_NODE, proof.page as u32, leaf, &proof.siblings);
         assert_eq!(climbed.map(|node| node.hash()), Some(root));
+    }
+}
+
+/// Proven against the newest sealed root.
+fn newest(fills: &Fills, which: (u32, u64, u32)) -> Option<FillProof> {
+    fills.prove(which, fills.sealed)
+}
+
+#[test]
+fn a_fill_is_proven_against_an_older_root_as_well() {
+    let mut fills = Fills::default();
+    let mut roots = Vec::new();
+    for trade in 1..=200_u64 {
+        fills.push(1, &entry(trade));
+        if trade % 37 == 0 {
+            roots.push((trade, fills.seal()));
+        }
+    }
+    for (sealed, root) in roots {
+        for trade in [1, sealed / 2, sealed] {
+            let proof = fills.prove((1, trade, 0), sealed).expect("at hand");
+            let page = page_node(proof.page, &proof.bytes);
+            let index = proof.page as u32;
+            let climbed = climb(tag::FILLS_NODE, index, page, &proof.siblings);
+            assert_eq!(climbed.expect("a path").hash(), root, "{trade} of {sealed}");
+        }
+        assert!(fills.prove((1, sealed + 1, 0), sealed).is_none());
     }
 }

@@ -123,5 +123,6 @@ pub(super) fn of(command: &Command) -> Facts {
         Command::SetAccountOwner(request) => {
             facts(40, "SetAccountOwner").of_account(request.body.account)
         }
+        Command::CreditChainDeposit(_) => facts(41, "CreditChainDeposit"),
     }
 }
