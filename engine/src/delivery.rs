@@ -10,7 +10,6 @@ use crate::{
 
 pub mod price;
 pub mod statistics;
-pub mod wide;
 
 pub use statistics::Shares;
 

@@ -17,7 +17,6 @@ pub mod price;
 pub mod scrypt;
 pub mod sha256;
 pub mod signed;
-pub mod wide;
 pub mod work;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 use crate::{
     ids::{AssetId, CommodityId, IndexId, InstrumentId, ProductId},
     reason::{Field, Problem, Reason},
-    units::{DAY, Decimal, Minor, Nanos, Ppm, SECOND, TickValue, Ticks},
+    units::{DAY, Decimal, Lots, Minor, Nanos, Ppm, SECOND, TickValue, Ticks},
 };
 
 /// Money the exchange keeps accounts in.
@@ -121,6 +121,18 @@ pub struct MarginTerms {
     pub maintenance_of_initial: Ppm,
     /// Spot: the seller's bond, of mark times lots.
     pub delivery_bond: Ppm,
+}
+
+impl MarginTerms {
+    /// Forward: initial margin of a net position.
+    #[must_use]
+    pub fn initial(&self, net: Lots) -> Ppm {
+        if net.0 < 0 {
+            self.initial_sell
+        } else {
+            self.initial_buy
+        }
+    }
 }
 
 /// What an entry must respect.
@@ -416,6 +428,16 @@ pub struct AtMark {
 }
 
 impl AtMark {
+    /// Forward: initial margin of one lot of a net position.
+    #[must_use]
+    pub fn initial(&self, net: Lots) -> Minor {
+        if net.0 < 0 {
+            self.initial_sell
+        } else {
+            self.initial_buy
+        }
+    }
+
     /// Of a contract at a mark.
     #[must_use]
     pub fn of(terms: &Terms, tick_value: TickValue, mark: Ticks) -> Self {

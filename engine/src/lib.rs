@@ -28,6 +28,7 @@ pub mod roots;
 pub mod saved;
 pub mod units;
 mod visits;
+pub mod wide;
 
 // The kit of the integration tests, for the unit tests that count visits.
 #[cfg(test)]

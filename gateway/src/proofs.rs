@@ -13,6 +13,7 @@ use engine::{
     command::Stamped,
     event::Event,
     exchange::Exchange,
+    ids::Seq,
     keeper::History,
     roots::{Epoch, Roots},
 };
@@ -235,6 +236,15 @@ pub fn split(annex: &[u8]) -> Result<(&[u8], &[u8]), String> {
     rest.split_at_checked(length).ok_or_else(damaged)
 }
 
+/// Archive and roots of such an annex.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn load(annex: &[u8], seq: Seq) -> Result<(Archive, Roots), String> {
+    let (archive, roots) = split(annex)?;
+    Ok((Archive::load(archive, seq)?, Roots::load(roots)?))
+}
+
 /// The keeper's memory: what a snapshot keeps of the past, and the roots.
 #[derive(Debug)]
 pub struct Kept {
@@ -245,6 +255,10 @@ pub struct Kept {
 }
 
 impl History for Kept {
+    fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String> {
+        load(annex, seq).map(drop)
+    }
+
     fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
         self.archive.index(stamped, events);
     }

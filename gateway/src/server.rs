@@ -6,6 +6,7 @@ use engine::{
     command::Stamped,
     event::Event,
     exchange::Exchange,
+    ids::Seq,
     journal::{self, RealDisk},
     keeper::{History, Keeper, Keeping},
     pipeline::{self, Began, Pipeline, RecoverError, Recovered},
@@ -242,6 +243,10 @@ async fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError
 struct Filed(Archive, Roots);
 
 impl History for Filed {
+    fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String> {
+        proofs::load(annex, seq).map(drop)
+    }
+
     fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
         self.0.file(Arc::new(Bulletin {
             stamped: vec![stamped.clone()],
@@ -285,8 +290,8 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
             let mut filed = match kept {
                 None => Filed(Archive::default(), Roots::default()),
                 Some((annex, seq)) => {
-                    let (archive, roots) = proofs::split(annex)?;
-                    Filed(Archive::load(archive, seq)?, Roots::load(roots)?)
+                    let (archive, roots) = proofs::load(annex, seq)?;
+                    Filed(archive, roots)
                 }
             };
             filed.1.want(chosen.iter().copied());

@@ -4,6 +4,7 @@
     proof_verifier.py PROOF.json [--root HEX]    checks a proof file; HEX is an epoch's hash from elsewhere
     proof_verifier.py --vectors ROOTS.md         hashes the page's test vectors
     proof_verifier.py --show-vectors             prints them as they should stand there
+    proof_verifier.py --chain-vectors README.md  hashes the vectors of proto/l2/README.md
 """
 
 import hashlib
@@ -117,15 +118,15 @@ class Header:
             data[at : at + 32] for at in (40, 72, 104, 136)
         )
         self.fills, self.deposits = number(data, 168, 8), number(data, 176, 8)
-        self.deposit_chain = data[184:216]
-        count, self.assets = number(data, 216, 2), {}
-        if len(data) != 218 + 106 * count:
+        self.chain_deposits, self.deposit_chain = number(data, 184, 8), data[192:224]
+        count, self.assets = number(data, 224, 2), {}
+        if len(data) != 226 + 122 * count:
             raise Wrong("the header has %d bytes" % len(data))
-        for at in range(218, len(data), 106):
-            names = ("liabilities", "deposited", "sandbox", "withdrawn")
+        for at in range(226, len(data), 122):
+            names = ("liabilities", "deposited", "sandbox", "withdrawn", "by_hand")
             flow = {name: number(data, at + 2 + 16 * n, 16) for n, name in enumerate(names)}
-            flow["withdrawals"] = number(data, at + 66, 8)
-            flow["withdrawals_root"] = data[at + 74 : at + 106]
+            flow["withdrawals"] = number(data, at + 82, 8)
+            flow["withdrawals_root"] = data[at + 90 : at + 122]
             self.assets[number(data, at, 2)] = flow
 
 
@@ -238,8 +239,8 @@ def vectors():
         + (1234).to_bytes(16, "big") + contracts[0]
     )
     header = b"hashpit/epoch/v1" + struct.pack(">QQQ", 1, 42, 1700000000000000000) + ZERO + keccak256(root)
-    header += b"\xab" * 32 + fills[0] + struct.pack(">QQ", 1, 1) + ZERO + struct.pack(">H", 1) + struct.pack(">H", 1)
-    for amount in (1234, 1311, 1311, 77):
+    header += b"\xab" * 32 + fills[0] + struct.pack(">QQQ", 1, 1, 0) + ZERO + struct.pack(">HH", 1, 1)
+    for amount in (1234, 1311, 1311, 77, 77):
         header += amount.to_bytes(16, "big")
     header += struct.pack(">Q", 1) + withdrawals[0]
     out += [
@@ -256,6 +257,77 @@ def vectors():
     return out
 
 
+def word(value):
+    return value.to_bytes(32, "big")
+
+
+def chain_header_hash(fields, assets):
+    """keccak(abi.encode("hashpit/header/v1", header)): fields in the contract's order but for the assets, which are
+    (id, liabilities, withdrawn, root)."""
+    head = [word(0x40), word(0x80), word(17), b"hashpit/header/v1".ljust(32, b"\0")]
+    raw = [field if isinstance(field, bytes) else word(field) for field in fields]
+    tail = [word(len(assets))]
+    for asset, owed, out, root in assets:
+        tail += [word(asset), word(owed), word(out), root]
+    return keccak256(b"".join(head + raw[:6] + [word(13 * 32)] + raw[6:] + tail))
+
+
+def chain_vectors():
+    """The table of vectors in proto/l2/README.md."""
+
+    def tree(tag, sums, leaves):
+        none = [(ZERO, [0] * sums)]
+        for _ in range(DEPTH):
+            none.append(node(tag, sums, none[-1], none[-1]))
+        level = dict(leaves)
+        for height in range(DEPTH):
+            level = {
+                place: node(tag, sums, level.get(2 * place, none[height]), level.get(2 * place + 1, none[height]))
+                for place in sorted({place >> 1 for place in level})
+            }
+        return level.get(0, none[DEPTH])
+
+    def balance(asset, i):
+        leaf = struct.pack(">I", i) + (0x1000 + i).to_bytes(20, "big") + struct.pack(">Q", 7 * i)
+        leaf += (1000 * (i + 1)).to_bytes(16, "big") + (100 * i).to_bytes(16, "big")
+        return leaf + struct.pack(">HB", asset, i == 3) + b"\x00"
+
+    def withdrawal(i):
+        return struct.pack(">Q", i) + (0xA0 + i).to_bytes(20, "big") + (5 + i).to_bytes(16, "big") + b"\x00\x01\x02"
+
+    balances = {
+        asset: tree(1, 1, {i: (keccak256(balance(asset, i)), [1000 * (i + 1) + 100 * i]) for i in range(5)})
+        for asset in (1, 2)
+    }
+    out = tree(3, 1, {i: (keccak256(withdrawal(i)), [5 + i]) for i in range(3)})
+    position = struct.pack(">IIIQQ", 7, 1, 4, 0, 30) + b"\x04"
+    long = struct.pack(">IIIQQ", 7, 0, 3, 30, 0) + b"\x04"
+    contract = tree(5, 2, {0: (keccak256(long), [30, 0]), 1: (keccak256(position), [0, 30])})
+    over = struct.pack(">I", 7) + contract[0] + b"".join(s.to_bytes(16, "big") for s in contract[1]) + b"\x08"
+    positions = tree(9, 0, {7: (keccak256(over), [])})[0]
+    root = b"hashpit/state/v1" + struct.pack(">H", 2)
+    for asset, (hash_, (total,)) in balances.items():
+        root += struct.pack(">H", asset) + hash_ + total.to_bytes(16, "big")
+    root = keccak256(root + positions)
+    fills = keccak256(word(0x40) + word(10) + word(5) + b"fills".ljust(32, b"\0"))
+    fields = [10, 10, 1, 1, 0, root, keccak256(word(10)), fills, 4, 9, 2, 3]
+    none = tree(3, 1, {})[0]
+    lines = [(1, balances[1][1][0], out[1][0], out[0]), (2, balances[2][1][0], 0, none)]
+    return [
+        ("leaf of account 4, asset 1", keccak256(balance(1, 4))),
+        ("balances of asset 1, sum 16,000", balances[1][0]),
+        ("leaf of withdrawal 2", keccak256(withdrawal(2))),
+        ("withdrawals of asset 1, sum 18", out[0]),
+        ("no balances", tree(1, 1, {})[0]),
+        ("no withdrawals", none),
+        ("leaf of position 1", keccak256(position)),
+        ("positions of contract 7", contract[0]),
+        ("positions root", positions),
+        ("state root", root),
+        ("header", chain_header_hash(fields, lines)),
+    ]
+
+
 def shown(list_of_vectors):
     return "".join("%-20s%s\n" % (name, hash_.hex()) for name, hash_ in list_of_vectors)
 
@@ -270,6 +342,12 @@ def main():
             text = page.read()
         wrong = [line for line in shown(vectors()).splitlines() if line not in text]
         print(json.dumps({"vectors": len(vectors()), "wrong": wrong}))
+        return 1 if wrong else 0
+    if len(arguments) == 2 and arguments[0] == "--chain-vectors":
+        with open(arguments[1], encoding="utf-8") as page:
+            text = page.read()
+        wrong = [name for name, hash_ in chain_vectors() if hash_.hex() not in text]
+        print(json.dumps({"vectors": len(chain_vectors()), "wrong": wrong}))
         return 1 if wrong else 0
     if len(arguments) not in (1, 3) or len(arguments) == 3 and arguments[1] != "--root":
         print(__doc__, file=sys.stderr)

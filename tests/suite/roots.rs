@@ -97,7 +97,9 @@ fn check_epoch(exchange: &Exchange, roots: &Roots, seed: u64) {
         assert_eq!(flow.withdrawn, books.withdrawn as u128);
         let mut sum = 0;
         for account in exchange.accounts() {
-            let (leaf, path) = roots.prove_balance(account.id, asset).expect("open");
+            let (leaf, path) = roots
+                .prove_balance(header.epoch, account.id, asset)
+                .expect("open");
             sum += leaf.sum();
             let reached = path.reach().expect("a sound path");
             assert_eq!(reached.root, epoch.state.assets[place].root);
@@ -108,7 +110,7 @@ fn check_epoch(exchange: &Exchange, roots: &Roots, seed: u64) {
         assert_eq!(sum, flow.liabilities);
     }
     for account in exchange.accounts() {
-        let proven = roots.prove_positions(account.id);
+        let proven = roots.prove_positions(header.epoch, account.id);
         let held = exchange.positions().of(account.id);
         let held: Vec<(u32, i64)> = held
             .filter(|position| position.net.0 != 0)
@@ -162,7 +164,9 @@ fn a_root_kept_along_is_the_root_of_the_whole_state_and_proves_everybody() {
             let paid = epoch.header.assets.iter().map(|flow| flow.withdrawals);
             withdrawals = withdrawals.max(paid.sum());
             for transfer in exchange.issued() {
-                let proven = wide.prove_withdrawal(transfer.transfer).expect("issued");
+                let proven = wide
+                    .prove_withdrawal(epoch.header.epoch, transfer.transfer)
+                    .expect("issued");
                 let reached = proven.path.reach().expect("a sound path");
                 let asset = usize::from(proven.leaf.asset) - 1;
                 let flow = &epoch.header.assets[asset];
@@ -221,9 +225,14 @@ fn every_fill_of_an_epoch_is_proven_to_whoever_made_it() {
             continue;
         }
         roots.end_of_block([7; 32]);
-        let root = newest(&roots).header.fills_root;
+        let Header {
+            epoch,
+            fills_root: root,
+            ..
+        } = newest(&roots).header;
         for fill in &mine {
-            let proof = roots.prove_fill(fill.account, fill.trade.0, fill.instrument);
+            let which = (fill.trade.0, fill.instrument);
+            let proof = roots.prove_fill(epoch, fill.account, which);
             let (place, path) = proof.expect("at hand");
             assert_eq!(path.reach().expect("a sound path").root, root);
             let bytes = &place.bytes[place.offset..place.offset + 64];
@@ -236,7 +245,8 @@ fn every_fill_of_an_epoch_is_proven_to_whoever_made_it() {
         }
     }
     assert!(mine.len() > 30, "{} fills", mine.len());
-    let stranger = roots.prove_fill(AccountId(999), mine[0].trade.0, InstrumentId(0));
+    let which = (mine[0].trade.0, InstrumentId(0));
+    let stranger = roots.prove_fill(newest(&roots).header.epoch, AccountId(999), which);
     assert!(stranger.is_none());
 }
 

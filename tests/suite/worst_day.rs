@@ -2,23 +2,14 @@
 //! by whoever reads along, a first start that was killed, an archive that is never overwritten, and a
 //! restart under a clock that was set back.
 
-use std::{
-    fs,
-    io::{self, ErrorKind},
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::{fs, path::Path, sync::Arc};
 
 use engine::{
     command::Stamped,
     event::Event,
+    ids::Seq,
     instrument::TradingState,
-    journal::{
-        self, Disk, DiskFile, IoChoice, JournalError, JournalIo, Lock, RealDisk, SEGMENT_BYTES_MIN,
-    },
+    journal::{self, RealDisk, SEGMENT_BYTES_MIN},
     keeper::{History, Keeper, KeeperError},
     pipeline::{self, Batch, Outlet, Settings},
     units::{DAY, Nanos, SECOND},
@@ -26,80 +17,9 @@ use engine::{
 use gateway::commands::{follow::Follow, journal::verify};
 use tests::{
     market::Market,
+    small_disk::SmallDisk,
     venue::{Folder, Venue, limit, settings},
 };
-
-/// A disk with so many bytes of room for new files.
-#[derive(Clone, Debug)]
-struct SmallDisk(Arc<AtomicI64>);
-
-#[derive(Debug)]
-struct SmallFile(Box<dyn DiskFile>, Arc<AtomicI64>);
-
-impl DiskFile for SmallFile {
-    fn length(&self) -> io::Result<u64> {
-        self.0.length()
-    }
-
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(bytes, offset)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let wanted = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        if self.1.fetch_sub(wanted, Ordering::SeqCst) < wanted {
-            return Err(ErrorKind::StorageFull.into());
-        }
-        self.0.write_all_at(bytes, offset)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-}
-
-impl Disk for SmallDisk {
-    fn make_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.make_dir(dir)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(dir)
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = RealDisk.create(path)?;
-        Ok(Box::new(SmallFile(file, Arc::clone(&self.0))))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.open(path)
-    }
-
-    fn open_to_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.open_to_write(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(dir)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        RealDisk.lock(path)
-    }
-
-    fn journal_io(&self, choice: IoChoice) -> Result<Box<dyn JournalIo>, JournalError> {
-        RealDisk.journal_io(choice)
-    }
-}
 
 struct Nobody;
 
@@ -116,6 +36,10 @@ impl History for Nothing {
 
     fn annex(&self) -> Vec<u8> {
         Vec::new()
+    }
+
+    fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String> {
+        <() as History>::try_annex(annex, seq)
     }
 }
 
@@ -153,8 +77,8 @@ fn a_snapshot_that_finds_no_room_gives_back_what_it_took() {
     let folder = Folder::new("no-room-for-a-snapshot");
     let dir = folder.path().join("journal");
     market_in(&dir, 10 * DAY);
-    let room = Arc::new(AtomicI64::new(100));
-    let disk = Arc::new(SmallDisk(room.clone()));
+    let small = SmallDisk::with_room(100);
+    let disk = Arc::new(small.clone());
     let exchange = engine::exchange::Exchange::new();
     let mut keeper = Keeper::start(disk, &dir, None, exchange, Nothing).expect("a journal");
     assert!(
@@ -173,7 +97,7 @@ fn a_snapshot_that_finds_no_room_gives_back_what_it_took() {
     fs::write(snapshots.join("00000000000000000009.tmp"), [1; 4096]).expect("written");
     drop(pipeline::recover(journal_settings(&dir), |_| Ok(())).expect("sound"));
     assert_eq!(left(), 0, "a start removes it");
-    room.store(i64::MAX, Ordering::SeqCst);
+    small.make_room(1 << 30);
     keeper.snapshot().expect("room again");
 }
 

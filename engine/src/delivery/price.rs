@@ -1,7 +1,7 @@
 //! What missing hashes cost: the imbalance price and the arithmetic of one interval (DELIVERY-09).
 
-use super::wide::{Wide, share};
 use crate::units::{Minor, Ppm, TickLots, TickValue, Ticks, div_half_even};
+use crate::wide::{Wide, share};
 
 /// Volume-weighted mean price, rounded half to even: the one rounding of it. `None` without volume.
 #[must_use]
@@ -85,8 +85,10 @@ impl Sold {
             .unwrap_or(0);
         let whole = Wide::product(self.hashes, value.denominator.unsigned_abs().into());
         let top = Wide::product(hashes, more.unsigned_abs());
-        let rounded = top
-            .over(whole.times(1_000_000))
+        let rounded = whole
+            .times(Wide::from(1_000_000_u64))
+            .and_then(|whole| top.divided_half_even(whole))
+            .and_then(Wide::narrow)
             .and_then(|money| i64::try_from(money).ok())
             .unwrap_or(0);
         Minor(if more < 0 { -rounded } else { rounded })

@@ -7,7 +7,7 @@
 
 use bincode::{Decode, Encode};
 
-use super::wide::Wide;
+use crate::wide::Wide;
 
 /// One-sided confidence of the test of shortfall: z = 2.33, squared, times 10^4.
 pub const Z_SQUARED: u128 = 54_289;

@@ -3,7 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::{
-    delivery::{CloseCause, MeterKind, ObligationState, Shares},
+    delivery::{CloseCause, MeterKind, Obligation, ObligationState, Shares},
     ids::{AccountId, CommodityId, DestinationId, DisputeId, InstrumentId, MeterId, ObligationId},
     units::{Lots, Minor, Nanos, Ticks},
 };
@@ -73,6 +73,24 @@ pub struct ObligationRow {
     pub delivered: u128,
     /// Capacity no longer covers it.
     pub uncovered: bool,
+}
+
+impl From<&Obligation> for ObligationRow {
+    fn from(row: &Obligation) -> Self {
+        Self {
+            id: row.id,
+            instrument: row.instrument,
+            seller: row.seller,
+            buyer: row.buyer,
+            lots: Lots(row.lots),
+            state: row.state,
+            cause: row.cause,
+            destination: row.destination,
+            owed: row.hashes,
+            delivered: row.counted,
+            uncovered: row.uncovered,
+        }
+    }
 }
 
 /// One meter's word on one interval.

@@ -20,11 +20,11 @@ use crate::{
     delivery::{
         Attestation, Destination, Dispute, Meter, Obligation, ObligationState, Rules, statistics,
     },
-    event::{DeliveryEvent, Event, ObligationRow},
+    event::{DeliveryEvent, Event},
     ids::{AccountId, CommodityId, InstrumentId, MeterId, ObligationId},
     limits,
     reason::{Field, Problem, Reason},
-    units::{DAY, Lots, Nanos, SECOND, TickLots},
+    units::{DAY, Nanos, SECOND, TickLots},
 };
 
 /// Everything the exchange knows about deliveries.
@@ -289,20 +289,7 @@ impl Exchange {
         let Some(row) = self.obligation(id) else {
             return;
         };
-        let told = ObligationRow {
-            id,
-            instrument: row.instrument,
-            seller: row.seller,
-            buyer: row.buyer,
-            lots: Lots(row.lots),
-            state: row.state,
-            cause: row.cause,
-            destination: row.destination,
-            owed: row.hashes,
-            delivered: row.counted,
-            uncovered: row.uncovered,
-        };
-        tell(DeliveryEvent::Obligation(told), out);
+        tell(DeliveryEvent::Obligation(row.into()), out);
     }
 
     /// Escrow and bonds of living obligations, by account and asset.

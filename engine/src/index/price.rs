@@ -1,7 +1,7 @@
 //! From reward and work to a value: the one formula and its one rounding.
 
-use super::wide::Wide;
 use crate::units::{Decimal, PPM};
+use crate::wide::Wide;
 
 /// Seconds of a day.
 const DAY_SECONDS: u64 = 86_400;

@@ -6,11 +6,12 @@ use super::{
     kheavyhash,
     median::{Voice, median, settle},
     price::{ITSELF, Leg, value},
-    scrypt, sha256,
-    wide::Wide,
-    work,
+    scrypt, sha256, work,
 };
-use crate::units::{Decimal, div_half_even};
+use crate::{
+    units::{Decimal, div_half_even},
+    wide::Wide,
+};
 
 const GIGA: u64 = 1_000_000_000;
 const TERA: u64 = 1_000 * GIGA;

@@ -4,7 +4,7 @@
 //! 65,535 as much: 15.26 ppm more. The index keeps to the market's convention everywhere; work of nodes is
 //! converted once, here. Source: hashrate reference, sections 7 and 7.1.
 
-use super::wide::Wide;
+use crate::wide::Wide;
 
 /// The 256-bit target of a compact one ("nBits"): mantissa × 256^(size − 3).
 ///

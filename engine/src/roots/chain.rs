@@ -4,7 +4,12 @@
 
 use bincode::{Decode, Encode};
 
-use super::{header::{Header, State}, keccak::keccak256, leaf::tag, tree::Sum};
+use super::{
+    header::{Header, State},
+    keccak::keccak256,
+    leaf::tag,
+    tree::Sum,
+};
 
 /// Assets that the contract's vault can hold.
 pub const ASSETS: usize = 8;

@@ -251,10 +251,7 @@ impl Image {
                 Kind::Forward => {
                     result += position.result;
                     // Of what is open; orders are cancelled first (DEFAULT-01).
-                    let initial = match position.net.0 {
-                        0.. => contract.margin.initial_buy,
-                        _ => contract.margin.initial_sell,
-                    };
+                    let initial = contract.margin.initial(position.net);
                     let lot = contract.value.lot_share_up(contract.mark, initial);
                     let initial = lot.for_lots(Lots(position.net.0.abs()));
                     let share = contract.margin.maintenance_of_initial;

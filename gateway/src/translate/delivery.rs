@@ -9,7 +9,7 @@ use engine::{
     event::{CapacityRow, IntervalRow, ObligationRow, SettlementRow},
     exchange::Exchange,
     ids::{AccountId, AssetId, CommodityId},
-    units::{DAY, Lots, Minor, Nanos, Ppm, SECOND, Ticks},
+    units::{DAY, Minor, Nanos, Ppm, SECOND, Ticks},
 };
 use proto::{admin::v1 as admin, common::v1 as common, delivery::v1 as wire};
 use tonic::Status;
@@ -89,20 +89,7 @@ fn side(seller: AccountId, viewer: AccountId) -> i32 {
 /// beyond the destination's number.
 #[must_use]
 pub fn obligation(exchange: &Exchange, row: &Obligation, viewer: AccountId) -> wire::Obligation {
-    let told = ObligationRow {
-        id: row.id,
-        instrument: row.instrument,
-        seller: row.seller,
-        buyer: row.buyer,
-        lots: Lots(row.lots),
-        state: row.state,
-        cause: row.cause,
-        destination: row.destination,
-        owed: row.hashes,
-        delivered: row.counted,
-        uncovered: row.uncovered,
-    };
-    obligation_row(exchange, &told, viewer)
+    obligation_row(exchange, &row.into(), viewer)
 }
 
 /// As [`obligation`], from an event.

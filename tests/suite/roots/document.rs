@@ -94,6 +94,7 @@ fn vectors() -> Vec<(&'static str, [u8; 32])> {
             deposited: 1_311,
             sandbox: 1_311,
             withdrawn: 77,
+            by_hand: 77,
             withdrawals: 1,
             withdrawals_root: withdrawals,
         }],

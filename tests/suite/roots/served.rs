@@ -103,6 +103,7 @@ async fn a_user_keeps_a_proof_that_holds_without_the_exchange() {
         let request = GetFillProofRequest {
             account_id: taker,
             trade_id,
+            epoch: 0,
         };
         let fill = client.proof().get_fill_proof(request).await;
         let fill = fill.expect("proven").into_inner();

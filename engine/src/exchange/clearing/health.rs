@@ -132,10 +132,7 @@ impl Exchange {
     /// Maintenance margin of what is open, orders not counted.
     fn maintenance_of(&self, position: &Position) -> Minor {
         let contract = self.contract(position.instrument);
-        let one_lot = match position.net.0 {
-            0.. => contract.at_mark.initial_buy,
-            _ => contract.at_mark.initial_sell,
-        };
+        let one_lot = contract.at_mark.initial(position.net);
         let initial = one_lot.for_lots(Lots(position.net.0.abs()));
         let share = contract.terms.margin.maintenance_of_initial;
         share.of_rounded_up(initial)

@@ -64,7 +64,7 @@ impl Exchange {
             return;
         }
         let net = self.positions.view(account, instrument).net;
-        let side = if net.0 > 0 { Side::Sell } else { Side::Buy };
+        let side = Side::closing(net);
         let lots = self.lots_to_close(account, instrument, net);
         let contract = self.contract(instrument);
         let price = self.reach_of(contract, side);
@@ -100,10 +100,7 @@ impl Exchange {
         let slice = self.defaults.terms.map_or(0, |terms| terms.slice.0);
         let size = net.0.abs();
         let slice = div_up(i128::from(size) * i128::from(slice), PPM);
-        let one_lot = match net.0 {
-            0.. => contract.at_mark.initial_buy,
-            _ => contract.at_mark.initial_sell,
-        };
+        let one_lot = contract.at_mark.initial(net);
         let missing = self
             .health(account, contract.terms.price_asset)
             .missing

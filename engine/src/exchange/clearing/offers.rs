@@ -45,11 +45,7 @@ impl Offer {
     /// What the defaulter does.
     #[must_use]
     pub fn side(&self) -> Side {
-        if self.net.0 > 0 {
-            Side::Sell
-        } else {
-            Side::Buy
-        }
+        Side::closing(self.net)
     }
 }
 
@@ -199,6 +195,7 @@ impl Exchange {
                 self.move_position(from, bid.account, instrument, moving, out);
             }
         }
+        self.recount_open_interest(instrument);
         let waits = self.defaults.offers.values().any(|other| {
             let same = self.contract(other.instrument).terms.price_asset == asset;
             other.account == from && same
@@ -219,7 +216,7 @@ impl Exchange {
         let contract = self.contract(instrument);
         let position = self.positions.view(account, instrument);
         let mut after: Position = position;
-        let side = if net.0 > 0 { Side::Buy } else { Side::Sell };
+        let side = Side::closing(net).opposite();
         after.trade(side, price, lots);
         let more = after.requirement_in(contract) - position.requirement;
         let loss = position.result.min(Minor::ZERO) - after.result_at(contract).min(Minor::ZERO);
@@ -230,7 +227,8 @@ impl Exchange {
         more + loss <= available.max(Minor::ZERO)
     }
 
-    /// Lots of a position change hands at a price, outside the book: two sides, one price, no fee.
+    /// Lots of a position change hands at a price, outside the book: two sides, one price, no fee. Open
+    /// interest is recounted by the caller, once.
     pub(super) fn move_position(
         &mut self,
         from: AccountId,
@@ -240,7 +238,7 @@ impl Exchange {
         out: &mut Vec<Event>,
     ) {
         let net = self.positions.view(from, instrument).net;
-        let side = if net.0 > 0 { Side::Sell } else { Side::Buy };
+        let side = Side::closing(net);
         for (account, side) in [(from, side), (to, side.opposite())] {
             let position = self.positions.change(account, instrument);
             position.trade(side, price, lots);
@@ -258,6 +256,5 @@ impl Exchange {
                 why,
             })));
         }
-        self.recount_open_interest(instrument);
     }
 }

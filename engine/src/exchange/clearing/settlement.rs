@@ -231,15 +231,7 @@ impl Day {
 /// An index value in ticks of a contract, as a fraction; none if it is too fine or too large to reckon
 /// with.
 fn in_ticks(value: Decimal, contract: &Instrument) -> Option<(i128, i128)> {
-    let tick = contract.terms.tick_size;
-    let shift = value.exponent.checked_sub(tick.exponent)?;
-    let scale = 10_i128.checked_pow(shift.unsigned_abs())?;
-    let (mut top, mut bottom) = (i128::from(value.mantissa), i128::from(tick.mantissa));
-    if shift >= 0 {
-        top = top.checked_mul(scale)?;
-    } else {
-        bottom = bottom.checked_mul(scale)?;
-    }
+    let (top, bottom) = value.over(contract.terms.tick_size)?;
     // Six decimals more than a tick: what money can hold then stays inside 127 bits on the way.
     (1..=1_000_000).contains(&bottom).then_some((top, bottom))
 }

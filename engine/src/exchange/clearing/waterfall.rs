@@ -64,6 +64,7 @@ impl Exchange {
         for instrument in left {
             self.give_to_backstop(account, instrument, out);
             self.deleverage(account, instrument, out);
+            self.recount_open_interest(instrument);
         }
         self.settle_closed(account, asset, out);
         self.cover(account, asset, out);
@@ -107,7 +108,7 @@ impl Exchange {
     fn deleverage(&mut self, account: AccountId, instrument: InstrumentId, out: &mut Vec<Event>) {
         let net = self.positions.view(account, instrument).net;
         let mark = self.contract(instrument).mark;
-        let side = if net.0 > 0 { Side::Sell } else { Side::Buy };
+        let side = Side::closing(net);
         for other in self.deleverage_queue(instrument, side) {
             let left = self.positions.view(account, instrument).net.0.abs();
             let has = self.positions.view(other, instrument).net.0.abs();

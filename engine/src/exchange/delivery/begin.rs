@@ -3,13 +3,14 @@
 
 use super::{Exchange, Nanos, ObligationId, ObligationState, Rules, SECOND};
 use crate::{
-    delivery::{Interval, Obligation, wide::share},
+    delivery::{Interval, Obligation},
     event::{Event, PostingKind},
     ids::{AccountId, DestinationId, DisputeId, InstrumentId},
     instrument::{Instrument, Kind, Window},
     ledger::About,
     position::Position,
     units::{Lots, Minor, TickLots},
+    wide::share,
 };
 
 /// Lots of a seller that go to one buyer, and the money for them.

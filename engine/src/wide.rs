@@ -1,4 +1,5 @@
-//! Unsigned integers of 256 bits: targets, work, and exact products before the one division.
+//! Unsigned integers of 256 bits: targets, work, and exact products before the one division. Short rather
+//! than fast: indexes need them at a sample, delivery a few times an hour.
 
 use std::cmp::Ordering;
 
@@ -33,6 +34,13 @@ impl Wide {
         })
     }
 
+    /// The exact product of two halves.
+    #[must_use]
+    pub fn product(a: u128, b: u128) -> Self {
+        let [first, second, third, fourth, ..] = Self::from(a).products(Self::from(b));
+        Self([first, second, third, fourth])
+    }
+
     /// Sum, or `None` beyond 256 bits.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
@@ -49,6 +57,13 @@ impl Wide {
     /// Product, or `None` beyond 256 bits.
     #[must_use]
     pub fn times(self, other: Self) -> Option<Self> {
+        let product = self.products(other);
+        let fits = product[4..].iter().all(|limb| *limb == 0);
+        fits.then_some(Self([product[0], product[1], product[2], product[3]]))
+    }
+
+    /// All eight limbs of the product.
+    fn products(self, other: Self) -> [u64; 8] {
         let mut product = [0_u64; 8];
         for (place, left) in self.0.iter().enumerate() {
             let mut carry = 0_u128;
@@ -60,8 +75,7 @@ impl Wide {
             }
             product[place + 4] = low(carry);
         }
-        let fits = product[4..].iter().all(|limb| *limb == 0);
-        fits.then_some(Self([product[0], product[1], product[2], product[3]]))
+        product
     }
 
     /// Quotient and rest, or `None` for a division by zero.
@@ -165,5 +179,69 @@ impl Ord for Wide {
 impl PartialOrd for Wide {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+/// `amount × part / whole`, rounded half to even; 0 if the whole is nothing.
+#[must_use]
+pub fn share(amount: i64, part: u128, whole: u128) -> i64 {
+    let exact = Wide::product(amount.unsigned_abs().into(), part);
+    let rounded = exact.divided_half_even(Wide::from(whole));
+    let rounded = rounded.and_then(Wide::narrow).unwrap_or(0);
+    let rounded = i64::try_from(rounded).unwrap_or(i64::MAX);
+    if amount < 0 { -rounded } else { rounded }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_and_quotients_are_exact() {
+        let near = [
+            0,
+            1,
+            2,
+            3,
+            7,
+            u128::from(u64::MAX),
+            1 << 64,
+            (1 << 90) + 12_345,
+        ];
+        for a in near {
+            for b in near.into_iter().filter(|b| *b > 0) {
+                let exact = Wide::product(a, b);
+                let back = exact.divided_half_even(Wide::from(b));
+                assert_eq!(back.and_then(Wide::narrow), Some(a), "{a} × {b} / {b}");
+                if let Some(narrow) = a.checked_mul(b) {
+                    assert_eq!(exact, Wide::from(narrow));
+                }
+            }
+        }
+        let most = Wide::product(u128::MAX, u128::MAX);
+        assert_eq!(most, Wide([1, 0, u64::MAX - 1, u64::MAX]));
+    }
+
+    #[test]
+    fn half_goes_to_the_even_neighbour() {
+        for (amount, part, whole, want) in [
+            (5, 1, 2, 2),
+            (7, 1, 2, 4),
+            (-7, 1, 2, -4),
+            (1, 2, 3, 1),
+            (9, 1, 0, 0),
+        ] {
+            assert_eq!(
+                share(amount, part, whole),
+                want,
+                "{amount} × {part} / {whole}"
+            );
+        }
+        // A day of an exahash, of a value of 10^18: beyond 128 bits.
+        let day = 86_400_u128 * 1_000_000_000_000_000_000;
+        assert_eq!(
+            share(1_000_000_000_000_000_001, day / 2, day),
+            500_000_000_000_000_000
+        );
     }
 }
