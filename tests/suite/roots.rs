@@ -9,6 +9,7 @@ use engine::{
 };
 use tests::{commitments::from_scratch, generator::Features, market::request, streams};
 
+mod anchored;
 mod chain;
 mod document;
 mod kept;

@@ -24,6 +24,15 @@ impl Verify {
     /// # Errors
     /// The first thing that does not hold.
     pub fn run(self) -> Result<()> {
+        print!("{}", self.words()?);
+        Ok(())
+    }
+
+    /// What it prints.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn words(&self) -> Result<String> {
         let text = std::fs::read_to_string(&self.file)
             .with_context(|| format!("cannot read {}", self.file.display()))?;
         let file = ProofFile::parse(&text)
@@ -39,8 +48,7 @@ impl Verify {
         let shown = file
             .check(root)
             .map_err(|why| anyhow!("NOT PROVEN: {why}"))?;
-        print!("{}", words(&file, &shown, root.is_some()));
-        Ok(())
+        Ok(words(&file, &shown, root.is_some()))
     }
 }
 
@@ -90,7 +98,7 @@ fn words(file: &ProofFile, shown: &Shown, known: bool) -> String {
     text += "PROVEN for everybody:\n";
     for flow in &header.assets {
         text += &format!(
-            "  asset {}: all accounts together have {}, yours among them; {} came in ({} of it play money), \
+            "  asset {}: all accounts together have {}, yours among them; {} came in ({} of it not over the chain), \
              {} went out\n",
             flow.asset, flow.liabilities, flow.deposited, flow.sandbox, flow.withdrawn
         );
