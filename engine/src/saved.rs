@@ -16,7 +16,7 @@ use std::io;
 use bincode::{Decode, Encode, error::DecodeError};
 
 /// Moves with every change of what a section holds, of the order of sections, or of an item's bytes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// First bytes of a saved state.
 const MAGIC: [u8; 4] = *b"HPST";
@@ -109,6 +109,13 @@ sections! {
     Feeds = b"feed", "feeds";
     /// Methods, sources and rounds of indexes.
     Rounds = b"rnds", "rounds of indexes";
+    Epochs = b"epch", "epochs";
+    /// Addresses that may leave with balances, by account.
+    Owners = b"ownr", "owners";
+    /// Withdrawals that left the books, in order.
+    Issued = b"issd", "issued withdrawals";
+    /// How far deposits on the chain are credited.
+    ChainDeposits = b"chdp", "deposits on the chain";
     End = b"end ", "end";
 }
 

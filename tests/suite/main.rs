@@ -18,6 +18,7 @@ mod properties;
 mod python;
 mod quotes;
 mod restart;
+mod roots;
 mod scenarios;
 mod sim;
 mod snapshots;
