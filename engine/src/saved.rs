@@ -16,7 +16,7 @@ use std::io;
 use bincode::{Decode, Encode, error::DecodeError};
 
 /// Moves with every change of what a section holds, of the order of sections, or of an item's bytes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// First bytes of a saved state.
 const MAGIC: [u8; 4] = *b"HPST";

@@ -158,7 +158,9 @@ impl Model {
                 slid,
             } => {
                 let old = &self.orders[&key];
-                let same = !loses && (old.open, old.visible) == (order.open, order.visible);
+                // What a level shows: of the last lots no more than there are.
+                let shown = |order: &Order| order.visible.min(order.open);
+                let same = !loses && (old.open, shown(old)) == (order.open, shown(&order));
                 if old.resting && !same {
                     self.touched.insert(order.terms.instrument);
                 }

@@ -367,6 +367,6 @@ fn the_same_story_gives_the_same_bytes_for_ever() {
         .collect();
     assert_eq!(
         (engine::saved::VERSION, hex.as_str()),
-        (2, "d57656c1a3b1030b")
+        (3, "ec53eb13688087f6")
     );
 }
