@@ -158,9 +158,7 @@ impl Model {
                 slid,
             } => {
                 let old = &self.orders[&key];
-                // What a level shows: of the last lots no more than there are.
-                let shown = |order: &Order| order.visible.min(order.open);
-                let same = !loses && (old.open, shown(old)) == (order.open, shown(&order));
+                let same = !loses && (old.open, old.shown()) == (order.open, order.shown());
                 if old.resting && !same {
                     self.touched.insert(order.terms.instrument);
                 }
