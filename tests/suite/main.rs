@@ -29,3 +29,4 @@ mod wire_delivery;
 mod wire_oracle;
 mod wire_orders;
 mod worst_day;
+mod year;
