@@ -38,7 +38,7 @@ pub trait House {
 }
 
 /// The exchange alone, with what it was told and what it said.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Direct {
     /// The exchange.
     pub exchange: Exchange,
@@ -49,6 +49,16 @@ pub struct Direct {
 }
 
 impl Direct {
+    /// A new exchange.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            exchange: Exchange::new(),
+            commands: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
     fn apply(&mut self, at: Nanos, command: Command) {
         let stamped = Stamped {
             seq: self.exchange.seq() + 1,
@@ -57,6 +67,12 @@ impl Direct {
         };
         self.exchange.apply(&stamped, &mut self.events);
         self.commands.push(stamped);
+    }
+}
+
+impl Default for Direct {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A second, slow exchange, what keeps the fast one equal to it, and a real exchange to talk to.
 
 pub mod compare;
+pub mod crashes;
 pub mod crowd;
 #[cfg(feature = "fault-disk")]
 pub mod fault_disk;

@@ -3,6 +3,7 @@
 mod auctions;
 mod bug_classes;
 mod combinations;
+mod crashes;
 mod fault_disk;
 mod fuzz;
 mod journal;
