@@ -38,6 +38,11 @@ pub trait History: Send + 'static {
     fn hear(&mut self, stamped: &Stamped, events: &[Event]);
     /// What to put beside the state.
     fn annex(&self) -> Vec<u8>;
+    /// Whether a start could begin with what was once put beside the state after command `seq`.
+    ///
+    /// # Errors
+    /// Which part cannot be read, and why.
+    fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String>;
 }
 
 /// Nobody remembers anything.
@@ -45,6 +50,12 @@ impl History for () {
     fn hear(&mut self, _: &Stamped, _: &[Event]) {}
     fn annex(&self) -> Vec<u8> {
         Vec::new()
+    }
+    fn try_annex(annex: &[u8], _: Seq) -> Result<(), String> {
+        match annex.len() {
+            0 => Ok(()),
+            bytes => Err(format!("{bytes} bytes where nothing is remembered")),
+        }
     }
 }
 
@@ -173,7 +184,8 @@ impl<H: History> Keeper<H> {
         Ok(written)
     }
 
-    /// Lets go of segments that neither a snapshot nor `retention` asks for. Answers which.
+    /// Lets go of segments that neither a snapshot nor `retention` asks for. Answers which. Before the
+    /// first goes, a start from each of the kept snapshots is tried.
     ///
     /// # Errors
     /// The system's.
@@ -185,13 +197,19 @@ impl<H: History> Keeper<H> {
         };
         let dir = snapshots::beside(&self.journal);
         let exchange_id = self.follow.position().exchange_id();
-        let needed = snapshots::oldest_needed(&*self.disk, &dir, exchange_id, SNAPSHOTS_KEPT)?;
+        let here = self.follow.position().segment_id();
+        let unwanted = (here + 1).saturating_sub(kept.max(1));
+        let oldest = journal::oldest_segment(&*self.disk, &self.journal)?;
+        if oldest.is_none_or(|oldest| oldest >= unwanted) {
+            return Ok(Vec::new());
+        }
+        let needed =
+            snapshots::oldest_needed(&*self.disk, &dir, exchange_id, SNAPSHOTS_KEPT, H::try_annex)?;
         let Some(needed) = needed else {
             // With a single snapshot, or none, the whole journal is the second chance.
             return Ok(Vec::new());
         };
-        let here = self.follow.position().segment_id();
-        let before = needed.min((here + 1).saturating_sub(kept.max(1)));
+        let before = needed.min(unwanted);
         Ok(journal::retire(
             &*self.disk,
             &self.journal,

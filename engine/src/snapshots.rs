@@ -19,6 +19,7 @@ use header::Header;
 
 use crate::{
     exchange::Exchange,
+    ids::Seq,
     journal::{Disk, DiskFile, Position},
     saved::LoadError,
 };
@@ -262,8 +263,10 @@ pub fn keep(
     Ok(removed)
 }
 
-/// The oldest segment that the newest `count` whole snapshots need to go on from; none if there are not
-/// that many.
+/// The oldest segment that the newest `count` snapshots need to go on from, each of them begun from for
+/// trial: loaded into a state of its own, what is remembered beside it read by `remembers`. None if there
+/// are not that many. Bytes that are what was written may still be nothing to begin with, and segments that
+/// were let go do not come back.
 ///
 /// # Errors
 /// The system's.
@@ -272,11 +275,16 @@ pub fn oldest_needed(
     dir: &Path,
     exchange_id: u64,
     count: usize,
+    remembers: impl Fn(&[u8], Seq) -> Result<(), String>,
 ) -> Result<Option<u64>, SnapshotError> {
     let mut needed = Vec::new();
-    for (_, path) in list(disk, dir)? {
-        if let Ok(header) = verify(disk, &path, exchange_id) {
-            needed.push(header.position.segment_id());
+    for (seq, path) in list(disk, dir)? {
+        let tried = load(disk, &path, exchange_id).map_err(|flaw| flaw.to_string());
+        match tried.and_then(|it| remembers(&it.annex, seq).map(|()| it.position)) {
+            Ok(position) => needed.push(position.segment_id()),
+            Err(why) => {
+                tracing::warn!(snapshot = %path.display(), "nothing is let go on its strength: {why}");
+            }
         }
         if needed.len() == count {
             return Ok(needed.into_iter().min());

@@ -32,7 +32,6 @@ pub mod stream;
 use stream::AccountStream;
 
 // As many postings as the archive keeps per account; with fewer, it has them all.
-use crate::archive::ROWS as KEPT;
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -187,7 +186,7 @@ impl AccountService for Service {
         let archive = self.desk.hub.archive();
         let oldest = archive.postings(account).next();
         let oldest = oldest.map_or(0, |row| row.what.entry);
-        if oldest > after + 1 && archive.postings(account).count() >= KEPT {
+        if oldest > after + 1 && archive.postings(account).count() >= archive.rows_kept() {
             // "Every posting" is a promise: say where it can be kept from.
             let (limit, actual) = (wide(oldest - 1), wide(after));
             let problem = Problem::limit(Reason::ResumeTooOld, Field::None, limit, actual);

@@ -140,6 +140,27 @@ impl Desk {
             .collect())
     }
 
+    /// The oldest position that the journal and its snapshots can still tell of.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub async fn oldest_on_disk(&self) -> Result<Seq, Status> {
+        let dir = self.journal.clone();
+        let look = move || -> Result<Seq, String> {
+            if journal::reaches_back(&RealDisk, &dir).map_err(|error| error.to_string())? {
+                return Ok(1);
+            }
+            let oldest = snapshots::oldest(&RealDisk, &snapshots::beside(&dir));
+            Ok(oldest
+                .map_err(|error| error.to_string())?
+                .map_or(1, |seq| seq + 1))
+        };
+        let found = tokio::task::spawn_blocking(look).await;
+        found
+            .map_err(|_| Status::internal("looking at the journal failed"))?
+            .map_err(|why| Status::internal(format!("looking at the journal: {why}")))
+    }
+
     /// Executes the journal again on a scratch copy, away from the core, from the newest snapshot before
     /// position `from` on, and keeps the commands that `wanted` chooses.
     ///

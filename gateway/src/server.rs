@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use engine::{
     command::Stamped,
     event::Event,
+    ids::Seq,
     journal::{self, RealDisk},
     keeper::{History, Keeper, Keeping},
     pipeline::{self, Began, Pipeline, RecoverError, Recovered},
@@ -231,6 +232,10 @@ async fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError
 struct Filed(Archive);
 
 impl History for Filed {
+    fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String> {
+        Archive::load(annex, seq).map(drop)
+    }
+
     fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
         self.0.file(Arc::new(Bulletin {
             stamped: vec![stamped.clone()],
@@ -252,6 +257,10 @@ impl History for Filed {
 struct Indexed(Archive);
 
 impl History for Indexed {
+    fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String> {
+        Archive::load(annex, seq).map(drop)
+    }
+
     fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
         self.0.index(stamped, events);
     }

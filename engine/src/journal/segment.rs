@@ -185,12 +185,20 @@ pub fn exchange_id(disk: &dyn Disk, dir: &Path) -> Result<Option<u64>, JournalEr
     })
 }
 
+/// Number of the oldest segment that is still there; none if there is none yet.
+///
+/// # Errors
+/// A folder that is not what it should be, or the system's.
+pub fn oldest_segment(disk: &dyn Disk, dir: &Path) -> Result<Option<u64>, JournalError> {
+    Ok(list(disk, dir)?.map(|folder| folder.first))
+}
+
 /// Whether the journal can be read from its very beginning: the first segment has not been retired.
 ///
 /// # Errors
 /// A folder that is not what it should be, or the system's.
 pub fn reaches_back(disk: &dyn Disk, dir: &Path) -> Result<bool, JournalError> {
-    Ok(list(disk, dir)?.is_none_or(|folder| folder.first == 1))
+    Ok(oldest_segment(disk, dir)?.is_none_or(|oldest| oldest == 1))
 }
 
 /// A segment that nobody needs any more, and where it went.
@@ -242,11 +250,12 @@ pub fn retire(
                 .remove(&segment)
                 .map_err(io_error("remove", &segment))?,
         }
+        // Where it went before where it was: nowhere is it missing from both.
+        if let Some(archive) = archive {
+            disk.sync_dir(archive).map_err(io_error("sync", archive))?;
+        }
         disk.sync_dir(dir).map_err(io_error("sync", dir))?;
         retired.push(Retired { id, archived });
-    }
-    if let Some(archive) = archive {
-        disk.sync_dir(archive).map_err(io_error("sync", archive))?;
     }
     Ok(retired)
 }
