@@ -34,7 +34,7 @@ const MARGIN: i64 = 18;
 /// Parts of the open interest that makers quote each day, in thousandths, and how far from the mark.
 const QUOTES: [(i64, i64); 2] = [(10, 5), (20, 20)];
 /// Parts of an offer that makers bid for, in thousandths, and how far from the mark, in thousandths.
-const BIDS: [(i64, i64); 2] = [(500, 30), (500, 80)];
+const BIDS: [(i64, i64); 2] = [(300, 30), (300, 80)];
 /// The fund and the backstop, in thousandths of what is open on one side.
 const FUND: i64 = 20;
 const BACKSTOP: i64 = 20;
@@ -84,7 +84,9 @@ fn windows() -> Vec<(&'static str, Vec<i64>)> {
 #[must_use]
 pub fn outcomes() -> Vec<Outcome> {
     let windows = windows().into_iter();
-    windows.map(|(name, values)| Crash::run(name, &values)).collect()
+    windows
+        .map(|(name, values)| Crash::run(name, &values))
+        .collect()
 }
 
 /// The exchange of one window.
@@ -102,7 +104,9 @@ struct Crash {
 impl Crash {
     fn run(name: &str, values: &[i64]) -> Outcome {
         let first = values[0];
-        let steps = values.windows(2).map(|two| (two[1] - two[0]) * 10_000 / two[0]);
+        let steps = values
+            .windows(2)
+            .map(|two| (two[1] - two[0]) * 10_000 / two[0]);
         let step = steps.max_by_key(|step| step.abs()).unwrap_or(0);
         let (low, high) = (values.iter().min(), values.iter().max());
         let last = values[values.len() - 1];
@@ -152,9 +156,13 @@ impl Crash {
             debt_cap: lot * one_side * FUND / 1_000,
             backstop,
         })));
-        let mut means = BTreeMap::new();
+        // It may be closed out itself, if what it took over goes on falling.
+        let mut means = BTreeMap::from([(backstop, stand)]);
         for (side, against) in [(Side::Buy, miners), (Side::Sell, funds)] {
-            for (size, mean) in SIZES.iter().flat_map(|size| MEANS.map(|mean| (*size, mean))) {
+            for (size, mean) in SIZES
+                .iter()
+                .flat_map(|size| MEANS.map(|mean| (*size, mean)))
+            {
                 let margin = lot * size * MARGIN / 100;
                 let money = margin * mean / 100;
                 let name = format!("{side:?}-{size}-{mean}");
@@ -189,7 +197,8 @@ impl Crash {
         let moment = Nanos(18_993 * DAY).after(i64::try_from(day).unwrap_or(0) * DAY);
         self.ground.wait_until(moment);
         let round = u64::try_from(day).unwrap_or(0) + 1;
-        self.ground.fix(FixingKind::Daily, round, value, Nanos::ZERO);
+        self.ground
+            .fix(FixingKind::Daily, round, value, Nanos::ZERO);
         self.hear();
         self.quote();
         // Everything that follows, until nobody is being closed any more.
@@ -268,7 +277,7 @@ impl Crash {
         }
     }
 
-    /// Makers bid for half of a position each.
+    /// Makers bid for three tenths of a position each.
     fn bid(&mut self, offer: &Offered, mark: i64) {
         let size = offer.net.0.abs();
         for (maker, (part, away)) in self.makers.into_iter().zip(BIDS) {

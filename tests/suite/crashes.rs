@@ -36,8 +36,14 @@ fn assert_layers(row: &Outcome) {
     let window = &row.window;
     assert!(row.liquidated <= 30, "{window}");
     // Nobody but the fund pays for a defaulter, and makers are paid no more than both had.
-    assert!(row.given.iter().sum::<i64>() <= row.margin + row.fund, "{window}");
+    assert!(
+        row.given.iter().sum::<i64>() <= row.margin + row.fund,
+        "{window}"
+    );
     // Without anybody closed out nothing is lost.
     let idle = row.liquidated == 0;
-    assert!(!idle || (row.margin, row.fund, row.lots) == (0, 0, [0; 5]), "{window}");
+    assert!(
+        !idle || (row.margin, row.fund, row.lots) == (0, 0, [0; 5]),
+        "{window}"
+    );
 }

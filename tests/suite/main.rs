@@ -4,6 +4,7 @@ mod auctions;
 mod bug_classes;
 mod combinations;
 mod crashes;
+mod defaults_drawn;
 mod fault_disk;
 mod fuzz;
 mod journal;

@@ -57,7 +57,8 @@ struct Kept {
 impl Kept {
     fn start(folder: &Folder) -> Self {
         let dir = folder.path().join("journal");
-        let mut first = pipeline::recover(journal_settings(&dir), |_| Ok(())).expect("a new folder");
+        let mut first =
+            pipeline::recover(journal_settings(&dir), |_| Ok(())).expect("a new folder");
         first.exchange.skip_audits();
         let clock = Hand(Arc::default());
         let settings = Settings::default();
@@ -267,7 +268,11 @@ impl Year {
             .find(|first| *first > today + 1)
             .filter(|_| today + 1 < year);
         if let Some(next) = next {
-            self.list(format!("BOM-{}", today + 1), (today + 1, next - today - 1), &[]);
+            self.list(
+                format!("BOM-{}", today + 1),
+                (today + 1, next - today - 1),
+                &[],
+            );
         }
     }
 
@@ -282,7 +287,9 @@ impl Year {
             .collect();
         let mut chosen: Vec<usize> = open.iter().copied().filter(|at| *at >= fresh).collect();
         for _ in 0..8 {
-            let drawn = self.dice.below(i64::try_from(open.len().max(1)).unwrap_or(1));
+            let drawn = self
+                .dice
+                .below(i64::try_from(open.len().max(1)).unwrap_or(1));
             chosen.extend(open.get(usize::try_from(drawn).unwrap_or(0)));
         }
         for place in chosen {
@@ -301,7 +308,11 @@ impl Year {
         let taker = draw(&mut self.dice, takers);
         let side = if sells { Side::Sell } else { Side::Buy };
         let id = self.pages[place].id;
-        let mark = self.ground.exchange().instrument(id).map_or(0, |row| row.mark.0);
+        let mark = self
+            .ground
+            .exchange()
+            .instrument(id)
+            .map_or(0, |row| row.mark.0);
         let price = mark + (self.dice.below(61) - 30) * mark / 1_000;
         // Fleets of whole exahashes leave nothing to round; small ones do.
         let lots = match self.dice.below(3) {
@@ -391,7 +402,8 @@ fn a_year_in_a_minute() {
     let mut year = Year::begin(&folder);
     // New Year's Eve: the index stands where the first day will.
     let none = Nanos::ZERO;
-    year.ground.fix(FixingKind::Indicative, 1, days[0].fixing, none);
+    year.ground
+        .fix(FixingKind::Indicative, 1, days[0].fixing, none);
     year.list_the_year();
     year.list_what_is_due(days[0].number - 1);
     year.trade_a_day(0);
@@ -403,9 +415,11 @@ fn a_year_in_a_minute() {
         let fresh = year.pages.len();
         year.list_what_is_due(day.number);
         let round = day.number.unsigned_abs();
-        year.ground.fix(FixingKind::Indicative, round, day.fixing, none);
+        year.ground
+            .fix(FixingKind::Indicative, round, day.fixing, none);
         year.trade_a_day(fresh);
-        year.ground.wait_until(midnight(day.number + 1).after(60 * SECOND));
+        year.ground
+            .wait_until(midnight(day.number + 1).after(60 * SECOND));
         // What began at midnight did so before the day's value came.
         year.cascade(day.number + 1);
         let start = midnight(day.number);
@@ -416,7 +430,9 @@ fn a_year_in_a_minute() {
         if last {
             let listed = year.pages.len();
             let settled = year.ground.exchange().instruments().iter();
-            let settled = settled.filter(|row| row.state == TradingState::Settled).count();
+            let settled = settled
+                .filter(|row| row.state == TradingState::Settled)
+                .count();
             let trades = year.trades;
             println!("2022-{month:02}: {listed} contracts, {settled} settled, {trades} trades");
         }
@@ -457,11 +473,18 @@ fn check_results(year: &Year, fixings: &BTreeMap<i64, i64>) {
     }
     let mut all = 0;
     for account in year.everybody() {
-        let settled: i64 = exchange.positions().of(account).map(|row| row.settled.0).sum();
+        let settled: i64 = exchange
+            .positions()
+            .of(account)
+            .map(|row| row.settled.0)
+            .sum();
         let fees = year.fees.get(&account).copied().unwrap_or(0);
         let balance = exchange.ledger().balance(account, tests::ground::MONEY);
         assert_eq!(balance.cash.0, MONEY + settled - fees, "{account:?}");
-        assert_eq!((balance.margin.0, balance.result.0, balance.held.0), (0, 0, 0));
+        assert_eq!(
+            (balance.margin.0, balance.result.0, balance.held.0),
+            (0, 0, 0)
+        );
         all += balance.cash.0;
     }
     let fees: i64 = year.fees.values().sum();
@@ -482,19 +505,28 @@ fn check_replay(year: Year, folder: &Folder) {
     exchange.skip_audits();
     let (mut days, mut cascades) = (0, 0);
     journal::scan(&folder.path().join("journal"), |block| {
-        replay.block(&mut exchange, block.payload, block.count, |stamped, events| {
-            for event in events {
-                match event {
-                    Event::Refused(refused) => panic!("{stamped:?}: {refused:?}"),
-                    Event::Clearing(ClearingEvent::DaySettled(_)) => days += 1,
-                    Event::Clearing(ClearingEvent::Cascaded(_)) => cascades += 1,
-                    _ => {}
+        replay.block(
+            &mut exchange,
+            block.payload,
+            block.count,
+            |stamped, events| {
+                for event in events {
+                    match event {
+                        Event::Refused(refused) => panic!("{stamped:?}: {refused:?}"),
+                        Event::Clearing(ClearingEvent::DaySettled(_)) => days += 1,
+                        Event::Clearing(ClearingEvent::Cascaded(_)) => cascades += 1,
+                        _ => {}
+                    }
                 }
-            }
-        })
+            },
+        )
     })
     .expect("a good journal");
-    assert_eq!(exchange.digest(), digest, "the same commands, the same state");
+    assert_eq!(
+        exchange.digest(),
+        digest,
+        "the same commands, the same state"
+    );
     let seq = exchange.seq();
     println!("replayed {seq} commands: {days} days of positions settled, {cascades} cascaded");
     assert!(cascades > 20 && days > 5_000);

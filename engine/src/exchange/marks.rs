@@ -240,7 +240,10 @@ fn on_a_leash(contract: &Instrument, now: Decimal) -> (Ticks, Ticks) {
         Ticks(i64::try_from(exact).unwrap_or(0))
     };
     let (low, high) = (anchor.min(moved), anchor.max(moved));
-    (low - away(low), (high + away(high)).min(Ticks(limits::MARK_TICKS)))
+    (
+        low - away(low),
+        (high + away(high)).min(Ticks(limits::MARK_TICKS)),
+    )
 }
 
 /// A mark that keeps its ratio to the index, rounded half to even.

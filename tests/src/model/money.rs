@@ -315,8 +315,7 @@ impl Model {
         let margin = &contract.terms.margin;
         let initial = i128::from(margin.initial_buy.0.min(margin.initial_sell.0));
         let kept = i128::from(margin.maintenance_of_initial.0);
-        let share =
-            initial * (MILLION - kept) * MILLION / (MILLION * MILLION + initial * kept);
+        let share = initial * (MILLION - kept) * MILLION / (MILLION * MILLION + initial * kept);
         let (low, high) = (moved.min(anchor.into()), moved.max(anchor.into()));
         (low - low * share / MILLION, high + high * share / MILLION)
     }

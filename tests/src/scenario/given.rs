@@ -126,11 +126,7 @@ fn list(world: &mut World, kind: Kind, mut words: Words<'_>) -> Result<(), Strin
 }
 
 /// A listing that may be refused.
-pub(super) fn listing(
-    world: &World,
-    kind: &str,
-    words: &mut Words<'_>,
-) -> Result<Command, String> {
+pub(super) fn listing(world: &World, kind: &str, words: &mut Words<'_>) -> Result<Command, String> {
     let kind = match kind {
         "spot" => Kind::SpotBlock,
         "forward" => Kind::Forward,
@@ -138,7 +134,9 @@ pub(super) fn listing(
     };
     let name = words.next("the contract's name")?;
     let rest = std::mem::replace(words, Words::new(""));
-    Ok(Command::CreateInstrument(request(terms(world, kind, name, rest)?)))
+    Ok(Command::CreateInstrument(request(terms(
+        world, kind, name, rest,
+    )?)))
 }
 
 /// The contracts a combination is made of: all that are named next.

@@ -71,12 +71,7 @@ impl Exchange {
             .margined(account, asset)
             .filter(|position| position.net != Lots::ZERO)
             .collect();
-        held.sort_by_key(|position| {
-            (
-                std::cmp::Reverse(position.requirement),
-                position.instrument,
-            )
-        });
+        held.sort_by_key(|position| (std::cmp::Reverse(position.requirement), position.instrument));
         let state = |position: &Position| self.contract(position.instrument).state;
         let trades: Vec<&Position> = held
             .iter()
@@ -106,7 +101,9 @@ impl Exchange {
     /// Whether an order of that side at the reach would find the other side.
     fn meets_somebody(&self, instrument: InstrumentId, side: Side) -> bool {
         let price = self.reach_of(self.contract(instrument), side);
-        let best = self.book(instrument).and_then(|book| book.best(side.opposite()));
+        let best = self
+            .book(instrument)
+            .and_then(|book| book.best(side.opposite()));
         best.is_some_and(|best| side.accepts(price, best))
     }
 

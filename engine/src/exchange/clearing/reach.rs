@@ -149,8 +149,7 @@ impl Exchange {
                 .contract(position.instrument)
                 .terms
                 .lot_hashes_per_second;
-            u128::from(position.net.0.min(0).unsigned_abs())
-                * u128::from(lot.max(0).unsigned_abs())
+            u128::from(position.net.0.min(0).unsigned_abs()) * u128::from(lot.max(0).unsigned_abs())
         };
         let earlier = self.positions.of(position.account).filter(|other| {
             let others = &self.contract(other.instrument).terms;

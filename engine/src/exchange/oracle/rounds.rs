@@ -116,8 +116,7 @@ impl Exchange {
             Some((Decimal { mantissa, exponent }, basis))
         });
         // Only the first of them has samples.
-        let mut closing =
-            closing.map(|(value, basis)| (self.settleable(id, value), basis));
+        let mut closing = closing.map(|(value, basis)| (self.settleable(id, value), basis));
         let Some(rounds) = self.oracle.rounds.get_mut(&id) else {
             return;
         };
