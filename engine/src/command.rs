@@ -16,6 +16,7 @@ mod delivery;
 mod oracle;
 mod orders;
 mod quotes;
+mod roots;
 mod sessions;
 
 pub use admin::*;
@@ -24,6 +25,7 @@ pub use delivery::*;
 pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
+pub use roots::*;
 pub use sessions::*;
 
 /// A command with its number and its time: the only thing the state machine ever sees.
@@ -123,6 +125,13 @@ pub enum Command {
     SignValue(Box<SignValue>),
     /// Everything about delivery: rules, meters, capacity, destinations, readings, disputes.
     Delivery(Request<Delivery>),
+
+    /// Ends an epoch: what is committed to is the state after this command.
+    MarkEpoch,
+    /// Names the address that may leave with an account's balances.
+    SetAccountOwner(Request<SetAccountOwner>),
+    /// Credits a deposit on the chain.
+    CreditChainDeposit(Request<ChainDeposit>),
 }
 
 impl Command {
@@ -138,6 +147,7 @@ impl Command {
             | Self::SetCancelTimer(_)
             | Self::SetOrderEntry(_)
             | Self::RevokeKey(_)
+            | Self::MarkEpoch
             | Self::Tick => true,
             Self::SetKillSwitch(request) => request.body.engaged,
             Self::SetAccountStatus(request) => request.body.status != AccountStatus::Active,
@@ -174,7 +184,9 @@ impl Command {
             | Self::Report(_)
             | Self::SubmitHeader(_)
             | Self::SignValue(_)
-            | Self::Delivery(_) => false,
+            | Self::Delivery(_)
+            | Self::SetAccountOwner(_)
+            | Self::CreditChainDeposit(_) => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod clearing;
 mod delivery;
+mod roots;
 
 use bincode::{Decode, Encode};
 
@@ -20,6 +21,7 @@ use crate::{
 
 pub use clearing::{Cascaded, ClearingEvent, Covered, DaySettled, Health, Moved, Moving, Offered};
 pub use delivery::*;
+pub use roots::*;
 
 /// One thing that happened because of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -92,6 +94,10 @@ pub enum Event {
     ChainHeight(ChainHeight),
     /// Something happened to a delivery, or to what it needs.
     Delivery(Box<DeliveryEvent>),
+    /// An epoch ended.
+    Epoch(EpochMarked),
+    /// Another address may leave with an account's balances.
+    Owner(OwnerChanged),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.

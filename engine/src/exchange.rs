@@ -45,6 +45,7 @@ mod protection;
 mod quotes;
 mod reducing;
 mod remembered;
+mod roots;
 mod saved;
 mod sessions;
 pub mod states;
@@ -63,6 +64,7 @@ pub use preview::Preview;
 pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;
 use remembered::Withdrawals;
+pub use roots::{ChainDeposits, Epochs, Issued, Owner};
 pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
 pub use timers::Timer;
 
@@ -103,6 +105,7 @@ pub struct Exchange {
     /// Sources, what they said, and rounds.
     oracle: oracle::Oracle,
     reducing: reducing::Reducing,
+    commitments: roots::Commitments,
     reference_version: u64,
     priorities: u64,
     trades: u64,
@@ -208,7 +211,9 @@ impl Exchange {
             | Command::SetFeed(_)
             | Command::SetSource(_)
             | Command::SetMethod(_)
-            | Command::Delivery(_) => self.administer(&stamped.command, out),
+            | Command::Delivery(_)
+            | Command::SetAccountOwner(_)
+            | Command::CreditChainDeposit(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),
@@ -218,6 +223,7 @@ impl Exchange {
             Command::Report(report) => self.report(report, out),
             Command::SubmitHeader(header) => self.submit_header(header, out),
             Command::SignValue(value) => self.sign_value(value, out),
+            Command::MarkEpoch => self.mark_epoch(out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);

@@ -36,6 +36,12 @@ pub const SNAPSHOTS_KEPT: usize = 2;
 pub trait History: Send + 'static {
     /// One command and what it did, in order.
     fn hear(&mut self, stamped: &Stamped, events: &[Event]);
+    /// The same with the state right after the command; unless it is wanted, only [`Self::hear`] hears of it.
+    fn see(&mut self, _exchange: &Exchange, stamped: &Stamped, events: &[Event]) {
+        self.hear(stamped, events);
+    }
+    /// A block of the journal ends here, with this chain value.
+    fn end_of_block(&mut self, _chain: [u8; 32]) {}
     /// What to put beside the state.
     fn annex(&self) -> Vec<u8>;
     /// Whether a start could begin with what was once put beside the state after command `seq`.
@@ -133,9 +139,16 @@ impl<H: History> Keeper<H> {
             ..
         } = self;
         follow.turn(|block| {
-            replay.block(exchange, block.payload, block.count, |stamped, events| {
-                history.hear(stamped, events)
-            })
+            replay.block_seen(
+                exchange,
+                block.payload,
+                block.count,
+                |state, stamped, events| {
+                    history.see(state, stamped, events);
+                },
+            )?;
+            history.end_of_block(block.chain);
+            Ok(())
         })
     }
 

@@ -24,6 +24,7 @@ pub mod position;
 pub mod prefetch;
 pub mod reason;
 pub mod record;
+pub mod roots;
 pub mod saved;
 pub mod units;
 mod visits;

@@ -197,6 +197,7 @@ pub enum Field {
     Capacity,
     Dispute,
     Rules,
+    Owner,
 }
 
 /// A refusal with the numbers a bot needs: the limit that applied and what was seen, in the unit of

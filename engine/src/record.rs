@@ -133,7 +133,9 @@ impl Results {
             | Event::Round(_)
             | Event::Quality(_)
             | Event::ChainHeight(_)
-            | Event::Delivery(_) => {}
+            | Event::Delivery(_)
+            | Event::Epoch(_)
+            | Event::Owner(_) => {}
         }
     }
 }

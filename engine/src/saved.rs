@@ -109,6 +109,13 @@ sections! {
     Feeds = b"feed", "feeds";
     /// Methods, sources and rounds of indexes.
     Rounds = b"rnds", "rounds of indexes";
+    Epochs = b"epch", "epochs";
+    /// Addresses that may leave with balances, by account.
+    Owners = b"ownr", "owners";
+    /// Withdrawals that left the books, in order.
+    Issued = b"issd", "issued withdrawals";
+    /// How far deposits on the chain are credited.
+    ChainDeposits = b"chdp", "deposits on the chain";
     End = b"end ", "end";
 }
 

@@ -214,6 +214,13 @@ impl AccountService for Service {
         Ok(Response::new(told))
     }
 
+    async fn set_l2_owner(
+        &self,
+        request: Request<wire::SetL2OwnerRequest>,
+    ) -> Result<Response<wire::SetL2OwnerResponse>, Status> {
+        crate::proofs::set_owner(&self.desk, request).await
+    }
+
     async fn request_withdrawal(
         &self,
         request: Request<wire::RequestWithdrawalRequest>,
@@ -352,13 +359,16 @@ fn withdrawal(
         (wire::TransferRail::Sandbox, Environment::Production) => {
             return Err(refusal::about(Reason::NotSandbox, Field::Rail));
         }
-        (wire::TransferRail::L2, _) => return Err(refusal::unimplemented("the L2 rail")),
+        (wire::TransferRail::L2, _) => Rail::Chain,
         (wire::TransferRail::Unspecified, _) => {
-            return Err(refusal::invalid("rail", "SANDBOX or MANUAL"));
+            return Err(refusal::invalid("rail", "SANDBOX, MANUAL or L2"));
         }
     };
     if !asked.l2_address.is_empty() {
-        return Err(refusal::invalid("l2_address", "this rail has no address"));
+        return Err(refusal::invalid(
+            "l2_address",
+            "the chain pays the account's owner (SetL2Owner), other rails have no address",
+        ));
     }
     if asked.client_transfer_id == 0 {
         return Err(refusal::invalid("client_transfer_id", "missing"));

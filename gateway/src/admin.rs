@@ -370,7 +370,12 @@ impl AdminService for Service {
                 Rail::Sandbox
             }
             Ok(account_wire::TransferRail::Manual) => Rail::Manual,
-            Ok(account_wire::TransferRail::L2) => return Err(refusal::unimplemented("rail L2")),
+            Ok(account_wire::TransferRail::L2) => {
+                return Err(refusal::invalid(
+                    "rail",
+                    "deposits on the chain are credited when it shows them",
+                ));
+            }
             _ => return Err(refusal::invalid("rail", "SANDBOX or MANUAL")),
         };
         let body = CreditDeposit {

@@ -161,6 +161,8 @@ pub fn address(event: &Event) -> Option<&Address> {
         | Event::Auction(_)
         | Event::Leg(_)
         | Event::Clearing(_)
-        | Event::Delivery(_) => None,
+        | Event::Delivery(_)
+        | Event::Epoch(_)
+        | Event::Owner(_) => None,
     }
 }

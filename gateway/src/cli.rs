@@ -13,6 +13,7 @@ mod offers;
 mod oracle;
 mod orders;
 pub mod parse;
+mod proof;
 mod quote;
 mod risk;
 mod statement;
@@ -127,6 +128,10 @@ pub enum Command {
     Offers(offers::Offers),
     /// Signs and submits what a source of an index observes; registers sources.
     Oracle(oracle::Oracle),
+    /// Prints a proof of what an account has.
+    Proof(proof::Proof),
+    /// Names the address that may leave with an account's balances.
+    Owner(proof::Owner),
 }
 
 /// Runs one command to its end.
@@ -149,6 +154,8 @@ pub async fn run(command: Command) -> Result<()> {
         Command::KillSwitch(c) => c.run().await,
         Command::Offers(c) => c.run().await,
         Command::Oracle(c) => c.run().await,
+        Command::Proof(c) => c.run().await,
+        Command::Owner(c) => c.run().await,
     }
 }
 

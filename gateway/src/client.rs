@@ -24,6 +24,7 @@ use proto::{
     },
     delivery::v1::delivery_service_client::DeliveryServiceClient,
     marketdata::v1::market_data_service_client::MarketDataServiceClient,
+    proof::v1::proof_service_client::ProofServiceClient,
     reference::v1::reference_service_client::ReferenceServiceClient,
     risk::v1::risk_service_client::RiskServiceClient,
     trading::v1::trading_service_client::TradingServiceClient,
@@ -132,6 +133,11 @@ impl Client {
     /// Balances, positions and margin.
     pub fn account(&self) -> AccountServiceClient<Signed> {
         AccountServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Epochs and proofs.
+    pub fn proof(&self) -> ProofServiceClient<Signed> {
+        ProofServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// Kill switches and market maker protection of the own firm.

@@ -30,6 +30,7 @@ pub mod meter;
 pub mod outbound;
 pub mod paging;
 pub mod private_events;
+pub mod proofs;
 pub mod reference;
 pub mod refusal;
 pub mod risk;

@@ -36,6 +36,10 @@ enum Command {
     /// Checks and shows journals. Reads only.
     #[command(subcommand)]
     Journal(commands::journal::Journal),
+    /// Checks a proof file, without the exchange.
+    Verify(commands::verify::Verify),
+    /// Executes a journal again and computes every epoch's root. Reads only.
+    Audit(commands::audit::Audit),
     #[command(flatten)]
     Client(cli::Command),
 }
@@ -67,6 +71,8 @@ fn main() -> ExitCode {
         Command::Meter(meter) => runtime.block_on(meter.run()),
         Command::Follow(follow) => runtime.block_on(follow.run()),
         Command::Journal(journal) => journal.run(),
+        Command::Verify(verify) => verify.run(),
+        Command::Audit(audit) => audit.run(),
         Command::Client(command) => runtime.block_on(cli::run(command)),
     };
     // Tasks of a stopped server may still wait for clients; nothing of theirs is lost.

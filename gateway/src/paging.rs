@@ -38,6 +38,7 @@ pub enum List {
     Destinations = 15,
     Obligations = 16,
     Settlements = 17,
+    Epochs = 18,
 }
 
 /// Which page is wanted.

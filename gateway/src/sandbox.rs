@@ -91,7 +91,7 @@ pub async fn prepare(desk: &Desk, settings: &Settings) -> Result<Option<Sandbox>
         }
         Environment::Sandbox => {
             let actors = if fresh {
-                make_actors(desk, &settings.keys()).await?
+                make_actors(desk, settings).await?
             } else {
                 find_actors(desk, &settings.keys())
             };
@@ -339,7 +339,8 @@ fn key_file(folder: &Path, name: &str) -> Result<(std::path::PathBuf, PrivateKey
     Ok((path, key))
 }
 
-async fn make_actors(desk: &Desk, folder: &Path) -> Result<Vec<Actor>> {
+async fn make_actors(desk: &Desk, settings: &Settings) -> Result<Vec<Actor>> {
+    let folder = &settings.keys();
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the key folder {}", folder.display()))?;
     let (path, key) = key_file(folder, "operator")?;
@@ -363,7 +364,7 @@ async fn make_actors(desk: &Desk, folder: &Path) -> Result<Vec<Actor>> {
         let account = match account_of(desk, name) {
             // The key comes last: with it, the actor is complete.
             Some(account) if is_registered(desk, &key) => account,
-            found => make_actor(desk, (name, kind), found, &key).await?,
+            found => make_actor(desk, (name, kind), found, (&key, settings.play_money)).await?,
         };
         actors.push(Actor {
             name: name.into(),
@@ -398,7 +399,7 @@ async fn make_actor(
     desk: &Desk,
     (name, kind): (&str, AccountKind),
     found: Option<AccountId>,
-    key: &PrivateKey,
+    (key, play_money): (&PrivateKey, bool),
 ) -> Result<AccountId> {
     let code = name.to_ascii_uppercase();
     let known = desk.state(|state| {
@@ -432,7 +433,7 @@ async fn make_actor(
     };
     for (asset, amount) in [(BTC, 1_000 * 100_000_000), (USDC, 10_000_000 * 1_000_000)] {
         let funded = desk.state(|state| state.ledger().balance(account, asset).cash.0 > 0);
-        if !funded {
+        if play_money && !funded {
             let deposit = CreditDeposit {
                 account,
                 asset,

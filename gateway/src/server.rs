@@ -5,10 +5,12 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use engine::{
     command::Stamped,
     event::Event,
+    exchange::Exchange,
     ids::Seq,
     journal::{self, RealDisk},
     keeper::{History, Keeper, Keeping},
     pipeline::{self, Began, Pipeline, RecoverError, Recovered},
+    roots::Roots,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 use tonic::transport::{Server, server::TcpIncoming};
@@ -22,7 +24,9 @@ use crate::{
     delivery,
     desk::{Desk, Environment},
     hub::{Hub, HubOutlet, Reply},
-    listing, marketdata, reference, risk,
+    listing, marketdata,
+    proofs::{self, Book, Kept},
+    reference, risk,
     sandbox::{self, Sandbox},
     settings::Settings,
     trading,
@@ -71,6 +75,8 @@ pub struct Running {
     pub recovered: journal::RecoveryReport,
     /// The snapshot that the start began with.
     pub began: Began,
+    /// Epochs, their proofs, and how far they have come.
+    pub book: Arc<Book>,
     /// Counters of the journal.
     pub journal: Arc<journal::JournalStats>,
     pipeline: Pipeline<Reply>,
@@ -95,18 +101,22 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let address = listener.local_addr()?;
     let Recovered {
         exchange,
-        history: Filed(archive),
+        history: Filed(archive, roots),
         journal,
         report,
         began,
     } = recover(&settings).await?;
     let stats = journal.stats();
+    let book = Book::new(roots);
     let keeper = Keeper::start(
         Arc::new(RealDisk),
         &settings.journal(),
         Some(&journal.position()),
         exchange.clone(),
-        Indexed(archive.without_recent()),
+        Kept {
+            archive: archive.without_recent(),
+            book: book.clone(),
+        },
     )
     .map_err(RecoverError::from)?;
     let hub = Hub::new(archive);
@@ -145,13 +155,14 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     }
     let calendar = tokio::spawn(listing::keep_listed(desk.clone()));
     let (close, closed) = oneshot::channel();
-    let server = tokio::spawn(serve(desk.clone(), listener, closed));
+    let server = tokio::spawn(serve(desk.clone(), book.clone(), listener, closed));
     Ok(Running {
         address,
         desk,
         sandbox,
         recovered: report,
         began,
+        book,
         journal: stats,
         pipeline,
         keeping,
@@ -229,11 +240,11 @@ async fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError
 
 /// The archive while the journal is executed again.
 #[derive(Debug)]
-struct Filed(Archive);
+struct Filed(Archive, Roots);
 
 impl History for Filed {
     fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String> {
-        Archive::load(annex, seq).map(drop)
+        proofs::load(annex, seq).map(drop)
     }
 
     fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
@@ -247,26 +258,17 @@ impl History for Filed {
         }
     }
 
-    fn annex(&self) -> Vec<u8> {
-        self.0.save()
-    }
-}
-
-/// The keeper's archive: what a snapshot keeps, without the events that the journal has.
-#[derive(Debug)]
-struct Indexed(Archive);
-
-impl History for Indexed {
-    fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String> {
-        Archive::load(annex, seq).map(drop)
+    fn see(&mut self, exchange: &Exchange, stamped: &Stamped, events: &[Event]) {
+        self.hear(stamped, events);
+        self.1.hear(exchange, stamped, events);
     }
 
-    fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
-        self.0.index(stamped, events);
+    fn end_of_block(&mut self, chain: [u8; 32]) {
+        self.1.end_of_block(chain);
     }
 
     fn annex(&self) -> Vec<u8> {
-        self.0.save()
+        proofs::annex(&self.0, &self.1.save())
     }
 }
 
@@ -282,13 +284,18 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
     journal_settings.io = settings.io;
     journal_settings.segment_bytes = settings.segment_bytes;
     journal_settings.reserve_segments = settings.reserve_segments;
+    let chosen = settings.chosen_epochs.clone();
     let replay = tokio::task::spawn_blocking(move || {
         pipeline::recover(journal_settings, |kept| {
-            kept.map_or_else(
-                || Ok(Archive::default()),
-                |(annex, seq)| Archive::load(annex, seq),
-            )
-            .map(Filed)
+            let mut filed = match kept {
+                None => Filed(Archive::default(), Roots::default()),
+                Some((annex, seq)) => {
+                    let (archive, roots) = proofs::load(annex, seq)?;
+                    Filed(archive, roots)
+                }
+            };
+            filed.1.want(chosen.iter().copied());
+            Ok(filed)
         })
     });
     let recovered = replay
@@ -301,7 +308,12 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
 }
 
 /// Serves until closed.
-async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::Receiver<()>) {
+async fn serve(
+    desk: Desk,
+    book: Arc<Book>,
+    listener: tokio::net::TcpListener,
+    closed: oneshot::Receiver<()>,
+) {
     use proto::{
         account::v1::account_service_server::AccountServiceServer,
         admin::v1::{
@@ -309,6 +321,7 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         },
         delivery::v1::delivery_service_server::DeliveryServiceServer,
         marketdata::v1::market_data_service_server::MarketDataServiceServer,
+        proof::v1::proof_service_server::ProofServiceServer,
         reference::v1::reference_service_server::ReferenceServiceServer,
         risk::v1::risk_service_server::RiskServiceServer,
         trading::v1::trading_service_server::TradingServiceServer,
@@ -361,6 +374,10 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         )
         .add_service(
             DeliveryServiceServer::new(delivery::Service::new(desk.clone()))
+                .max_decoding_message_size(64 << 10),
+        )
+        .add_service(
+            ProofServiceServer::new(proofs::Service::new(desk.clone(), book))
                 .max_decoding_message_size(64 << 10),
         )
         .add_service(

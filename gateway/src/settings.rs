@@ -9,6 +9,9 @@ use engine::{
 
 use crate::desk::Environment;
 
+/// Milliseconds between two epochs of `hashpit serve`, unless told otherwise.
+pub const EPOCH_MS: i64 = 10_000;
+
 /// Settings of one exchange process.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -32,6 +35,11 @@ pub struct Settings {
     pub operator_public_key: Option<[u8; 32]>,
     /// Value of the BTC hashprice index before its first fixing, in millisat per PH/s and day.
     pub first_hashprice_millisat: i64,
+    /// Whether the sandbox's actors are given play money. Not where deposits come from a chain: with play money
+    /// in the books nothing can be posted there (ROOT-06).
+    pub play_money: bool,
+    /// Epochs that were chosen to be anchored: kept provable if their marks are executed again at the start.
+    pub chosen_epochs: Vec<u64>,
     /// Threads and queues.
     pub pipeline: engine::pipeline::Settings,
 }
@@ -51,6 +59,8 @@ impl Settings {
             environment: Environment::Sandbox,
             operator_public_key: None,
             first_hashprice_millisat: 42_635_721,
+            play_money: true,
+            chosen_epochs: Vec::new(),
             pipeline: engine::pipeline::Settings::default(),
         }
     }

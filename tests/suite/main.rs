@@ -20,6 +20,7 @@ mod properties;
 mod python;
 mod quotes;
 mod restart;
+mod roots;
 mod scenarios;
 mod sim;
 mod snapshots;

@@ -144,6 +144,8 @@ pub enum Rail {
     Sandbox,
     /// Booked by hand.
     Manual,
+    /// The vault on an EVM chain: it took the deposit, and pays the withdrawal by proof.
+    Chain,
 }
 
 /// Money in.

@@ -101,7 +101,7 @@ impl Exchange {
         }
     }
 
-    fn open_account(&mut self, new: &NewAccount) -> AccountId {
+    pub(super) fn open_account(&mut self, new: &NewAccount) -> AccountId {
         let id = AccountId::nth(self.accounts.len());
         let firm = new.firm.index().and_then(|index| self.firms.get(index));
         let firm_killed = firm.is_some_and(|firm| firm.killed);
@@ -149,6 +149,8 @@ impl Exchange {
             Command::SetSource(r) => self.once(r, out, Self::set_source),
             Command::SetMethod(r) => self.once(r, out, Self::set_method),
             Command::Delivery(r) => self.once(r, out, Self::deliver),
+            Command::SetAccountOwner(r) => self.once(r, out, Self::set_account_owner),
+            Command::CreditChainDeposit(r) => self.once(r, out, Self::credit_chain_deposit),
             Command::Tick
             | Command::Restart(_)
             | Command::Place(_)
@@ -168,7 +170,8 @@ impl Exchange {
             | Command::BidOffer(_)
             | Command::Report(_)
             | Command::SubmitHeader(_)
-            | Command::SignValue(_) => {
+            | Command::SignValue(_)
+            | Command::MarkEpoch => {
                 unreachable!("apply sends only administrative commands here")
             }
         }

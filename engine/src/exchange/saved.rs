@@ -96,6 +96,7 @@ impl Exchange {
             oracle,
             // Follow from the orders.
             reducing: _,
+            commitments,
             reference_version,
             priorities,
             trades,
@@ -167,6 +168,7 @@ impl Exchange {
         timers.save(&mut saver)?;
         defaults.save(&mut saver)?;
         oracle.save(&mut saver)?;
+        commitments.save(&mut saver)?;
         saver.end()
     }
 
@@ -197,6 +199,8 @@ impl Exchange {
         exchange.timers = Timers::load(&mut loader)?;
         exchange.defaults = super::clearing::Defaults::load(&mut loader)?;
         exchange.oracle = Oracle::load(&mut loader, (exchange.indexes.len(), contracts))?;
+        exchange.commitments =
+            super::roots::Commitments::load(&mut loader, accounts, &exchange.transfers)?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {

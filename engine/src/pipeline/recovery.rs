@@ -136,12 +136,14 @@ pub fn recover_with_room<H: History>(
     exchange.reserve(client_ids, orders);
     let mut replay = Replay::default();
     let (journal, report) = journal::open(settings, |block| {
-        replay.block(
+        replay.block_seen(
             &mut exchange,
             block.payload,
             block.count,
-            |stamped, events| history.hear(stamped, events),
-        )
+            |state, stamped, events| history.see(state, stamped, events),
+        )?;
+        history.end_of_block(block.chain);
+        Ok(())
     })?;
     Ok(Recovered {
         exchange,

@@ -58,6 +58,10 @@ pub struct Serve {
     #[arg(long, value_name = "SEGMENTS", default_value_t = RESERVE_SEGMENTS as u64,
         value_parser = clap::value_parser!(u64).range(1..=64))]
     pub reserve: u64,
+    /// Milliseconds between two epochs, each of which gets a root over all accounts; 0 = none.
+    #[arg(long, value_name = "MS", default_value_t = crate::settings::EPOCH_MS,
+        value_parser = clap::value_parser!(i64).range(0..=86_400_000))]
+    pub epoch_ms: i64,
     /// No play money, no ready-made keys.
     #[arg(long, requires = "operator_public_key")]
     pub production: bool,
@@ -105,6 +109,7 @@ impl Serve {
         settings.io = self.io.choice();
         settings.snapshot_every = self.snapshot_every;
         settings.retention = self.retention();
+        settings.pipeline.epoch_ms = self.epoch_ms;
         settings.reserve_segments = usize::try_from(self.reserve).context("--reserve")?;
         if self.production {
             settings.environment = Environment::Production;

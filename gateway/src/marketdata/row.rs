@@ -347,7 +347,9 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::Switch(_)
         | Event::Leg(_)
         | Event::Clearing(_)
-        | Event::Delivery(_) => None,
+        | Event::Delivery(_)
+        | Event::Epoch(_)
+        | Event::Owner(_) => None,
     }
 }
 

@@ -106,7 +106,9 @@ impl News {
             | Event::Auction(_)
             | Event::Leg(_)
             | Event::Clearing(_)
-            | Event::Delivery(_) => return None,
+            | Event::Delivery(_)
+            | Event::Epoch(_)
+            | Event::Owner(_) => return None,
         };
         Some(wire::SessionEvent {
             event_seq: wide(to.event_seq),

@@ -365,6 +365,7 @@ pub fn transfer(row: &Transfer) -> wire::Transfer {
     let rail = match row.rail {
         Rail::Sandbox => wire::TransferRail::Sandbox,
         Rail::Manual => wire::TransferRail::Manual,
+        Rail::Chain => wire::TransferRail::L2,
     };
     let amount = |minor_units| common::Amount {
         asset_id: id(row.asset.0),

@@ -3,7 +3,10 @@
 use std::{io, ops::Range};
 
 use engine::{
-    command::{Command, FeedKind, NewKey, RevokeKey, Scope, SetFeed, SetSource, Side, Stamped},
+    command::{
+        Command, FeedKind, NewKey, RevokeKey, Scope, SetAccountOwner, SetFeed, SetSource, Side,
+        Stamped,
+    },
     event::Event,
     exchange::Exchange,
     ids::{AccountId, FeedId, FirmId, IndexId},
@@ -18,11 +21,11 @@ use tests::{
 };
 
 /// Every section in its order.
-const TAGS: [&[u8; 4]; 34] = [
+const TAGS: [&[u8; 4]; 38] = [
     b"cntr", b"asst", b"comm", b"indx", b"prod", b"firm", b"keys", b"acct", b"sess", b"tran",
     b"rqid", b"inst", b"link", b"wndw", b"auct", b"dfrd", b"call", b"pstn", b"blnc", b"flow",
     b"ordr", b"ende", b"book", b"stop", b"pegs", b"atau", b"mmpg", b"mmpf", b"mmpq", b"clid",
-    b"timr", b"feed", b"rnds", b"end ",
+    b"timr", b"feed", b"rnds", b"epch", b"ownr", b"issd", b"chdp", b"end ",
 ];
 
 fn commands() -> usize {
@@ -49,7 +52,7 @@ fn applied(exchange: &mut Exchange, stamped: &Stamped) -> (Vec<Event>, Vec<u8>) 
     (events, bytes)
 }
 
-/// Two keys and a source come at the end of a stream, which has none of its own, and one key is revoked.
+/// Two keys, a source and an owner come at the end of a stream, which has none of its own, and one key is revoked.
 fn with_keys(stream: &mut Vec<Stamped>) {
     let key = |name: &str| NewKey {
         key_id: name.into(),
@@ -71,6 +74,10 @@ fn with_keys(stream: &mut Vec<Stamped>) {
         key_id: "one".into(),
         cancel_open_orders: false,
     };
+    let owner = SetAccountOwner {
+        account: AccountId(2),
+        owner: [9; 20],
+    };
     for command in [
         Command::CreateKey(request(key("one"))),
         Command::CreateKey(request(key("other"))),
@@ -83,6 +90,7 @@ fn with_keys(stream: &mut Vec<Stamped>) {
         })),
         Command::SetSource(request(source(Scope::Feed(FeedId(1))))),
         Command::SetSource(request(source(Scope::Index(IndexId(1))))),
+        Command::SetAccountOwner(request(owner)),
     ] {
         let last = stream.last().map(|last| (last.seq, last.at));
         let (seq, at) = last.unwrap_or_default();
@@ -367,7 +375,7 @@ fn the_same_story_gives_the_same_bytes_for_ever() {
         .collect();
     assert_eq!(
         (engine::saved::VERSION, hex.as_str()),
-        (3, "ec53eb13688087f6")
+        (3, "0d99134b2bd5eb50")
     );
 }
 

@@ -407,6 +407,20 @@ pub(super) fn all() -> Vec<Command> {
             signature: [238; 64],
         })),
         Command::Delivery(request(delivery::retire())),
+        Command::MarkEpoch,
+        Command::SetAccountOwner(request(SetAccountOwner {
+            account: AccountId(160),
+            owner: [161; 20],
+        })),
+        Command::CreditChainDeposit(request(ChainDeposit {
+            id: 162,
+            owner: [163; 20],
+            asset: AssetId(164),
+            amount: 165,
+            totals: vec![166, 167],
+            chain: [168; 32],
+            block: 169,
+        })),
     ]
 }
 

@@ -335,6 +335,12 @@ pub(super) fn all() -> Vec<Event> {
             agreeing: 157,
         }),
         Event::Delivery(Box::new(delivery::rules_changed())),
+        Event::Epoch(EpochMarked { epoch: 162 }),
+        Event::Owner(OwnerChanged {
+            account: AccountId(163),
+            owner: [164; 20],
+            nonce: 165,
+        }),
     ]
 }
 

@@ -119,5 +119,10 @@ pub(super) fn of(command: &Command) -> Facts {
         Command::SubmitHeader(_) => facts(36, "SubmitHeader"),
         Command::SignValue(_) => facts(37, "SignValue"),
         Command::Delivery(_) => facts(38, "Delivery"),
+        Command::MarkEpoch => facts(39, "MarkEpoch"),
+        Command::SetAccountOwner(request) => {
+            facts(40, "SetAccountOwner").of_account(request.body.account)
+        }
+        Command::CreditChainDeposit(_) => facts(41, "CreditChainDeposit"),
     }
 }
