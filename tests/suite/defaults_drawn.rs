@@ -287,12 +287,20 @@ impl Story {
         profit * (notional * 1_000_000 / i128::from(worth))
     }
 
+    /// What is due before the next command happens at the marks and with the money of before.
+    fn calm_down(&mut self) {
+        let mut soon = self.ground.now.after(1_000);
+        let due = |story: &Self| story.ground.exchange().next_deadline();
+        while due(self).is_some_and(|due| due <= soon) {
+            self.ground.wait_until(soon);
+            self.hear();
+            soon = self.ground.now.after(1_000);
+        }
+    }
+
     /// One drawn step.
     fn step(&mut self) {
-        // What is due happens at the marks and with the money of before.
-        let now = self.ground.now.after(2_000);
-        self.ground.wait_until(now);
-        self.hear();
+        self.calm_down();
         match self.dice.below(10) {
             0..=2 => self.fix(),
             3..=5 => self.wait(),
