@@ -2,12 +2,14 @@
 
 pub mod commitments;
 pub mod compare;
+pub mod crashes;
 pub mod crowd;
 #[cfg(feature = "fault-disk")]
 pub mod fault_disk;
 pub mod flood;
 pub mod fuzz;
 pub mod generator;
+pub mod ground;
 pub mod journalled;
 pub mod legs;
 pub mod market;
@@ -16,6 +18,7 @@ pub mod process;
 pub mod readings;
 pub mod rows;
 pub mod scenario;
+pub mod series;
 pub mod sim;
 pub mod small_disk;
 pub mod streams;

@@ -3,6 +3,8 @@
 mod auctions;
 mod bug_classes;
 mod combinations;
+mod crashes;
+mod defaults_drawn;
 mod fault_disk;
 mod fuzz;
 mod journal;
@@ -30,3 +32,4 @@ mod wire_delivery;
 mod wire_oracle;
 mod wire_orders;
 mod worst_day;
+mod year;
