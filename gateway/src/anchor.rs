@@ -7,15 +7,20 @@
 //! [`root_signer`] are the keys; [`deposits`] the way in for coins. [`settings`] is the file.
 
 pub mod abi;
+pub mod agree;
 pub mod chain;
 pub mod contract;
 pub mod decide;
+pub mod deposits;
 pub mod embedded;
 pub mod header;
+pub mod health;
 pub mod key_file;
 pub mod process;
 pub mod record;
 pub mod root_signer;
+pub mod rpc;
+pub mod settings;
 pub mod signer;
 pub mod store;
 pub mod transaction;
