@@ -1,5 +1,6 @@
-//! What the binary does apart from being a client: serve, demo, keys, journals.
+//! What the binary does apart from being a client: serve, demo, keys, journals, anchors.
 
+pub mod anchor;
 pub mod demo;
 pub mod follow;
 pub mod journal;

@@ -34,6 +34,9 @@ enum Command {
     /// Checks and shows journals. Reads only.
     #[command(subcommand)]
     Journal(commands::journal::Journal),
+    /// Shows how anchoring on the chain stands; makes keys for it.
+    #[command(subcommand)]
+    Anchor(commands::anchor::Anchor),
     #[command(flatten)]
     Client(cli::Command),
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Token(token) => token.run(),
         Command::Follow(follow) => runtime.block_on(follow.run()),
         Command::Journal(journal) => journal.run(),
+        Command::Anchor(anchor) => anchor.run(),
         Command::Client(command) => runtime.block_on(cli::run(command)),
     };
     // Tasks of a stopped server may still wait for clients; nothing of theirs is lost.

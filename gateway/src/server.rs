@@ -14,6 +14,11 @@ use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
     account, admin,
+    anchor::{
+        journal_heads::JournalHeads,
+        run::{self as anchoring, AnchorError, Anchoring},
+        settings::{AnchorSettings, Choice, SettingsError},
+    },
     archive::Archive,
     auth::Doorman,
     bulletin::Bulletin,
@@ -47,6 +52,12 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Where to anchor.
+    #[error("the anchor's settings")]
+    AnchorSettings(#[from] SettingsError),
+    /// Anchoring.
+    #[error("cannot anchor")]
+    Anchor(#[from] AnchorError),
     /// Anything of the operating system's.
     #[error("cannot start")]
     System(#[from] std::io::Error),
@@ -68,6 +79,8 @@ pub struct Running {
     pub recovered: journal::RecoveryReport,
     /// The snapshot that the start began with.
     pub began: Began,
+    /// Anchoring, unless it is off.
+    pub anchoring: Option<Anchoring>,
     /// Counters of the journal.
     pub journal: Arc<journal::JournalStats>,
     pipeline: Pipeline<Reply>,
@@ -106,6 +119,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         Indexed(archive.without_recent()),
     )
     .map_err(RecoverError::from)?;
+    let place = journal.position();
     let hub = Hub::new(archive);
     let outlet = HubOutlet(hub.clone());
     let room = journal.room();
@@ -134,6 +148,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     listing::list_due(&desk)
         .await
         .map_err(StartError::Prepare)?;
+    let anchoring = anchor(&settings, &place)?;
     let calendar = tokio::spawn(listing::keep_listed(desk.clone()));
     let (close, closed) = oneshot::channel();
     let server = tokio::spawn(serve(desk.clone(), listener, closed));
@@ -143,6 +158,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         sandbox,
         recovered: report,
         began,
+        anchoring,
         journal: stats,
         pipeline,
         keeping,
@@ -165,11 +181,13 @@ impl Running {
         if tokio::time::timeout(GOOD_BYE, self.server).await.is_err() {
             abort.abort();
         }
-        let pipeline = self.pipeline;
-        let keeping = self.keeping;
+        let (pipeline, keeping, anchoring) = (self.pipeline, self.keeping, self.anchoring);
         let threads = tokio::task::spawn_blocking(move || {
             pipeline.stop();
             keeping.stop();
+            if let Some(anchoring) = anchoring {
+                anchoring.stop();
+            }
         });
         drop(threads.await);
         self.desk.hub.close_all();
@@ -184,6 +202,17 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// Starts anchoring as the settings say; the exchange does not wait for the chain.
+fn anchor(settings: &Settings, place: &journal::Position) -> Result<Option<Anchoring>, StartError> {
+    let chosen = match &settings.anchor {
+        Choice::Off => return Ok(None),
+        Choice::Embedded => AnchorSettings::default(),
+        Choice::File(path) => AnchorSettings::read(path)?,
+    };
+    let books = JournalHeads::follow(&settings.journal(), place).map_err(RecoverError::from)?;
+    Ok(Some(anchoring::start(&chosen, &settings.data, &books)?))
 }
 
 fn prepare_folder(folder: &Path) -> Result<(), StartError> {

@@ -7,7 +7,7 @@ use engine::{
     keeper::Retention,
 };
 
-use crate::desk::Environment;
+use crate::{anchor::settings::Choice, desk::Environment};
 
 /// Settings of one exchange process.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Settings {
     pub operator_public_key: Option<[u8; 32]>,
     /// Value of the BTC hashprice index before its first fixing, in millisat per PH/s and day.
     pub first_hashprice_millisat: i64,
+    /// Where state roots are anchored.
+    pub anchor: Choice,
     /// Threads and queues.
     pub pipeline: engine::pipeline::Settings,
 }
@@ -51,6 +53,7 @@ impl Settings {
             environment: Environment::Sandbox,
             operator_public_key: None,
             first_hashprice_millisat: 42_635_721,
+            anchor: Choice::Off,
             pipeline: engine::pipeline::Settings::default(),
         }
     }

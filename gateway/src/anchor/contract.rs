@@ -1,6 +1,6 @@
 //! The anchoring contract as this process sees it: the one file that knows its functions.
 
-use revm::primitives::{Address, B256, Bytes, keccak256};
+use revm::primitives::{Address, B256, Bytes, hex, keccak256};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -74,6 +74,16 @@ pub struct Terms {
     pub exit: u64,
     /// Withdrawals a day, wei.
     pub day_cap: u128,
+}
+
+/// The code that deploys the contract, before its arguments.
+///
+/// # Panics
+/// Never: a test reads it.
+#[must_use]
+pub fn code() -> Vec<u8> {
+    let text = include_str!("../../fixtures/anchor_contract.hex").trim();
+    hex::decode(text).unwrap_or_else(|_| unreachable!("the committed artifact is hex"))
 }
 
 const POST: &str = "post((uint64,uint64,uint64,uint64,uint64,uint64,bytes32,bytes32,uint128,uint128,bytes32,\

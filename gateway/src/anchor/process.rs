@@ -78,6 +78,8 @@ pub struct Counters {
     pub balance: Option<U256>,
     /// Price of gas when last seen, wei.
     pub gas_price: Option<u128>,
+    /// Silence after which anybody may freeze the contract, seconds, when last seen.
+    pub silence: Option<u64>,
     /// Where the exchange stood.
     pub newest: Newest,
 }
@@ -232,6 +234,7 @@ impl Process {
         self.known_code = true;
         self.counters.balance = Some(view.balance);
         self.counters.gas_price = Some(view.gas_price);
+        self.counters.silence = Some(view.at_final.silence);
         Ok(view)
     }
 
@@ -336,7 +339,10 @@ impl Process {
                 Ok(signature) => signed.push((signer.address(), signature)),
                 Err(Refusal::Log { source, .. }) => return Err(source.into()),
                 Err(refusal) => {
-                    self.counters.grave_refusals += u64::from(refusal.is_grave());
+                    if refusal.is_grave() {
+                        self.counters.grave_refusals += 1;
+                        tracing::error!(%refusal, "a signer does not sign");
+                    }
                     refused.push(refusal.to_string());
                 }
             }

@@ -11,7 +11,7 @@ use super::{contract::Contract, header::Content, transaction::Price};
 
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Record {
     /// This log anchors in this contract, after this many anchors.
     Began {

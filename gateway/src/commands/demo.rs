@@ -10,6 +10,7 @@ use super::{
     serve::Io,
 };
 use crate::{
+    anchor::settings::Choice,
     demo::{self, DemoKeys, DemoOptions, series},
     keys::PrivateKey,
     sandbox::{Actor, Sandbox},
@@ -29,6 +30,13 @@ pub struct Demo {
     /// How the journal writes.
     #[arg(long, value_enum, default_value = "auto")]
     io: Io,
+    /// Where state roots are anchored: on the embedded chain, nowhere (off), or as a file says.
+    #[arg(
+        long,
+        value_name = "embedded|off|FILE.toml",
+        default_value = "embedded"
+    )]
+    anchor: Choice,
 }
 
 impl Demo {
@@ -56,6 +64,7 @@ impl Demo {
         let days = series::load().context("cannot read the hashprice series")?;
         let mut settings = Settings::sandbox(folder);
         settings.io = self.io.choice();
+        settings.anchor = self.anchor.clone();
         if let Some(first) = days.first() {
             settings.first_hashprice_millisat = first.millisat;
         }

@@ -10,6 +10,7 @@ use engine::{
 };
 
 use crate::{
+    anchor::settings::Choice,
     desk::Environment,
     sandbox::Sandbox,
     server::{self, Running},
@@ -58,6 +59,14 @@ pub struct Serve {
     #[arg(long, value_name = "SEGMENTS", default_value_t = RESERVE_SEGMENTS as u64,
         value_parser = clap::value_parser!(u64).range(1..=64))]
     pub reserve: u64,
+    /// Where state roots are anchored: on the embedded chain, nowhere (off), or as a file says.
+    #[arg(
+        long,
+        value_name = "embedded|off|FILE.toml",
+        default_value = "embedded",
+        env = "HASHPIT_ANCHOR"
+    )]
+    pub anchor: Choice,
     /// No play money, no ready-made keys.
     #[arg(long, requires = "operator_public_key")]
     pub production: bool,
@@ -106,6 +115,7 @@ impl Serve {
         settings.snapshot_every = self.snapshot_every;
         settings.retention = self.retention();
         settings.reserve_segments = usize::try_from(self.reserve).context("--reserve")?;
+        settings.anchor = self.anchor.clone();
         if self.production {
             settings.environment = Environment::Production;
         }
@@ -180,6 +190,15 @@ fn announce(running: &Running) {
             cut.offset,
             cut.fault
         );
+    }
+    match &running.anchoring {
+        Some(anchoring) => println!(
+            "anchors in {} on {} (chain {})",
+            anchoring.contract.address,
+            anchoring.chain.name(),
+            anchoring.contract.chain_id
+        ),
+        None => println!("anchors nowhere (--anchor off)"),
     }
     if let Some(sandbox) = running.sandbox.as_ref().filter(|sandbox| sandbox.fresh) {
         print_actors(sandbox, running.address);
