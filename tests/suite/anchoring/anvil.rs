@@ -203,6 +203,7 @@ impl Bench {
                 every: 1,
                 every_urgent: 1,
                 legacy,
+                fee_cap: 20_000_000_000,
                 ..Policy::default()
             },
             process: None,
@@ -301,7 +302,7 @@ fn a_real_node_takes_anchors_bumps_reorganisations_and_restarts() {
         }
         bench.anvil.ask(
             "anvil_setNextBlockBaseFeePerGas",
-            json!([format!("{:#x}", 400_000_000)]),
+            json!([format!("{:#x}", 6_000_000_000_u64)]),
         );
         bench.until_final(3);
         let state = bench.process.as_ref().expect("it runs").state();
