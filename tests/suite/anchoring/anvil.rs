@@ -256,10 +256,11 @@ impl Bench {
 
     fn until_final(&mut self, number: u64) {
         for _ in 0..60 {
+            // The turn that sees it final may send the next one, which then waits in the pool.
+            self.turn();
             if self.process.as_ref().expect("it runs").state().last.number >= number {
                 return;
             }
-            self.turn();
             self.anvil.mine(1);
         }
         panic!("anchor {number} is not final: {:?}", self.rest);
