@@ -9,6 +9,7 @@ mod crashes;
 mod deposits;
 mod embedded;
 mod keys;
+mod serving;
 mod torture;
 
 use std::{path::Path, sync::Arc};

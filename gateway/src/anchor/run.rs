@@ -6,7 +6,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -15,6 +15,7 @@ use std::{
 
 use engine::journal::{Disk, Lock, RealDisk};
 use revm::primitives::{B256, KECCAK_EMPTY, U256};
+use tokio::sync::watch;
 
 use super::{
     agree::Agreeing,
@@ -121,7 +122,7 @@ pub struct Anchoring {
     pub chain: Arc<dyn Chain>,
     /// The contract on it.
     pub contract: Contract,
-    report: Arc<Mutex<Report>>,
+    report: watch::Receiver<Report>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -156,10 +157,13 @@ impl Anchoring {
     /// How it stands.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.report
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.report.borrow().clone()
+    }
+
+    /// Tells every change of it.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Report> {
+        self.report.clone()
     }
 
     /// Lets the step that runs end, then ends the thread. Whatever is in flight goes on at the next start.
@@ -221,17 +225,17 @@ pub fn start(
     let process = Process::open(parts, &disk, &log(data))?;
     let deposits = DepositLog::open(&disk, &deposit_log(data))?;
     let watcher = Watcher::new(place.chain.clone(), place.contract, place.first_block);
-    let report = Arc::new(Mutex::new(Report {
+    let (tell, report) = watch::channel(Report {
         state: process.state().clone(),
         ..Report::default()
-    }));
+    });
     let stop = Arc::new(AtomicBool::new(false));
     let turning = Turning {
         process,
         watcher,
         deposits,
         pause: place.pause,
-        report: report.clone(),
+        report: tell,
         stop: stop.clone(),
         told: Told::default(),
         _lock: lock,
@@ -439,7 +443,7 @@ struct Turning {
     watcher: Watcher,
     deposits: DepositLog,
     pause: Duration,
-    report: Arc<Mutex<Report>>,
+    report: watch::Sender<Report>,
     stop: Arc<AtomicBool>,
     told: Told,
     _lock: Box<dyn Lock>,
@@ -466,7 +470,7 @@ impl Turning {
     }
 
     fn report_with(&self, change: impl FnOnce(&mut Report)) {
-        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+        self.report.send_modify(change);
     }
 
     fn tell(&mut self, rest: &Rest, now: u64) {
