@@ -52,7 +52,9 @@ fn main() -> io::Result<()> {
         depth_one(&folder.0, io, &one)?;
     }
     for io in [IoChoice::Plain, IoChoice::Uring] {
-        saturated(&folder.0, io, &bytes)?;
+        for length in [Length::Burst, Length::Lasting] {
+            saturated(&folder.0, io, length, &bytes)?;
+        }
     }
     for shape in [HOT, BALANCED] {
         together(&folder.0, shape)?;
@@ -176,9 +178,10 @@ impl Entry for Record {
     }
 }
 
-fn open(folder: &Path, name: &str, io: IoChoice) -> io::Result<journal::Journal> {
+fn open(folder: &Path, name: &str, io: IoChoice, reserve: usize) -> io::Result<journal::Journal> {
     let mut settings = journal::Settings::new(folder.join(name), 1);
     settings.io = io;
+    settings.reserve_segments = reserve;
     let (journal, _) = journal::open(settings, |_| Ok(())).map_err(io::Error::other)?;
     Ok(journal)
 }
@@ -201,7 +204,12 @@ fn depth_one(folder: &Path, io: IoChoice, record: &[u8]) -> io::Result<()> {
     }
     let block = (journal::HEADER_BYTES + record.len()).next_multiple_of(journal::BLOCK_ALIGN);
     let raw = raw_loop(folder, block)?;
-    let journal = open(folder, &format!("depth-one-{io:?}"), io)?;
+    let journal = open(
+        folder,
+        &format!("depth-one-{io:?}"),
+        io,
+        journal::RESERVE_SEGMENTS,
+    )?;
     let (feeder, inbox) = journal::inbox(8);
     let (durable, answers) = mpsc::channel();
     let thread = journal::spawn(journal, inbox, move |records: Vec<Record>| {
@@ -240,25 +248,61 @@ fn depth_one(folder: &Path, io: IoChoice, record: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// How long the journal is kept busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    /// As long as segments last that were zero-written in quieter times.
+    Burst,
+    /// So long that every segment has to be zero-written on the way.
+    Lasting,
+}
+
+/// Segments kept ready for the burst.
+const BURST_SEGMENTS: usize = 24;
+
+/// Waits until so many segments are there besides the one in use.
+fn wait_for_segments(dir: &Path, segments: usize) -> io::Result<()> {
+    while std::fs::read_dir(dir)?
+        .filter_map(Result::ok)
+        .filter(|file| file.path().extension().is_some_and(|end| end == "seg"))
+        .count()
+        <= segments
+    {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
 /// As many records as the journal takes.
-fn saturated(folder: &Path, io: IoChoice, batches: &[Vec<u8>]) -> io::Result<()> {
+fn saturated(folder: &Path, io: IoChoice, length: Length, batches: &[Vec<u8>]) -> io::Result<()> {
     if !available(io) {
         return Ok(());
     }
+    let (reserve, most_bytes) = match length {
+        Length::Burst => (
+            BURST_SEGMENTS,
+            (BURST_SEGMENTS as u64 - 1) * journal::SEGMENT_BYTES_DEFAULT,
+        ),
+        Length::Lasting => (journal::RESERVE_SEGMENTS, u64::MAX),
+    };
     let batches: Vec<Arc<[u8]>> = batches
         .iter()
         .map(|bytes| bytes.as_slice().into())
         .collect();
-    let journal = open(folder, &format!("saturated-{io:?}"), io)?;
+    let name = format!("saturated-{io:?}-{length:?}");
+    let journal = open(folder, &name, io, reserve)?;
     let stats = journal.stats();
     let watermark = journal.durable_watermark();
     let (feeder, inbox) = journal::inbox(64);
     let thread = journal::spawn(journal, inbox, |records: Vec<Record>| drop(records));
+    wait_for_segments(&folder.join(&name), reserve)?;
     let start = Instant::now();
     let mut first_seq = 1;
+    let mut pushed_bytes = 0;
     for bytes in batches.iter().cycle() {
         let pushed = Instant::now();
         let bytes = bytes.clone();
+        let record_bytes = bytes.len() as u64;
         let mut record = Record {
             first_seq,
             count: BATCH as u32,
@@ -273,13 +317,20 @@ fn saturated(folder: &Path, io: IoChoice, batches: &[Vec<u8>]) -> io::Result<()>
             std::thread::sleep(Duration::from_micros(50));
         }
         first_seq += BATCH as u64;
-        if start.elapsed() > TAKE {
+        pushed_bytes += record_bytes;
+        if start.elapsed() > TAKE || pushed_bytes > most_bytes {
             break;
         }
     }
     feeder.close();
-    finished(thread)?;
+    while watermark.load(Ordering::Acquire) < first_seq - 1 {
+        if thread.is_finished() {
+            return finished(thread);
+        }
+        std::thread::sleep(Duration::from_micros(50));
+    }
     let took = start.elapsed();
+    finished(thread)?;
     let records = watermark.load(Ordering::Acquire);
     assert_eq!(records, first_seq - 1, "everything pushed is durable");
     let block = block_size(&stats);
@@ -287,13 +338,19 @@ fn saturated(folder: &Path, io: IoChoice, batches: &[Vec<u8>]) -> io::Result<()>
     let raw_bytes = raw.len() as f64 * block as f64 / (raw.mean() * raw.len() as f64 / 1e9);
     let bytes = stats.bytes() as f64 / took.as_secs_f64();
     println!(
-        "saturated, {io:?}: {} durable records, {:.0} MB/s in {} blocks of {} kB on average",
+        "saturated, {io:?}, {}: {} durable records, {:.0} MB/s in {} blocks of {} kB on average",
+        match length {
+            Length::Burst => "into segments that were ready",
+            Length::Lasting => "segments made on the way",
+        },
         report::per_second(report::rate(records, took)),
         bytes / 1e6,
         stats.blocks(),
         block / 1024,
     );
-    let group = raw_group(folder, block)?;
+    // The journal's folder first: raw and journal should find the same page cache.
+    std::fs::remove_dir_all(folder.join(&name))?;
+    let group = raw_group(folder, block, stats.bytes())?;
     println!(
         "      raw, same blocks one by one: {:.0} MB/s; the journal moves {:.2} of that",
         raw_bytes / 1e6,
@@ -348,31 +405,39 @@ fn raw_loop(folder: &Path, block: usize) -> io::Result<hdrhistogram::Histogram<u
     Ok(histogram)
 }
 
-/// The disk's own group commit: as many writes as the journal has in flight, then one sync. Bytes a second.
-fn raw_group(folder: &Path, block: usize) -> io::Result<f64> {
-    let path = folder.join("raw");
+/// The disk's own group commit: as many writes as the journal has in flight, then one sync, as many bytes
+/// as the journal wrote, into files like its segments. Bytes a second.
+fn raw_group(folder: &Path, block: usize, bytes: u64) -> io::Result<f64> {
+    let room = RAW_BYTES / block as u64 * block as u64;
+    let paths: Vec<PathBuf> = (0..bytes.div_ceil(room))
+        .map(|at| folder.join(format!("raw-{at}")))
+        .collect();
     let mut options = OpenOptions::new();
-    let file = options
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(&path)?;
-    fill(&file)?;
-    let bytes = vec![0x5a; block];
-    let (start, mut offset, mut written) = (Instant::now(), 0, 0_u64);
-    while start.elapsed() < TAKE {
-        for _ in 0..journal::BLOCKS_IN_FLIGHT_MAX {
-            if offset + block as u64 > RAW_BYTES {
-                offset = 0;
+    options.create(true).truncate(true).write(true);
+    let files: Vec<File> = paths
+        .iter()
+        .map(|path| {
+            let file = options.open(path)?;
+            fill(&file).map(|()| file)
+        })
+        .collect::<io::Result<_>>()?;
+    let content = vec![0x5a; block];
+    let group = block as u64 * journal::BLOCKS_IN_FLIGHT_MAX;
+    let start = Instant::now();
+    let mut written = 0;
+    for file in &files {
+        for first in (0..room).step_by(group as usize) {
+            for offset in (first..room.min(first + group)).step_by(block) {
+                file.write_all_at(&content, offset)?;
+                written += block as u64;
             }
-            file.write_all_at(&bytes, offset)?;
-            offset += block as u64;
-            written += block as u64;
+            file.sync_data()?;
         }
-        file.sync_data()?;
     }
     let took = start.elapsed();
-    std::fs::remove_file(path)?;
+    for path in paths {
+        std::fs::remove_file(path)?;
+    }
     Ok(written as f64 / took.as_secs_f64())
 }
 
@@ -413,7 +478,12 @@ impl Outlet<()> for Counter {
 /// Core, journal, follower and publisher, fed as fast as they take it.
 fn together(folder: &Path, shape: Shape) -> io::Result<()> {
     let flow = Flow::new(shape, PIPELINE, 2);
-    let journal = open(folder, &format!("pipeline-{}", shape.name), IoChoice::Auto)?;
+    let journal = open(
+        folder,
+        &format!("pipeline-{}", shape.name),
+        IoChoice::Auto,
+        journal::RESERVE_SEGMENTS,
+    )?;
     let stats = journal.stats();
     let told = Arc::new(AtomicU64::new(0));
     let (result, answer) = mpsc::channel();
