@@ -209,6 +209,7 @@ fn anchor(settings: &Settings, place: &journal::Position) -> Result<Option<Ancho
     let chosen = match &settings.anchor {
         Choice::Off => return Ok(None),
         Choice::Embedded => AnchorSettings::default(),
+        Choice::EmbeddedQuick => AnchorSettings::quick(),
         Choice::File(path) => AnchorSettings::read(path)?,
     };
     let books = JournalHeads::follow(&settings.journal(), place).map_err(RecoverError::from)?;

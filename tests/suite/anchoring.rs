@@ -8,6 +8,7 @@ mod chain_trouble;
 mod crashes;
 mod deposits;
 mod embedded;
+mod endpoint;
 mod keys;
 mod serving;
 mod torture;

@@ -78,6 +78,8 @@ pub struct Counters {
     pub balance: Option<U256>,
     /// Price of gas when last seen, wei.
     pub gas_price: Option<u128>,
+    /// Gas of the posts that became final.
+    pub gas_used: u64,
     /// Silence after which anybody may freeze the contract, seconds, when last seen.
     pub silence: Option<u64>,
     /// Where the exchange stood.
@@ -308,6 +310,9 @@ impl Process {
             },
         };
         self.note(&record)?;
+        if let Record::Final { .. } = record {
+            self.counters.gas_used += self.gas_of_settled();
+        }
         Ok(Done::Noted)
     }
 
@@ -426,6 +431,16 @@ impl Process {
             Err(error) => return Done::Rest(self.unknown(&error)),
         }
         Done::Sent
+    }
+
+    /// Gas of the anchor that became final just now; 0 if nobody says. For people only.
+    fn gas_of_settled(&self) -> u64 {
+        let receipts = self.state.settled.iter().rev();
+        receipts
+            .filter_map(|intent| self.parts.chain.receipt(intent.hash).ok().flatten())
+            .map(|receipt| receipt.gas_used)
+            .next()
+            .unwrap_or_default()
     }
 
     /// What is known of a nonce that is gone: a refusal of ours, or a transaction that is not ours.

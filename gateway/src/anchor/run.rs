@@ -107,6 +107,8 @@ pub struct Report {
     pub rest: String,
     /// How it is.
     pub health: Health,
+    /// Gas of all posts that became final since the start.
+    pub gas_used: u64,
     /// Deposits handed over.
     pub deposits: u64,
     /// Why deposits do not come in, if they do not.
@@ -520,11 +522,13 @@ impl Turning {
             );
         }
         let count = self.deposits.deposits().len() as u64;
+        let gas_used = counters.gas_used;
         let state = state.clone();
         self.report_with(|report| {
             report.state = state;
             report.rest = rest.to_string();
             report.health = health;
+            report.gas_used = gas_used;
             report.deposits = count;
         });
     }

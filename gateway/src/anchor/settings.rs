@@ -16,6 +16,8 @@ pub enum Choice {
     /// On the embedded chain.
     #[default]
     Embedded,
+    /// On the embedded chain, every few seconds: to be looked at.
+    EmbeddedQuick,
     /// Nowhere.
     Off,
     /// As this file says.
@@ -181,16 +183,11 @@ pub struct AnchorSettings {
 }
 
 impl Default for AnchorSettings {
-    /// The embedded chain, an anchor every minute.
+    /// The embedded chain, an anchor every ten minutes.
     fn default() -> Self {
-        let policy = Policy {
-            every: 60,
-            every_urgent: 5,
-            ..Policy::default()
-        };
         Self {
             place: Where::Embedded,
-            policy,
+            policy: Policy::default(),
             asset: "BTC".into(),
             scale: 10_000_000_000,
         }
@@ -198,6 +195,20 @@ impl Default for AnchorSettings {
 }
 
 impl AnchorSettings {
+    /// The embedded chain, an anchor every three seconds.
+    #[must_use]
+    pub fn quick() -> Self {
+        let policy = Policy {
+            every: 3,
+            every_urgent: 1,
+            ..Policy::default()
+        };
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
     /// Reads the file.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::{
     serve::Io,
 };
 use crate::{
-    anchor::settings::Choice,
+    anchor::{run::Anchoring, settings::Choice},
     demo::{self, DemoKeys, DemoOptions, series},
     keys::PrivateKey,
     sandbox::{Actor, Sandbox},
@@ -64,7 +64,10 @@ impl Demo {
         let days = series::load().context("cannot read the hashprice series")?;
         let mut settings = Settings::sandbox(folder);
         settings.io = self.io.choice();
-        settings.anchor = self.anchor.clone();
+        settings.anchor = match self.anchor {
+            Choice::Embedded => Choice::EmbeddedQuick,
+            other => other,
+        };
         if let Some(first) = days.first() {
             settings.first_hashprice_millisat = first.millisat;
         }
@@ -116,10 +119,30 @@ fn keys(sandbox: &Sandbox) -> Result<DemoKeys> {
     })
 }
 
+/// What went to the chain, in one line.
+fn anchored(anchoring: &Anchoring) -> String {
+    let report = anchoring.report();
+    let last = report.state.last;
+    if let Some(fault) = report.fault {
+        return format!("FAILED anchoring: {fault}");
+    }
+    format!(
+        "anchored     {} headers of the journal's head on {} (chain {}), the newest {} s ago at header {}; \
+         {} gas in all",
+        last.number,
+        anchoring.chain.name(),
+        anchoring.contract.chain_id,
+        report.health.age,
+        last.head,
+        report.gas_used
+    )
+}
+
 /// Stops the exchange, replays its journal from the first command, and compares.
 async fn prove(running: Running, folder: &Path) -> Vec<String> {
     let follower = running.desk.follower.clone();
     let stats = running.journal.clone();
+    let anchored = running.anchoring.as_ref().map(anchored);
     running.stop().await;
     let live = follower.read().digest();
     let conserved = follower.read().audit();
@@ -131,6 +154,7 @@ async fn prove(running: Running, folder: &Path) -> Vec<String> {
         .backend()
         .map_or("unknown".into(), |backend| format!("{backend:?}"));
     lines.push(format!("journal      written by {backend}"));
+    lines.extend(anchored);
     let folder = folder.to_path_buf();
     let started = std::time::Instant::now();
     let verified = tokio::task::spawn_blocking(move || verify(&folder)).await;
