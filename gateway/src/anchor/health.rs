@@ -35,8 +35,8 @@ pub struct Alarm {
 pub struct Health {
     /// Seconds since the last anchor became final, or since the log began.
     pub age: u64,
-    /// Epochs that the exchange is ahead of the last final anchor.
-    pub epoch_lag: u64,
+    /// Journal positions that the exchange is ahead of the last final anchor.
+    pub behind: u64,
     /// Seconds since the transaction in flight was written down; none if there is none.
     pub in_flight: Option<u64>,
     /// Days for which the gas account can pay; none if unknown.
@@ -73,7 +73,7 @@ pub fn health(
     };
     let mut health = Health {
         age,
-        epoch_lag: counters.newest.epoch.saturating_sub(state.last.epoch),
+        behind: counters.newest.seq.saturating_sub(state.last.seq),
         in_flight: state
             .open
             .as_ref()

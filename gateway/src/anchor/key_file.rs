@@ -268,7 +268,6 @@ fn cipher(passphrase: &Passphrase, salt: &[u8], work: Work) -> Option<XChaCha20P
     XChaCha20Poly1305::new_from_slice(key.as_slice()).ok()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn random(error: getrandom::Error) -> KeyError {
     KeyError::Random(error.to_string())
 }

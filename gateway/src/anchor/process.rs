@@ -328,10 +328,6 @@ impl Process {
     }
 
     /// Collects as many signatures as the contract asks for, in ascending order of addresses.
-    #[expect(
-        clippy::type_complexity,
-        reason = "the log's error ends the process, the other one a turn"
-    )]
     fn sign(&mut self) -> Result<Result<(Vec<Address>, Bytes), Rest>, ProcessError> {
         let Some(open) = &self.state.open else {
             return Err(ProcessError::Record("nothing to sign".into()));

@@ -12,6 +12,10 @@ use super::{contract::Contract, header::Content, transaction::Price};
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on its way to the disk"
+)]
 pub enum Record {
     /// This log anchors in this contract, after this many anchors.
     Began {
@@ -121,6 +125,8 @@ pub struct Anchored {
     pub previous: B256,
     /// Its epoch.
     pub epoch: u64,
+    /// Its journal position.
+    pub seq: u64,
     /// When it became final, or when the log began. Seconds since 1970.
     pub at: u64,
     /// When its header was chosen. Seconds since 1970; 0 before the first.
@@ -288,6 +294,7 @@ impl State {
                     head: open.hash,
                     previous: open.content.header.prev,
                     epoch: open.content.header.epoch,
+                    seq: open.content.header.seq,
                     at: *at,
                     sealed_at: open.at,
                 };

@@ -509,7 +509,7 @@ impl Turning {
             tracing::info!(
                 last_final = state.last.number,
                 age_seconds = health.age,
-                epoch_lag = health.epoch_lag,
+                positions_behind = health.behind,
                 in_flight_seconds = health.in_flight,
                 bumps = state.bumps,
                 sent = counters.sent,

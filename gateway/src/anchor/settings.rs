@@ -166,7 +166,7 @@ pub enum Where {
     /// On the embedded chain.
     Embedded,
     /// On a chain by JSON-RPC.
-    Rpc(RpcSettings),
+    Rpc(Box<RpcSettings>),
 }
 
 /// Everything the file says.
@@ -241,11 +241,11 @@ impl AnchorSettings {
             .map_err(|(field, what)| wrong(field, &what))?;
         let place = match fields.chain.as_str() {
             "embedded" => Where::Embedded,
-            "rpc" => Where::Rpc(
-                fields
-                    .rpc(path.parent().unwrap_or(Path::new(".")))
-                    .map_err(|(field, what)| wrong(field, &what))?,
-            ),
+            "rpc" => {
+                let folder = path.parent().unwrap_or(Path::new("."));
+                let rpc = fields.rpc(folder);
+                Where::Rpc(Box::new(rpc.map_err(|(field, what)| wrong(field, &what))?))
+            }
             _ => return Err(wrong("chain", "\"embedded\" or \"rpc\" expected")),
         };
         let scale = fields.scale.unwrap_or(10_000_000_000);

@@ -165,10 +165,6 @@ impl Transaction {
         Ok((transaction, from))
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "two kinds of trouble, told apart at the one caller"
-    )]
     fn read(
         market: bool,
         body: &mut &[u8],

@@ -199,8 +199,8 @@ fn history(records: &[Record], last: usize) -> Result<String> {
     if !lines.is_empty() && last > 0 {
         writeln!(
             out,
-            "\n{:>8}  {:>12}  {:<7} {}",
-            "anchor", "position", "status", "since (UTC)"
+            "\n{:>8}  {:>12}  {:<7} since (UTC)",
+            "anchor", "position", "status"
         )?;
     }
     for (number, seq, word, at) in lines.iter().rev().take(last) {
