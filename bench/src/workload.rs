@@ -605,5 +605,6 @@ fn month(commodity: CommodityId, asset: AssetId, index: IndexId) -> Terms {
         reference: Ticks(MIDDLE),
         volatility: engine::instrument::Volatility::default(),
         legs: Vec::new(),
+        cascade: Vec::new(),
     }
 }

@@ -11,13 +11,21 @@ use crate::{
 };
 
 mod admin;
+mod clearing;
+mod delivery;
+mod oracle;
 mod orders;
 mod quotes;
+mod roots;
 mod sessions;
 
 pub use admin::*;
+pub use clearing::*;
+pub use delivery::*;
+pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
+pub use roots::*;
 pub use sessions::*;
 
 /// A command with its number and its time: the only thing the state machine ever sees.
@@ -98,6 +106,32 @@ pub enum Command {
     SetMmpGroup(Request<MmpGroup>),
     /// Blocks or releases order entry at one level.
     SetKillSwitch(Request<SetKillSwitch>),
+    /// Sets how defaults are dealt with.
+    SetDefaultTerms(Request<DefaultTerms>),
+    /// Bids for a defaulter's position.
+    BidOffer(BidOffer),
+
+    /// Adds something outside that sources report, or changes its rules.
+    SetFeed(Request<SetFeed>),
+    /// Registers a source, or changes one.
+    SetSource(Request<SetSource>),
+    /// Says how an index gets its value.
+    SetMethod(Request<SetMethod>),
+    /// A signed observation.
+    Report(Box<Report>),
+    /// A signed block header.
+    SubmitHeader(Box<SubmitHeader>),
+    /// A signed index value.
+    SignValue(Box<SignValue>),
+    /// Everything about delivery: rules, meters, capacity, destinations, readings, disputes.
+    Delivery(Request<Delivery>),
+
+    /// Ends an epoch: what is committed to is the state after this command.
+    MarkEpoch,
+    /// Names the address that may leave with an account's balances.
+    SetAccountOwner(Request<SetAccountOwner>),
+    /// Credits a deposit on the chain.
+    CreditChainDeposit(Request<ChainDeposit>),
 }
 
 impl Command {
@@ -113,6 +147,7 @@ impl Command {
             | Self::SetCancelTimer(_)
             | Self::SetOrderEntry(_)
             | Self::RevokeKey(_)
+            | Self::MarkEpoch
             | Self::Tick => true,
             Self::SetKillSwitch(request) => request.body.engaged,
             Self::SetAccountStatus(request) => request.body.status != AccountStatus::Active,
@@ -127,6 +162,7 @@ impl Command {
             }),
             // Both bring orders back.
             Self::ResetMmp(_) | Self::SetMmpGroup(_) => false,
+            Self::SetDefaultTerms(_) | Self::BidOffer(_) => false,
             Self::Restart(_)
             | Self::Place(_)
             | Self::Replace(_)
@@ -141,7 +177,16 @@ impl Command {
             | Self::CreditDeposit(_)
             | Self::RequestWithdrawal(_)
             | Self::ResolveWithdrawal(_)
-            | Self::SubmitFixing(_) => false,
+            | Self::SubmitFixing(_)
+            | Self::SetFeed(_)
+            | Self::SetSource(_)
+            | Self::SetMethod(_)
+            | Self::Report(_)
+            | Self::SubmitHeader(_)
+            | Self::SignValue(_)
+            | Self::Delivery(_)
+            | Self::SetAccountOwner(_)
+            | Self::CreditChainDeposit(_) => false,
         }
     }
 }
@@ -159,6 +204,10 @@ impl Command {
                     | Self::RequestWithdrawal(_)
                     | Self::ResolveWithdrawal(_)
                     | Self::SubmitFixing(_)
+                    | Self::Report(_)
+                    | Self::SubmitHeader(_)
+                    | Self::SignValue(_)
+                    | Self::Delivery(_)
             )
     }
 }

@@ -1,7 +1,15 @@
 //! Everything that can have happened. Events carry the complete resulting state, so that one is enough
 //! to be right, and their bytes are the same on every replay.
 
+mod clearing;
+mod delivery;
+mod roots;
+
 use bincode::{Decode, Encode};
+
+mod oracle;
+
+pub use oracle::*;
 
 use crate::{
     command::{DisconnectAction, Side, SwitchScope, Tag},
@@ -10,6 +18,10 @@ use crate::{
     reason::{Problem, Reason},
     units::{Decimal, Lots, Minor, Nanos, TickLots, Ticks},
 };
+
+pub use clearing::{Cascaded, ClearingEvent, Covered, DaySettled, Health, Moved, Moving, Offered};
+pub use delivery::*;
+pub use roots::*;
 
 /// One thing that happened because of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -71,6 +83,21 @@ pub enum Event {
     /// What a fill of a combination did in one of its legs; follows that fill under its address, one for
     /// each leg in order.
     Leg(LegFill),
+    /// A step of clearing.
+    Clearing(ClearingEvent),
+
+    /// Public: a round of an index with its inputs.
+    Round(Box<Round>),
+    /// Public: trust in an index changed.
+    Quality(QualityChange),
+    /// Public: a block of a chain is agreed upon.
+    ChainHeight(ChainHeight),
+    /// Something happened to a delivery, or to what it needs.
+    Delivery(Box<DeliveryEvent>),
+    /// An epoch ended.
+    Epoch(EpochMarked),
+    /// Another address may leave with an account's balances.
+    Owner(OwnerChanged),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.
@@ -436,6 +463,10 @@ pub enum PostingKind {
     TradeFee = 4,
     Rebate = 5,
     Variation = 7,
+    FinalSettlement = 8,
+    DeliveryPayment = 9,
+    Shortfall = 10,
+    InsuranceFund = 14,
     Rounding = 17,
 }
 
@@ -458,7 +489,7 @@ pub struct Posting {
     pub trade: TradeId,
     /// Contract, if one.
     pub instrument: InstrumentId,
-    /// Transfer, if one.
+    /// Transfer, if one; the obligation of what a delivery posts (kinds 8, 9, 10, 14 and its fee).
     pub transfer: u32,
 }
 

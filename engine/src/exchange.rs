@@ -28,20 +28,24 @@ mod amend;
 mod auction;
 mod audit;
 mod batch;
+mod clearing;
 mod client_ids;
 mod clock;
 mod combinations;
+mod delivery;
 mod digest;
 mod implied;
 mod legs;
 mod marks;
 mod matching;
+pub mod oracle;
 mod pegs;
 mod preview;
 mod protection;
 mod quotes;
 mod reducing;
 mod remembered;
+mod roots;
 mod saved;
 mod sessions;
 pub mod states;
@@ -53,12 +57,14 @@ mod transfers;
 mod volatility;
 
 pub use auction::Found;
+pub use clearing::{Bid, Offer};
 pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::encoding;
 pub use preview::Preview;
 pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;
 use remembered::Withdrawals;
+pub use roots::{ChainDeposits, Epochs, Issued, Owner};
 pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
 pub use timers::Timer;
 
@@ -92,13 +98,21 @@ pub struct Exchange {
     orders: Orders,
     positions: Positions,
     ledger: Ledger,
+    deliveries: delivery::Deliveries,
     client_ids: ClientIds,
     requests: RequestIds,
     timers: timers::Timers,
+    /// Sources, what they said, and rounds.
+    oracle: oracle::Oracle,
     reducing: reducing::Reducing,
+    commitments: roots::Commitments,
     reference_version: u64,
     priorities: u64,
     trades: u64,
+    /// Days of positions settled.
+    settlements: u64,
+    /// Who has not enough.
+    defaults: clearing::Defaults,
     /// Nobody may enter orders.
     killed: bool,
     /// Trades that the present command may still make (ORDER-16).
@@ -192,12 +206,24 @@ impl Exchange {
             | Command::CreditDeposit(_)
             | Command::ResolveWithdrawal(_)
             | Command::SetMmpGroup(_)
-            | Command::SetKillSwitch(_) => self.administer(&stamped.command, out),
+            | Command::SetKillSwitch(_)
+            | Command::SetDefaultTerms(_)
+            | Command::SetFeed(_)
+            | Command::SetSource(_)
+            | Command::SetMethod(_)
+            | Command::Delivery(_)
+            | Command::SetAccountOwner(_)
+            | Command::CreditChainDeposit(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),
             Command::MassQuote(quote) => self.mass_quote(quote, out),
             Command::ResetMmp(reset) => self.reset_mmp(reset, out),
+            Command::BidOffer(bid) => self.bid_offer(bid, out),
+            Command::Report(report) => self.report(report, out),
+            Command::SubmitHeader(header) => self.submit_header(header, out),
+            Command::SignValue(value) => self.sign_value(value, out),
+            Command::MarkEpoch => self.mark_epoch(out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);

@@ -47,6 +47,10 @@ identity!(
     IndexId
 );
 identity!(
+    /// Something outside that sources report: a chain, a price.
+    FeedId
+);
+identity!(
     /// All maturities of one contract.
     ProductId
 );
@@ -65,6 +69,22 @@ identity!(
 identity!(
     /// A named order session of an account.
     SessionId
+);
+identity!(
+    /// A duty to deliver hashes to a buyer.
+    ObligationId
+);
+identity!(
+    /// A registered meter or attestor.
+    MeterId
+);
+identity!(
+    /// A place where a buyer wants hashes.
+    DestinationId
+);
+identity!(
+    /// An objection to a reading.
+    DisputeId
 );
 
 /// Position of a command in the journal; the first is 1.

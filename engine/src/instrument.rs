@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 use crate::{
     ids::{AssetId, CommodityId, IndexId, InstrumentId, ProductId},
     reason::{Field, Problem, Reason},
-    units::{DAY, Decimal, Minor, Nanos, Ppm, SECOND, TickValue, Ticks},
+    units::{DAY, Decimal, Lots, Minor, Nanos, Ppm, SECOND, TickValue, Ticks},
 };
 
 /// Money the exchange keeps accounts in.
@@ -123,6 +123,18 @@ pub struct MarginTerms {
     pub delivery_bond: Ppm,
 }
 
+impl MarginTerms {
+    /// Forward: initial margin of a net position.
+    #[must_use]
+    pub fn initial(&self, net: Lots) -> Ppm {
+        if net.0 < 0 {
+            self.initial_sell
+        } else {
+            self.initial_buy
+        }
+    }
+}
+
 /// What an entry must respect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct EntryLimits {
@@ -190,6 +202,9 @@ pub struct Terms {
     pub volatility: Volatility,
     /// What a combination is made of, in order; empty for all others.
     pub legs: Vec<Leg>,
+    /// A forward that turns into others at its last trade: a quarter into its months, a year into three
+    /// months and three quarters. In order of time; they fill its window. Empty for all others.
+    pub cascade: Vec<InstrumentId>,
 }
 
 /// What a contract accepts at the moment.
@@ -211,6 +226,10 @@ pub enum TradingState {
     NoCancel,
     /// Prices moved too far, too fast: orders are collected for one price.
     VolatilityAuction,
+    /// Trading is over and the window has begun: day after day settles.
+    InDelivery,
+    /// Nothing is owed any more: delivered, or turned into other contracts.
+    Settled,
 }
 
 impl TradingState {
@@ -226,6 +245,8 @@ impl TradingState {
             Self::Halted => 6,
             Self::VolatilityAuction => 7,
             Self::Closed => 8,
+            Self::InDelivery => 9,
+            Self::Settled => 10,
         }
     }
 
@@ -250,7 +271,20 @@ impl Terms {
     /// # Errors
     /// A [`Problem`] naming the field: window, lot or tick size.
     pub fn tick_value(&self, commodity: &Commodity, asset: &Asset) -> Result<TickValue, Problem> {
-        let span = self.window.end.0.checked_sub(self.window.start.0);
+        self.tick_value_over(self.window, commodity, asset)
+    }
+
+    /// The same over a part of the window.
+    ///
+    /// # Errors
+    /// As [`Terms::tick_value`].
+    pub fn tick_value_over(
+        &self,
+        part: Window,
+        commodity: &Commodity,
+        asset: &Asset,
+    ) -> Result<TickValue, Problem> {
+        let span = part.end.0.checked_sub(part.start.0);
         let seconds = span.ok_or(Problem::about(Reason::InvalidField, Field::Window))? / SECOND;
         let exponent = self
             .tick_size
@@ -351,8 +385,10 @@ pub struct Instrument {
     pub terms: Terms,
     /// Computed from the terms.
     pub product: ProductId,
-    /// Computed from the terms.
+    /// Of what is not settled yet: computed from the terms and `settled_until`.
     pub tick_value: TickValue,
+    /// A forward's window is settled up to here; at first its beginning.
+    pub settled_until: Nanos,
     /// Present trading state.
     pub state: TradingState,
     /// Why it is in this state.
@@ -392,6 +428,16 @@ pub struct AtMark {
 }
 
 impl AtMark {
+    /// Forward: initial margin of one lot of a net position.
+    #[must_use]
+    pub fn initial(&self, net: Lots) -> Minor {
+        if net.0 < 0 {
+            self.initial_sell
+        } else {
+            self.initial_buy
+        }
+    }
+
     /// Of a contract at a mark.
     #[must_use]
     pub fn of(terms: &Terms, tick_value: TickValue, mark: Ticks) -> Self {
@@ -410,6 +456,12 @@ impl Instrument {
     pub(crate) fn mark_at(&mut self, mark: Ticks) {
         self.mark = mark;
         self.at_mark = AtMark::of(&self.terms, self.tick_value, mark);
+    }
+
+    /// Whether its mark moves: while it trades, and a forward's while something of it is unsettled.
+    pub(crate) fn is_marked(&self, at: Nanos) -> bool {
+        let waits = self.terms.kind == Kind::Forward && self.state != TradingState::Settled;
+        self.terms.last_trade > at || waits
     }
 
     /// The next change of state that is known.
@@ -486,6 +538,7 @@ mod tests {
             reference: Ticks(42_000),
             volatility: Volatility::default(),
             legs: Vec::new(),
+            cascade: Vec::new(),
         };
         let month = terms.tick_value(&commodity, &asset);
         assert_eq!(

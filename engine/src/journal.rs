@@ -45,7 +45,7 @@ pub use place::Position;
 pub use reader::{Cut, ScanReport, scan, scan_from};
 pub use recovery::{Journal, RecoveryReport, open};
 pub use room::Room;
-pub use segment::{Retired, reaches_back, retire};
+pub use segment::{Retired, exchange_id, oldest_segment, reaches_back, retire};
 pub use stats::{Backend, JournalStats};
 pub use uring::UringIo;
 pub use writer::{Writer, spawn, spawn_with};

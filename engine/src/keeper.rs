@@ -23,6 +23,8 @@ use crate::{
 
 /// How long the thread rests when nothing has become durable.
 const REST: Duration = Duration::from_millis(50);
+/// Turns without anything new before it looks whether damage is in the way: about ten seconds.
+const LOOK_AFTER: u32 = 200;
 
 /// How far the thread steps back behind trading when processors are short.
 const NICE: i32 = 10;
@@ -34,8 +36,19 @@ pub const SNAPSHOTS_KEPT: usize = 2;
 pub trait History: Send + 'static {
     /// One command and what it did, in order.
     fn hear(&mut self, stamped: &Stamped, events: &[Event]);
+    /// The same with the state right after the command; unless it is wanted, only [`Self::hear`] hears of it.
+    fn see(&mut self, _exchange: &Exchange, stamped: &Stamped, events: &[Event]) {
+        self.hear(stamped, events);
+    }
+    /// A block of the journal ends here, with this chain value.
+    fn end_of_block(&mut self, _chain: [u8; 32]) {}
     /// What to put beside the state.
     fn annex(&self) -> Vec<u8>;
+    /// Whether a start could begin with what was once put beside the state after command `seq`.
+    ///
+    /// # Errors
+    /// Which part cannot be read, and why.
+    fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String>;
 }
 
 /// Nobody remembers anything.
@@ -43,6 +56,12 @@ impl History for () {
     fn hear(&mut self, _: &Stamped, _: &[Event]) {}
     fn annex(&self) -> Vec<u8> {
         Vec::new()
+    }
+    fn try_annex(annex: &[u8], _: Seq) -> Result<(), String> {
+        match annex.len() {
+            0 => Ok(()),
+            bytes => Err(format!("{bytes} bytes where nothing is remembered")),
+        }
     }
 }
 
@@ -67,6 +86,9 @@ pub enum KeeperError {
     /// A snapshot could not be written; the journal is whole, and the next attempt may succeed.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// Before the first command there is nothing to keep.
+    #[error("there is no command yet that a snapshot could be of")]
+    Nothing,
 }
 
 /// The keeper. See the module's page.
@@ -117,9 +139,16 @@ impl<H: History> Keeper<H> {
             ..
         } = self;
         follow.turn(|block| {
-            replay.block(exchange, block.payload, block.count, |stamped, events| {
-                history.hear(stamped, events)
-            })
+            replay.block_seen(
+                exchange,
+                block.payload,
+                block.count,
+                |state, stamped, events| {
+                    history.see(state, stamped, events);
+                },
+            )?;
+            history.end_of_block(block.chain);
+            Ok(())
         })
     }
 
@@ -135,6 +164,17 @@ impl<H: History> Keeper<H> {
         &self.history
     }
 
+    /// Whether nothing comes because there is nothing, or because what comes is damaged.
+    ///
+    /// # Errors
+    /// What recovery would refuse, with file, byte and advice.
+    pub fn check_end(&self) -> Result<(), KeeperError> {
+        let position = self.follow.position();
+        let from = (position.last_seq() > 0).then_some(&position);
+        journal::scan_from(&*self.disk, &self.journal, from, |_| Ok(()))?;
+        Ok(())
+    }
+
     /// Commands since the last snapshot, or since it began.
     #[must_use]
     pub fn since_snapshot(&self) -> u64 {
@@ -147,6 +187,9 @@ impl<H: History> Keeper<H> {
     /// The system's, or bytes that read back wrong: then the older ones are still there.
     pub fn snapshot(&mut self) -> Result<Written, KeeperError> {
         let (dir, position) = (snapshots::beside(&self.journal), self.follow.position());
+        if position.exchange_id() == 0 {
+            return Err(KeeperError::Nothing);
+        }
         let annex = self.history.annex();
         let written = snapshots::write(&*self.disk, &dir, &self.exchange, &position, &annex)?;
         self.snapshot_seq = written.seq;
@@ -154,7 +197,8 @@ impl<H: History> Keeper<H> {
         Ok(written)
     }
 
-    /// Lets go of segments that neither a snapshot nor `retention` asks for. Answers which.
+    /// Lets go of segments that neither a snapshot nor `retention` asks for. Answers which. Before the
+    /// first goes, a start from each of the kept snapshots is tried.
     ///
     /// # Errors
     /// The system's.
@@ -166,13 +210,19 @@ impl<H: History> Keeper<H> {
         };
         let dir = snapshots::beside(&self.journal);
         let exchange_id = self.follow.position().exchange_id();
-        let needed = snapshots::oldest_needed(&*self.disk, &dir, exchange_id, SNAPSHOTS_KEPT)?;
+        let here = self.follow.position().segment_id();
+        let unwanted = (here + 1).saturating_sub(kept.max(1));
+        let oldest = journal::oldest_segment(&*self.disk, &self.journal)?;
+        if oldest.is_none_or(|oldest| oldest >= unwanted) {
+            return Ok(Vec::new());
+        }
+        let needed =
+            snapshots::oldest_needed(&*self.disk, &dir, exchange_id, SNAPSHOTS_KEPT, H::try_annex)?;
         let Some(needed) = needed else {
             // With a single snapshot, or none, the whole journal is the second chance.
             return Ok(Vec::new());
         };
-        let here = self.follow.position().segment_id();
-        let before = needed.min((here + 1).saturating_sub(kept.max(1)));
+        let before = needed.min(unwanted);
         Ok(journal::retire(
             &*self.disk,
             &self.journal,
@@ -205,10 +255,20 @@ impl<H: History> Keeper<H> {
                 let fault = Alarm(fault);
                 step_back();
                 let mut next = every;
+                let mut idle = 0;
                 while !stopped.load(Ordering::Acquire) {
                     match self.turn() {
-                        Ok(true) => {}
-                        Ok(false) => std::thread::park_timeout(REST),
+                        Ok(true) => idle = 0,
+                        Ok(false) => {
+                            std::thread::park_timeout(REST);
+                            idle += 1;
+                            // Quiet for long, or stuck before damage? Once in each silence.
+                            if idle == LOOK_AFTER
+                                && let Err(error) = self.check_end()
+                            {
+                                return fault.0.set(format!("the keeper: {error}"));
+                            }
+                        }
                         Err(error) => return fault.0.set(format!("the keeper: {error}")),
                     }
                     if every > 0 && self.since_snapshot() >= next && !room.is_short() {

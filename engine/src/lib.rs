@@ -11,9 +11,11 @@
 
 pub mod book;
 pub mod command;
+pub mod delivery;
 pub mod event;
 pub mod exchange;
 pub mod ids;
+pub mod index;
 pub mod instrument;
 pub mod ledger;
 pub mod limits;
@@ -22,9 +24,11 @@ pub mod position;
 pub mod prefetch;
 pub mod reason;
 pub mod record;
+pub mod roots;
 pub mod saved;
 pub mod units;
 mod visits;
+pub mod wide;
 
 // The kit of the integration tests, for the unit tests that count visits.
 #[cfg(test)]

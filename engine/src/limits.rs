@@ -44,6 +44,18 @@ pub const KEY_ACCOUNTS: usize = 1_024;
 pub const ORDER_LOTS: i64 = 1_000_000_000;
 /// Largest balance movement in minor units: half the supply of satoshi times a thousand still fits.
 pub const MONEY_MINOR: i64 = 1 << 60;
+/// Meters and attestors ever registered.
+pub const METERS: usize = 1 << 10;
+/// Attestations kept of one account and commodity: newest of each attestor and site.
+pub const ATTESTATIONS: usize = 64;
+/// Largest attested capacity, in terahashes per second: a thousand times the whole network of 2026.
+pub const ATTESTED_THS: i64 = 1_000_000_000_000;
+/// Destinations of one account.
+pub const DESTINATIONS: usize = 256;
+/// Meters that may speak about one interval.
+pub const READINGS: usize = 8;
+/// Largest sum of share difficulties of one reading.
+pub const DIFFICULTY: u64 = 1 << 60;
 /// Trades of one incoming order; what is left beyond is cancelled, so that a command's record stays
 /// inside one journal block.
 pub const TRADES_PER_COMMAND: usize = 4_096;
@@ -63,6 +75,29 @@ pub const MMP_FILLS: usize = 1 << 16;
 pub const MMP_WINDOW_MS: std::ops::RangeInclusive<i32> = 100..=3_600_000;
 /// Longest freeze of a protection group, in milliseconds (one day).
 pub const MMP_FROZEN_MS: i32 = 86_400_000;
+/// Sources of one feed or index.
+pub const SOURCES: usize = 16;
+/// Chains, and so prices, that one index reads.
+pub const INDEX_CHAINS: usize = 4;
+/// Sample rounds of an index that are kept with their inputs: ten minutes. The rest follows from the journal.
+pub const SAMPLES_KEPT: usize = 40;
+/// Daily rounds of an index that are kept: more than a year.
+pub const DAYS_KEPT: usize = 400;
+/// Days of an index that wait for their value or for settlement.
+pub const DAYS_PENDING: usize = 31;
+/// Signed values of an index that are remembered.
+pub const VALUES_REMEMBERED: usize = 64;
+/// Newest headers of a chain that are kept, and headers that sources do not agree on yet.
+pub const HEADERS: usize = 64;
+/// First headers of an epoch that are kept beyond those.
+pub const EPOCH_HEADERS: usize = 64;
+/// Reports may be ahead of the exchange's time by so many milliseconds.
+pub const REPORT_AHEAD_MS: i64 = 2_000;
+/// Longest time that an observation counts, an index may be without a sample, and a day may wait for its
+/// settlement, in milliseconds (a day).
+pub const ORACLE_MS: u32 = 86_400_000;
+/// Valid samples in a row that end a halt: a minute.
+pub const SAMPLES_TO_RESUME: u8 = 4;
 /// Stops that one command releases; more run in the next tick.
 pub const TRIGGERS_PER_COMMAND: usize = 256;
 /// Pegged orders in one contract: all of them may move with one command.

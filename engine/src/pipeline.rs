@@ -55,6 +55,8 @@ pub struct Settings {
     pub post_only_ms: i32,
     /// After a restart, sessions have this long, plus their grace, to come back.
     pub recovery_grace_ms: i32,
+    /// Milliseconds from one epoch's mark to the next, if anything happened since; 0 = no epochs are marked.
+    pub epoch_ms: i64,
 }
 
 impl Default for Settings {
@@ -66,6 +68,7 @@ impl Default for Settings {
             batches: 64,
             post_only_ms: 3_000,
             recovery_grace_ms: 10_000,
+            epoch_ms: 0,
         }
     }
 }
@@ -103,7 +106,11 @@ fn room_of(command: &Command) -> usize {
         | Command::Lost(_)
         | Command::Logout(_)
         | Command::SubmitFixing(_)
-        | Command::ResetMmp(_) => RECORD_BYTES,
+        | Command::Report(_)
+        | Command::SubmitHeader(_)
+        | Command::SignValue(_)
+        | Command::ResetMmp(_)
+        | Command::MarkEpoch => RECORD_BYTES,
         // Rare, and with words in them, or lists.
         other => RECORD_BYTES + record::length_of(other),
     }
@@ -265,6 +272,22 @@ impl Replay {
         count: u32,
         mut heard: impl FnMut(&Stamped, &[Event]),
     ) -> Result<(), String> {
+        self.block_seen(exchange, payload, count, |_, stamped, events| {
+            heard(stamped, events);
+        })
+    }
+
+    /// The same for somebody who also looks at the state right after each command.
+    ///
+    /// # Errors
+    /// As [`Self::block`].
+    pub fn block_seen(
+        &mut self,
+        exchange: &mut Exchange,
+        payload: &[u8],
+        count: u32,
+        mut heard: impl FnMut(&Exchange, &Stamped, &[Event]),
+    ) -> Result<(), String> {
         let records = record::decode(payload, count)?;
         for (place, record) in records.iter().enumerate() {
             let behind = |at: usize| records.get(at).map(|next| &next.stamped.command);
@@ -282,7 +305,7 @@ impl Replay {
                     record.results
                 ));
             }
-            heard(&record.stamped, &self.events);
+            heard(exchange, &record.stamped, &self.events);
         }
         Ok(())
     }

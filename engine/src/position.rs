@@ -97,6 +97,28 @@ impl Position {
         self.net += signed;
     }
 
+    /// Takes over lots with their cost and unsettled result: closes what is opposite, each side at its
+    /// average cost, then adds the rest.
+    pub(crate) fn join(&mut self, net: Lots, cost: TickLots, realised: TickLots) {
+        let opposite = self.net.0.signum() * net.0.signum() < 0;
+        let closed = if opposite {
+            self.net.0.abs().min(net.0.abs())
+        } else {
+            0
+        };
+        let share = |cost: TickLots, net: Lots| match i128::from(net.0.abs()) {
+            held if held == i128::from(closed) => cost,
+            held => TickLots(div_half_even(cost.0 * i128::from(closed), held)),
+        };
+        let removed = match closed {
+            0 => TickLots::ZERO,
+            _ => share(self.cost, self.net) + share(cost, net),
+        };
+        self.realised += realised - removed;
+        self.cost += cost - removed;
+        self.net += net;
+    }
+
     /// Counts an order's lots in (or out, if negative), with their hold.
     pub(crate) fn count_open(&mut self, side: Side, reduce_only: bool, lots: Lots, hold: Minor) {
         let (open, reduce, holds) = match side {

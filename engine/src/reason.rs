@@ -182,6 +182,22 @@ pub enum Field {
     Volatility,
     Items,
     Legs,
+    Cascade,
+    Feed,
+    Observed,
+    Sequence,
+    Source,
+    Height,
+    Depth,
+    Formula,
+    Meter,
+    Destination,
+    Obligation,
+    Interval,
+    Capacity,
+    Dispute,
+    Rules,
+    Owner,
 }
 
 /// A refusal with the numbers a bot needs: the limit that applied and what was seen, in the unit of

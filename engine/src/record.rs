@@ -106,6 +106,7 @@ impl Results {
             }
             Event::Refused(refused) => self.refusals.push(refused.problem),
             Event::MassCancelled(_)
+            | Event::Clearing(_)
             | Event::OrderEntry(_)
             | Event::CancelTimer(_)
             | Event::SessionOpened(_)
@@ -128,7 +129,13 @@ impl Results {
             | Event::Mmp(_)
             | Event::Switch(_)
             | Event::Auction(_)
-            | Event::Leg(_) => {}
+            | Event::Leg(_)
+            | Event::Round(_)
+            | Event::Quality(_)
+            | Event::ChainHeight(_)
+            | Event::Delivery(_)
+            | Event::Epoch(_)
+            | Event::Owner(_) => {}
         }
     }
 }

@@ -16,7 +16,7 @@ use std::io;
 use bincode::{Decode, Encode, error::DecodeError};
 
 /// Moves with every change of what a section holds, of the order of sections, or of an item's bytes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 3;
 
 /// First bytes of a saved state.
 const MAGIC: [u8; 4] = *b"HPST";
@@ -91,8 +91,31 @@ sections! {
     Groups = b"mmpg", "protection groups";
     GroupFills = b"mmpf", "fills of protection groups";
     GroupQuotes = b"mmpq", "quotes of protection groups";
+    /// Commodities whose blocks are delivered.
+    DeliveryRules = b"dlru", "delivery rules";
+    Meters = b"metr", "meters";
+    Attestations = b"atst", "attestations";
+    Suspensions = b"susp", "suspensions of delivery";
+    Destinations = b"dest", "destinations";
+    Obligations = b"oblg", "obligations";
+    Disputes = b"disp", "disputes";
+    /// What delivered blocks traded.
+    BlockTrades = b"bktr", "trades of blocks";
     ClientIds = b"clid", "client order ids";
     Timers = b"timr", "timers";
+    /// Default terms, accounts in trouble, offers.
+    Defaults = b"dflt", "defaults";
+    /// What is observed, its sources and their newest words.
+    Feeds = b"feed", "feeds";
+    /// Methods, sources and rounds of indexes.
+    Rounds = b"rnds", "rounds of indexes";
+    Epochs = b"epch", "epochs";
+    /// Addresses that may leave with balances, by account.
+    Owners = b"ownr", "owners";
+    /// Withdrawals that left the books, in order.
+    Issued = b"issd", "issued withdrawals";
+    /// How far deposits on the chain are credited.
+    ChainDeposits = b"chdp", "deposits on the chain";
     End = b"end ", "end";
 }
 

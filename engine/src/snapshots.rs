@@ -19,6 +19,7 @@ use header::Header;
 
 use crate::{
     exchange::Exchange,
+    ids::Seq,
     journal::{Disk, DiskFile, Position},
     saved::LoadError,
 };
@@ -98,10 +99,27 @@ pub fn write(
     disk.make_dir(dir).map_err(io_error("create", dir))?;
     let path = dir.join(name(seq));
     let aside = path.with_extension(UNFINISHED);
-    let header =
-        aside_with(disk, &aside, exchange, position, annex).map_err(io_error("write", &aside))?;
-    disk.rename(&aside, &path)
-        .map_err(io_error("rename", &aside))?;
+    let begun = aside_with(disk, &aside, exchange, position, annex)
+        .map_err(io_error("write", &aside))
+        .and_then(|header| {
+            let renamed = disk
+                .rename(&aside, &path)
+                .map_err(io_error("rename", &aside));
+            renamed.map(|()| header)
+        });
+    let header = match begun {
+        Ok(header) => header,
+        Err(error) => {
+            // On a full disk what was begun takes the room that the journal's next segment needs. After any
+            // other failure nothing more is asked of the disk; the next start clears up.
+            let full = matches!(&error, SnapshotError::Io { source, .. }
+                if source.kind() == io::ErrorKind::StorageFull);
+            if full && let Err(why) = remove_unfinished(disk, dir) {
+                tracing::warn!(%why, "a half-made snapshot stays behind");
+            }
+            return Err(error);
+        }
+    };
     disk.sync_dir(dir).map_err(io_error("sync", dir))?;
     let wrong = |flaw| SnapshotError::NotWritten {
         path: path.clone(),
@@ -117,6 +135,23 @@ pub fn write(
         Ok(_) => Err(wrong(Flaw::StateHash)),
         Err(flaw) => Err(wrong(flaw)),
     }
+}
+
+/// Removes what a failed attempt or a crash left half made: nobody may be writing.
+///
+/// # Errors
+/// The system's; a folder that is not there has none.
+pub fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), SnapshotError> {
+    for path in unfinished(disk, dir)? {
+        disk.remove(&path).map_err(io_error("remove", &path))?;
+    }
+    Ok(())
+}
+
+fn unfinished(disk: &dyn Disk, dir: &Path) -> Result<Vec<PathBuf>, SnapshotError> {
+    let mut paths = files(disk, dir)?;
+    paths.retain(|path| path.extension().is_some_and(|end| end == UNFINISHED));
+    Ok(paths)
 }
 
 /// State first, since the header says how long it is.
@@ -202,12 +237,7 @@ pub fn keep(
     exchange_id: u64,
     count: usize,
 ) -> Result<Vec<PathBuf>, SnapshotError> {
-    let mut removed = Vec::new();
-    for path in files(disk, dir)? {
-        if path.extension().is_some_and(|end| end == UNFINISHED) {
-            removed.push(path);
-        }
-    }
+    let mut removed = unfinished(disk, dir)?;
     let (mut whole, mut old) = (0, Vec::new());
     for (seq, path) in list(disk, dir)? {
         let is_ours = path
@@ -233,8 +263,10 @@ pub fn keep(
     Ok(removed)
 }
 
-/// The oldest segment that the newest `count` whole snapshots need to go on from; none if there are not
-/// that many.
+/// The oldest segment that the newest `count` snapshots need to go on from, each of them begun from for
+/// trial: loaded into a state of its own, what is remembered beside it read by `remembers`. None if there
+/// are not that many. Bytes that are what was written may still be nothing to begin with, and segments that
+/// were let go do not come back.
 ///
 /// # Errors
 /// The system's.
@@ -243,11 +275,16 @@ pub fn oldest_needed(
     dir: &Path,
     exchange_id: u64,
     count: usize,
+    remembers: impl Fn(&[u8], Seq) -> Result<(), String>,
 ) -> Result<Option<u64>, SnapshotError> {
     let mut needed = Vec::new();
-    for (_, path) in list(disk, dir)? {
-        if let Ok(header) = verify(disk, &path, exchange_id) {
-            needed.push(header.position.segment_id());
+    for (seq, path) in list(disk, dir)? {
+        let tried = load(disk, &path, exchange_id).map_err(|flaw| flaw.to_string());
+        match tried.and_then(|it| remembers(&it.annex, seq).map(|()| it.position)) {
+            Ok(position) => needed.push(position.segment_id()),
+            Err(why) => {
+                tracing::warn!(snapshot = %path.display(), "nothing is let go on its strength: {why}");
+            }
         }
         if needed.len() == count {
             return Ok(needed.into_iter().min());

@@ -155,6 +155,14 @@ impl Decimal {
     /// `self / other` rounded half to even, or `None` if `other` is zero or a power does not fit.
     #[must_use]
     pub fn ratio(self, other: Self) -> Option<i64> {
+        let (top, bottom) = self.over(other)?;
+        i64::try_from(div_half_even(top, bottom)).ok()
+    }
+
+    /// How many times `other` this is, as an exact fraction `top / bottom`, the sign of `bottom` that of
+    /// `other`; none if `other` is zero or a side does not fit.
+    #[must_use]
+    pub fn over(self, other: Self) -> Option<(i128, i128)> {
         let shift = self.exponent.checked_sub(other.exponent)?;
         let scale = 10_i128.checked_pow(shift.unsigned_abs())?;
         let (mut top, mut bottom) = (i128::from(self.mantissa), i128::from(other.mantissa));
@@ -163,10 +171,7 @@ impl Decimal {
         } else {
             bottom = bottom.checked_mul(scale)?;
         }
-        if bottom == 0 {
-            return None;
-        }
-        i64::try_from(div_half_even(top, bottom)).ok()
+        (bottom != 0).then_some((top, bottom))
     }
 }
 
@@ -183,6 +188,20 @@ pub struct TickValue {
 }
 
 impl TickValue {
+    /// Of a part of a window that is empty.
+    pub const NOTHING: Self = Self {
+        numerator: 0,
+        denominator: 1,
+    };
+
+    /// Money for an exposure of `top / bottom`, rounded half to even once; `bottom` positive.
+    #[must_use]
+    pub fn money_of_fraction(self, top: i128, bottom: i128) -> Minor {
+        let exact = top.saturating_mul(i128::from(self.numerator));
+        let below = bottom.saturating_mul(i128::from(self.denominator));
+        Minor(narrow(div_half_even(exact, below)))
+    }
+
     /// Money for a sum of price times lots, rounded half to even: the one rounding of a posting.
     #[must_use]
     pub fn money(self, exposure: TickLots) -> Minor {

@@ -23,7 +23,7 @@ use crate::{
     desk::{self, Desk, Environment, wide},
     outbound::{Outgoing, pipe},
     paging::{List, Page, beyond},
-    refusal,
+    refusal, statements,
     translate::{self, account::Image, reference::number},
 };
 
@@ -32,7 +32,6 @@ pub mod stream;
 use stream::AccountStream;
 
 // As many postings as the archive keeps per account; with fewer, it has them all.
-use crate::archive::ROWS as KEPT;
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -97,7 +96,7 @@ impl AccountService for Service {
             balances: image.balances(),
             positions: image.positions(),
             margin: Some(image.margin()),
-            status: translate::account::status(image.status),
+            status: image.wire_status(),
             as_of_journal_seq: wide(image.seq),
         }))
     }
@@ -187,7 +186,7 @@ impl AccountService for Service {
         let archive = self.desk.hub.archive();
         let oldest = archive.postings(account).next();
         let oldest = oldest.map_or(0, |row| row.what.entry);
-        if oldest > after + 1 && archive.postings(account).count() >= KEPT {
+        if oldest > after + 1 && archive.postings(account).count() >= archive.rows_kept() {
             // "Every posting" is a promise: say where it can be kept from.
             let (limit, actual) = (wide(oldest - 1), wide(after));
             let problem = Problem::limit(Reason::ResumeTooOld, Field::None, limit, actual);
@@ -209,8 +208,17 @@ impl AccountService for Service {
         &self,
         request: Request<wire::GetStatementRequest>,
     ) -> Result<Response<wire::GetStatementResponse>, Status> {
-        auth::caller(&request)?.need_on(Permission::Read, request.get_ref().account_id)?;
-        Err(refusal::unimplemented("GetStatement"))
+        let asked = request.get_ref();
+        let account = auth::caller(&request)?.need_on(Permission::Read, asked.account_id)?;
+        let told = statements::statement(&self.desk, account, asked)?;
+        Ok(Response::new(told))
+    }
+
+    async fn set_l2_owner(
+        &self,
+        request: Request<wire::SetL2OwnerRequest>,
+    ) -> Result<Response<wire::SetL2OwnerResponse>, Status> {
+        crate::proofs::set_owner(&self.desk, request).await
     }
 
     async fn request_withdrawal(
@@ -351,13 +359,16 @@ fn withdrawal(
         (wire::TransferRail::Sandbox, Environment::Production) => {
             return Err(refusal::about(Reason::NotSandbox, Field::Rail));
         }
-        (wire::TransferRail::L2, _) => return Err(refusal::unimplemented("the L2 rail")),
+        (wire::TransferRail::L2, _) => Rail::Chain,
         (wire::TransferRail::Unspecified, _) => {
-            return Err(refusal::invalid("rail", "SANDBOX or MANUAL"));
+            return Err(refusal::invalid("rail", "SANDBOX, MANUAL or L2"));
         }
     };
     if !asked.l2_address.is_empty() {
-        return Err(refusal::invalid("l2_address", "this rail has no address"));
+        return Err(refusal::invalid(
+            "l2_address",
+            "the chain pays the account's owner (SetL2Owner), other rails have no address",
+        ));
     }
     if asked.client_transfer_id == 0 {
         return Err(refusal::invalid("client_transfer_id", "missing"));

@@ -31,6 +31,9 @@ use crate::{
     translate::{account, reference, terms},
 };
 
+mod clock;
+mod defaults;
+mod delivery;
 mod oracle;
 mod rows;
 
@@ -367,7 +370,12 @@ impl AdminService for Service {
                 Rail::Sandbox
             }
             Ok(account_wire::TransferRail::Manual) => Rail::Manual,
-            Ok(account_wire::TransferRail::L2) => return Err(refusal::unimplemented("rail L2")),
+            Ok(account_wire::TransferRail::L2) => {
+                return Err(refusal::invalid(
+                    "rail",
+                    "deposits on the chain are credited when it shows them",
+                ));
+            }
             _ => return Err(refusal::invalid("rail", "SANDBOX or MANUAL")),
         };
         let body = CreditDeposit {
@@ -678,6 +686,13 @@ impl AdminService for Service {
         }))
     }
 
+    async fn set_default_terms(
+        &self,
+        request: Request<wire::SetDefaultTermsRequest>,
+    ) -> Reply<wire::SetDefaultTermsResponse> {
+        self.default_terms(request).await
+    }
+
     async fn bust_trade(
         &self,
         _: Request<wire::BustTradeRequest>,
@@ -687,16 +702,30 @@ impl AdminService for Service {
 
     async fn set_delivery_suspension(
         &self,
-        _: Request<wire::SetDeliverySuspensionRequest>,
+        request: Request<wire::SetDeliverySuspensionRequest>,
     ) -> Reply<wire::SetDeliverySuspensionResponse> {
-        Err(refusal::unimplemented("AdminService.SetDeliverySuspension"))
+        self.deliver_suspension(request).await
     }
 
     async fn resolve_dispute(
         &self,
-        _: Request<wire::ResolveDisputeRequest>,
+        request: Request<wire::ResolveDisputeRequest>,
     ) -> Reply<wire::ResolveDisputeResponse> {
-        Err(refusal::unimplemented("AdminService.ResolveDispute"))
+        self.deliver_decision(request).await
+    }
+
+    async fn set_delivery_rules(
+        &self,
+        request: Request<wire::SetDeliveryRulesRequest>,
+    ) -> Reply<wire::SetDeliveryRulesResponse> {
+        self.deliver_rules(request).await
+    }
+
+    async fn register_meter(
+        &self,
+        request: Request<wire::RegisterMeterRequest>,
+    ) -> Reply<wire::RegisterMeterResponse> {
+        self.deliver_meter(request).await
     }
 
     async fn announce_maintenance(
@@ -708,9 +737,11 @@ impl AdminService for Service {
 
     async fn advance_clock(
         &self,
-        _: Request<wire::AdvanceClockRequest>,
+        request: Request<wire::AdvanceClockRequest>,
     ) -> Reply<wire::AdvanceClockResponse> {
-        Err(refusal::unimplemented("AdminService.AdvanceClock"))
+        caller(&request)?.need(Permission::Operator)?;
+        let target = request.get_ref().target_unix_nanos;
+        clock::advance(&self.desk, target).await.map(Response::new)
     }
 }
 

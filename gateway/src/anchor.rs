@@ -1,6 +1,6 @@
 //! Anchoring: state roots on an EVM chain.
 //!
-//! [`header`] is what goes there and where it comes from, [`contract`] the contract as seen from here,
+//! [`header`] is what goes there, [`books`] where it comes from, [`contract`] the contracts as seen from here,
 //! [`chain`] any chain: [`embedded`] in this process, [`rpc`] by JSON-RPC, [`agree`] several endpoints that
 //! must tell one story. [`decide`] is the process as a function, [`record`] what it writes down, [`process`]
 //! the hands, [`run`] its thread; [`health`] what people are told. [`signer`], [`key_file`] and
@@ -8,6 +8,7 @@
 
 pub mod abi;
 pub mod agree;
+pub mod books;
 pub mod chain;
 pub mod contract;
 pub mod decide;
@@ -15,10 +16,12 @@ pub mod deposits;
 pub mod embedded;
 pub mod header;
 pub mod health;
-pub mod journal_heads;
+pub mod home;
 pub mod key_file;
+pub mod onchain;
 pub mod process;
 pub mod record;
+pub mod refusals;
 pub mod root_signer;
 pub mod rpc;
 pub mod run;

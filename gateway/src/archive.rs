@@ -18,14 +18,19 @@ use engine::{
 
 use bincode::{Decode, Encode};
 
-use crate::bulletin::{Answer, Bulletin, address, legs_after};
+use crate::{
+    bulletin::{Answer, Bulletin, address, legs_after},
+    statements::Statements,
+};
 
 mod saved;
 
 /// Events kept in memory for resuming streams and repeated answers.
 const RECENT_EVENTS: usize = 500_000;
-/// Rows kept per account and per contract.
-pub const ROWS: usize = 100_000;
+/// Rows kept per account, session and contract, as long as all of them fit.
+const ROWS: usize = 100_000;
+/// Rows in all, of fills, postings, trades and places of events: about 160 bytes each.
+const ROWS_IN_ALL: usize = 4_000_000;
 
 /// Something with its journal position and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -71,6 +76,11 @@ pub struct Archive {
     /// Answers without a number: which command, and where it stands.
     resets: HashMap<SessionId, VecDeque<(u64, Seq)>>,
     switches: HashMap<(u8, u32), SwitchNote>,
+    statements: Statements,
+    /// Rows of all lists together.
+    rows: usize,
+    /// How often the rows kept of each list were halved, so that all lists together have room.
+    halvings: u32,
 }
 
 /// Who moved a kill switch that is on, when and why.
@@ -95,11 +105,22 @@ pub fn switch_key(scope: SwitchScope) -> (u8, u32) {
     }
 }
 
-fn push<T>(rows: &mut VecDeque<T>, row: T) {
-    if rows.len() >= ROWS {
+/// The newest rows of one list. Counts what it adds to all lists.
+fn push<T>(rows: &mut VecDeque<T>, row: T, (kept, in_all): (usize, &mut usize)) {
+    if rows.len() >= kept {
         rows.pop_front();
+    } else {
+        *in_all += 1;
     }
     rows.push_back(row);
+}
+
+fn shorten<K, T>(lists: &mut HashMap<K, VecDeque<T>>, kept: usize) -> usize {
+    for rows in lists.values_mut() {
+        rows.drain(..rows.len().saturating_sub(kept));
+        rows.shrink_to_fit();
+    }
+    lists.values().map(VecDeque::len).sum()
 }
 
 impl Archive {
@@ -117,11 +138,37 @@ impl Archive {
         }
     }
 
+    /// Rows kept of each account, session and contract: older ones are in the journal.
+    #[must_use]
+    pub fn rows_kept(&self) -> usize {
+        (ROWS >> self.halvings).max(1)
+    }
+
+    /// Makes room for all lists: each keeps half as many rows as before, so that the long ones give up
+    /// theirs and the short ones lose nothing. Depends on what was filed alone, as a replay must.
+    fn make_room(&mut self, in_all: usize) {
+        while self.rows > in_all && self.rows_kept() > 1 {
+            self.halvings += 1;
+            let kept = self.rows_kept();
+            self.rows = shorten(&mut self.sessions, kept)
+                + shorten(&mut self.fills, kept)
+                + shorten(&mut self.postings, kept)
+                + shorten(&mut self.trades, kept)
+                + shorten(&mut self.resets, kept);
+            tracing::warn!(
+                kept,
+                "memory for the past is used up: listings keep fewer rows of each account and contract"
+            );
+        }
+    }
+
     /// Notes what a command did, without keeping its events at hand.
     pub fn index(&mut self, stamped: &Stamped, events: &[Event]) {
+        let kept = self.rows_kept();
         {
             let (seq, at) = (stamped.seq, stamped.at);
             self.note(stamped, events);
+            self.statements.hear(stamped, events);
             for (place, event) in events.iter().enumerate() {
                 match event {
                     Event::Order(order) => {
@@ -132,7 +179,7 @@ impl Archive {
                                 legs: legs_after(events, place).copied().collect(),
                             };
                             let rows = self.fills.entry(order.to.account).or_default();
-                            push(rows, Dated { seq, at, what: row });
+                            push(rows, Dated { seq, at, what: row }, (kept, &mut self.rows));
                         }
                     }
                     Event::Posting(posting) => {
@@ -144,6 +191,7 @@ impl Archive {
                                 at,
                                 what: *posting,
                             },
+                            (kept, &mut self.rows),
                         );
                     }
                     Event::Trade(trade) => {
@@ -155,6 +203,7 @@ impl Archive {
                                 at,
                                 what: *trade,
                             },
+                            (kept, &mut self.rows),
                         );
                     }
                     // One place for the whole answer, its last event.
@@ -167,10 +216,12 @@ impl Archive {
                         client_seq: to.client_seq,
                         seq,
                     };
-                    push(self.sessions.entry(to.session).or_default(), place);
+                    let places = self.sessions.entry(to.session).or_default();
+                    push(places, place, (kept, &mut self.rows));
                 }
             }
         }
+        self.make_room(ROWS_IN_ALL);
     }
 
     /// Notes what is in a command but not in its events.
@@ -180,8 +231,13 @@ impl Archive {
                 if reset.origin.session.is_set()
                     && events.iter().any(|event| matches!(event, Event::Mmp(_))) =>
             {
+                let kept = self.rows_kept();
                 let rows = self.resets.entry(reset.origin.session).or_default();
-                push(rows, (reset.origin.client_seq, stamped.seq));
+                push(
+                    rows,
+                    (reset.origin.client_seq, stamped.seq),
+                    (kept, &mut self.rows),
+                );
             }
             Command::SetKillSwitch(request) => {
                 let moved = events.iter().find_map(|event| match event {
@@ -316,6 +372,12 @@ impl Archive {
         self.postings.get(&account).into_iter().flatten()
     }
 
+    /// What each day did to each account.
+    #[must_use]
+    pub fn statements(&self) -> &Statements {
+        &self.statements
+    }
+
     /// Trades of a contract, oldest first.
     pub fn trades(&self, instrument: InstrumentId) -> impl Iterator<Item = &Dated<Trade>> {
         self.trades.get(&instrument).into_iter().flatten()
@@ -369,6 +431,32 @@ mod tests {
         let (command, events) = moved(false);
         file(&mut archive, 2, command, events);
         assert_eq!(archive.switch(scope), None);
+    }
+
+    #[test]
+    fn when_all_lists_together_are_too_long_the_long_ones_give_up_their_oldest_rows() {
+        let mut archive = Archive::default();
+        let place = |event_seq| Place {
+            event_seq,
+            client_seq: event_seq,
+            seq: event_seq,
+        };
+        for (session, rows) in [(1, 60_000), (2, 30_000), (3, 10)] {
+            let places: VecDeque<Place> = (1..=rows).map(place).collect();
+            archive.rows += places.len();
+            archive.sessions.insert(SessionId(session), places);
+        }
+        archive.make_room(90_010);
+        assert_eq!((archive.rows, archive.rows_kept()), (80_010, 50_000));
+        archive.make_room(60_000);
+        assert_eq!((archive.rows, archive.rows_kept()), (50_010, 25_000));
+        let oldest = |session| {
+            let places = archive.sessions.get(&SessionId(session));
+            places.and_then(|places| places.front().map(|place| place.event_seq))
+        };
+        assert_eq!([1, 2, 3].map(oldest), [Some(35_001), Some(5_001), Some(1)]);
+        let again = Archive::load(&archive.save(), 0).expect("as saved");
+        assert_eq!((again.rows, again.rows_kept()), (50_010, 25_000));
     }
 
     #[test]

@@ -260,6 +260,11 @@ where
         let method = request.uri().path();
         let open = method.starts_with("/grpc.health.") || method.starts_with("/grpc.reflection.");
         if !open {
+            // What raised the alarm may be in the very state that would be shown.
+            if self.doorman.desk.fault.reason().is_some() {
+                let status = refusal::no(Reason::ServerDraining);
+                return Box::pin(async move { Ok(status.into_http()) });
+            }
             match self.doorman.admit(request.headers(), method) {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);

@@ -147,6 +147,9 @@ pub fn address(event: &Event) -> Option<&Address> {
         | Event::Status(_)
         | Event::Statistics(_)
         | Event::Index(_)
+        | Event::Round(_)
+        | Event::Quality(_)
+        | Event::ChainHeight(_)
         | Event::Listed(_)
         | Event::Posting(_)
         | Event::Balance(_)
@@ -156,6 +159,10 @@ pub fn address(event: &Event) -> Option<&Address> {
         | Event::Mmp(_)
         | Event::Switch(_)
         | Event::Auction(_)
-        | Event::Leg(_) => None,
+        | Event::Leg(_)
+        | Event::Clearing(_)
+        | Event::Delivery(_)
+        | Event::Epoch(_)
+        | Event::Owner(_) => None,
     }
 }

@@ -5,12 +5,18 @@
 
 mod account;
 pub mod amounts;
+mod delivery;
+mod hedge;
 mod market;
 mod names;
+mod offers;
+mod oracle;
 mod orders;
 pub mod parse;
+mod proof;
 mod quote;
 mod risk;
+mod statement;
 mod submit;
 pub(crate) mod table;
 mod tail;
@@ -104,12 +110,28 @@ pub enum Command {
     Fills(orders::Fills),
     /// Shows balances, positions and margin.
     Balance(account::Balance),
+    /// Shows and directs deliveries: obligations, destinations, settlements, capacity.
+    Delivery(delivery::Delivery),
+    /// Shows what one day did to an account: realised, unrealised, fees, margin, cash.
+    Statement(statement::Statement),
+    /// Lists the settled days of an account's positions.
+    Settlements(statement::Settlements),
+    /// Plans which forwards a miner sells: contracts, margin, revenue hedged and not.
+    Hedge(hedge::Hedge),
     /// Follows trades and best prices until Ctrl-C.
     Tail(tail::Tail),
     /// Sets, lists and resets market maker protection.
     Mmp(risk::Mmp),
     /// Blocks and releases order entry of a session, an account or the firm.
     KillSwitch(risk::KillSwitch),
+    /// Positions of defaulters: what makers may bid for, and bids.
+    Offers(offers::Offers),
+    /// Signs and submits what a source of an index observes; registers sources.
+    Oracle(oracle::Oracle),
+    /// Prints a proof of what an account has.
+    Proof(proof::Proof),
+    /// Names the address that may leave with an account's balances.
+    Owner(proof::Owner),
 }
 
 /// Runs one command to its end.
@@ -122,10 +144,18 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Orders(c) => c.run().await,
         Command::Fills(c) => c.run().await,
         Command::Balance(c) => c.run().await,
+        Command::Delivery(c) => c.run().await,
+        Command::Statement(c) => c.run().await,
+        Command::Settlements(c) => c.run().await,
+        Command::Hedge(c) => c.run().await,
         Command::Tail(c) => c.run().await,
         Command::Quote(c) => c.run().await,
         Command::Mmp(c) => c.run().await,
         Command::KillSwitch(c) => c.run().await,
+        Command::Offers(c) => c.run().await,
+        Command::Oracle(c) => c.run().await,
+        Command::Proof(c) => c.run().await,
+        Command::Owner(c) => c.run().await,
     }
 }
 

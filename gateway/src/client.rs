@@ -8,6 +8,7 @@ mod error;
 mod login;
 mod pages;
 mod quotes;
+pub mod reports;
 mod session;
 mod sign;
 
@@ -21,7 +22,9 @@ use proto::{
     admin::v1::{
         admin_service_client::AdminServiceClient, oracle_service_client::OracleServiceClient,
     },
+    delivery::v1::delivery_service_client::DeliveryServiceClient,
     marketdata::v1::market_data_service_client::MarketDataServiceClient,
+    proof::v1::proof_service_client::ProofServiceClient,
     reference::v1::reference_service_client::ReferenceServiceClient,
     risk::v1::risk_service_client::RiskServiceClient,
     trading::v1::trading_service_client::TradingServiceClient,
@@ -132,6 +135,11 @@ impl Client {
         AccountServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
+    /// Epochs and proofs.
+    pub fn proof(&self) -> ProofServiceClient<Signed> {
+        ProofServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
     /// Kill switches and market maker protection of the own firm.
     pub fn risk(&self) -> RiskServiceClient<Signed> {
         RiskServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -140,6 +148,11 @@ impl Client {
     /// The operator's calls.
     pub fn admin(&self) -> AdminServiceClient<Signed> {
         AdminServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Destinations, obligations and settlements.
+    pub fn delivery(&self) -> DeliveryServiceClient<Signed> {
+        DeliveryServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// Index fixings and other facts from outside.

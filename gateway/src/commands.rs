@@ -1,8 +1,13 @@
 //! What the binary does apart from being a client: serve, demo, keys, journals, anchors.
 
 pub mod anchor;
+pub mod audit;
+pub mod chain;
 pub mod demo;
 pub mod follow;
 pub mod journal;
 pub mod key;
+pub mod meter;
+pub mod onchain;
 pub mod serve;
+pub mod verify;

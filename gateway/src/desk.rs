@@ -18,6 +18,7 @@ use tonic::Status;
 
 use crate::{
     bulletin::{Answer, Bulletin},
+    clock::ExchangeClock,
     hub::{Hub, Reply},
     mailbox::Slot,
     refusal,
@@ -51,6 +52,8 @@ pub struct Desk {
     pub intake: Intake<Reply>,
     /// The durable state.
     pub follower: Follower,
+    /// The exchange's time.
+    pub clock: ExchangeClock,
     /// What was told, and to whom.
     pub hub: Arc<Hub>,
     /// Why the exchange stopped, if it did.
@@ -135,6 +138,27 @@ impl Desk {
         Ok((0..bulletin.stamped.len())
             .map(|place| Answer::new(bulletin.clone(), place))
             .collect())
+    }
+
+    /// The oldest position that the journal and its snapshots can still tell of.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub async fn oldest_on_disk(&self) -> Result<Seq, Status> {
+        let dir = self.journal.clone();
+        let look = move || -> Result<Seq, String> {
+            if journal::reaches_back(&RealDisk, &dir).map_err(|error| error.to_string())? {
+                return Ok(1);
+            }
+            let oldest = snapshots::oldest(&RealDisk, &snapshots::beside(&dir));
+            Ok(oldest
+                .map_err(|error| error.to_string())?
+                .map_or(1, |seq| seq + 1))
+        };
+        let found = tokio::task::spawn_blocking(look).await;
+        found
+            .map_err(|_| Status::internal("looking at the journal failed"))?
+            .map_err(|why| Status::internal(format!("looking at the journal: {why}")))
     }
 
     /// Executes the journal again on a scratch copy, away from the core, from the newest snapshot before

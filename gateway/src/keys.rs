@@ -153,6 +153,11 @@ impl PrivateKey {
         self.sign(&header, &claims)
     }
 
+    /// Ed25519 over these bytes, as a source, a meter or an attestor signs what it observes.
+    pub fn signature_over(&self, bytes: &[u8]) -> [u8; SIGNATURE_LENGTH] {
+        self.signing.sign(bytes).to_bytes()
+    }
+
     fn sign(&self, header: &impl Serialize, claims: &impl Serialize) -> String {
         let mut token = format!("{}.{}", encode_part(header), encode_part(claims));
         let signature = self.signing.sign(token.as_bytes());
@@ -177,6 +182,17 @@ pub fn key_id_of(public_key: &[u8; 32]) -> String {
         key_id.push_str(&format!("{byte:02x}"));
     }
     key_id
+}
+
+/// Whether a signature is this key's over these bytes; weak keys never are.
+pub fn signature_of(
+    public_key: &[u8; 32],
+    bytes: &[u8],
+    signature: &[u8; SIGNATURE_LENGTH],
+) -> bool {
+    VerifyingKey::from_bytes(public_key)
+        .and_then(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)))
+        .is_ok()
 }
 
 /// Decides whether `token` may call `method` now, and says which key it belongs to.

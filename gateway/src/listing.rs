@@ -15,12 +15,12 @@ use engine::{
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
 
 use crate::{
-    auth::now_nanos,
     desk::Desk,
     sandbox::{BTC, USDC, request, send},
 };
 
 mod combinations;
+mod forwards;
 
 /// Spot days listed ahead.
 const SPOT_DAYS: i32 = 7;
@@ -43,6 +43,8 @@ struct Product {
     lot: i64,
     spot_lot: Option<i64>,
     months: i32,
+    /// Balance of month, quarters and the next year too.
+    quarters: bool,
     initial_margin: i32,
 }
 
@@ -57,6 +59,7 @@ const PRODUCTS: [Product; 6] = [
         lot: 1_000_000_000_000_000,
         spot_lot: Some(100_000_000_000_000),
         months: BTC_MONTHS,
+        quarters: true,
         initial_margin: 180_000,
     },
     Product {
@@ -68,6 +71,7 @@ const PRODUCTS: [Product; 6] = [
         lot: 1_000_000_000_000_000,
         spot_lot: None,
         months: OTHER_MONTHS,
+        quarters: false,
         initial_margin: 180_000,
     },
     Product {
@@ -79,6 +83,7 @@ const PRODUCTS: [Product; 6] = [
         lot: 10_000_000_000,
         spot_lot: None,
         months: OTHER_MONTHS,
+        quarters: false,
         initial_margin: 180_000,
     },
     Product {
@@ -90,6 +95,7 @@ const PRODUCTS: [Product; 6] = [
         lot: 10_000_000_000_000,
         spot_lot: None,
         months: OTHER_MONTHS,
+        quarters: false,
         initial_margin: 180_000,
     },
     Product {
@@ -101,6 +107,7 @@ const PRODUCTS: [Product; 6] = [
         lot: 10_000_000_000,
         spot_lot: None,
         months: OTHER_MONTHS,
+        quarters: false,
         initial_margin: 180_000,
     },
     Product {
@@ -112,6 +119,7 @@ const PRODUCTS: [Product; 6] = [
         lot: 100_000,
         spot_lot: None,
         months: OTHER_MONTHS,
+        quarters: false,
         initial_margin: 350_000,
     },
 ];
@@ -121,8 +129,8 @@ const PRODUCTS: [Product; 6] = [
 /// # Errors
 /// In words, the first listing that was refused.
 pub async fn list_due(desk: &Desk) -> Result<(), String> {
-    // Twice: combinations can be listed once their legs are.
-    for _ in 0..2 {
+    // Again for what is made of others: combinations and quarters of months, a year of quarters.
+    for _ in 0..3 {
         for terms in missing(desk) {
             let symbol = terms.symbol.clone();
             let listed = send(desk, Command::CreateInstrument(request(terms))).await;
@@ -197,7 +205,7 @@ fn missing(desk: &Desk) -> Vec<Terms> {
 
 /// Terms of everything that the calendar has listed at this moment.
 fn wanted(desk: &Desk) -> Vec<Terms> {
-    let now = now_nanos();
+    let now = desk.clock.time();
     desk.state(|state| {
         let id = |symbol: &str| {
             let known = state.commodities().iter().position(|c| c.symbol == symbol);
@@ -211,10 +219,18 @@ fn wanted(desk: &Desk) -> Vec<Terms> {
             let known = state.indexes().iter().position(named);
             known.map(IndexId::nth)
         };
-        let mut wanted: Vec<Terms> = PRODUCTS
+        let products: Vec<(&Product, CommodityId, IndexId)> = PRODUCTS
             .iter()
             .filter_map(|product| Some((product, id(product.commodity)?, index(product.index)?)))
-            .flat_map(|(product, commodity, index)| due(product, commodity, index, now))
+            .collect();
+        let single = products
+            .iter()
+            .flat_map(|(product, commodity, index)| due(product, *commodity, *index, now));
+        let longer = products.iter().flat_map(|(product, commodity, index)| {
+            forwards::due(state, product, (*commodity, *index), now)
+        });
+        let mut wanted: Vec<Terms> = single
+            .chain(longer)
             .filter(|terms| terms.last_trade.0 > now)
             .collect();
         wanted.extend(combinations::due(state, now));
@@ -329,6 +345,7 @@ impl Product {
             reference: Ticks(42_000),
             volatility: engine::instrument::Volatility::default(),
             legs: Vec::new(),
+            cascade: Vec::new(),
         }
     }
 }

@@ -29,6 +29,8 @@ enum Command {
     Key(commands::key::Key),
     /// Mints a token for one method, for grpcurl and scripts.
     Token(commands::key::Token),
+    /// Runs the reference meter: a Stratum V1 proxy that counts a delivery's shares and signs readings.
+    Meter(commands::meter::MeterCommand),
     /// Follows the journal of a running exchange in a second process, checking every command. Reads only.
     Follow(commands::follow::Follow),
     /// Checks and shows journals. Reads only.
@@ -37,6 +39,19 @@ enum Command {
     /// Shows how anchoring on the chain stands; makes keys for it.
     #[command(subcommand)]
     Anchor(commands::anchor::Anchor),
+    /// Serves the embedded chain of a stopped exchange by JSON-RPC.
+    Chain(commands::chain::ChainCommand),
+    /// Deposits coins on the chain.
+    Deposit(commands::onchain::Deposit),
+    /// Has the contract pay the withdrawals in a proof file. Needs no exchange.
+    Claim(commands::onchain::Claim),
+    /// Leaves without the operator: request, freeze, settle, escape. Needs no exchange.
+    #[command(subcommand)]
+    Exit(commands::onchain::Exit),
+    /// Checks a proof file, without the exchange.
+    Verify(commands::verify::Verify),
+    /// Executes a journal again and computes every epoch's root. Reads only.
+    Audit(commands::audit::Audit),
     #[command(flatten)]
     Client(cli::Command),
 }
@@ -65,9 +80,16 @@ fn main() -> ExitCode {
         Command::Demo(demo) => runtime.block_on(demo.run()),
         Command::Key(key) => key.run(),
         Command::Token(token) => token.run(),
+        Command::Meter(meter) => runtime.block_on(meter.run()),
         Command::Follow(follow) => runtime.block_on(follow.run()),
         Command::Journal(journal) => journal.run(),
         Command::Anchor(anchor) => anchor.run(),
+        Command::Chain(chain) => runtime.block_on(chain.run()),
+        Command::Deposit(deposit) => deposit.run(),
+        Command::Claim(claim) => claim.run(),
+        Command::Exit(exit) => exit.run(),
+        Command::Verify(verify) => verify.run(),
+        Command::Audit(audit) => audit.run(),
         Command::Client(command) => runtime.block_on(cli::run(command)),
     };
     // Tasks of a stopped server may still wait for clients; nothing of theirs is lost.

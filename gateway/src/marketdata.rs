@@ -30,7 +30,6 @@ use feed::{Feed, SUBSCRIPTIONS};
 use row::Channel;
 
 // As many trades as the archive keeps per contract; with fewer, it has them all.
-use crate::archive::ROWS as KEPT;
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -149,7 +148,7 @@ impl MarketDataService for Service {
         let archive = self.desk.hub.archive();
         let oldest = archive.trades(id).next().map(|row| row.what.trade);
         if let Some(oldest) = oldest.filter(|oldest| after.0 > 0 && after < *oldest)
-            && archive.trades(id).count() >= KEPT
+            && archive.trades(id).count() >= archive.rows_kept()
         {
             // A client that has a position must not miss what lies between.
             let (limit, actual) = (wide(oldest.0), wide(after.0));

@@ -35,6 +35,10 @@ pub enum List {
     Keys = 12,
     Switches = 13,
     MmpGroups = 14,
+    Destinations = 15,
+    Obligations = 16,
+    Settlements = 17,
+    Epochs = 18,
 }
 
 /// Which page is wanted.

@@ -70,6 +70,22 @@ pub fn path(field: Field) -> &'static str {
         Field::Volatility => "volatility_move_ppm",
         Field::Items => "items",
         Field::Legs => "legs",
+        Field::Cascade => "cascade_instrument_ids",
+        Field::Feed => "feed_name",
+        Field::Observed => "observed_unix_nanos",
+        Field::Sequence => "sequence",
+        Field::Source => "required_sources",
+        Field::Height => "height",
+        Field::Depth => "depth",
+        Field::Formula => "formula",
+        Field::Meter => "meter_id",
+        Field::Destination => "destination",
+        Field::Obligation => "obligation_id",
+        Field::Interval => "interval_start_unix_nanos",
+        Field::Capacity => "attested_ths",
+        Field::Dispute => "dispute_id",
+        Field::Rules => "rules",
+        Field::Owner => "l2_owner",
     }
 }
 

@@ -2,9 +2,13 @@
 //! command.
 
 use engine::{
-    command::{Command, Origin, Request as Asked, ResetMmp, SetKillSwitch, SwitchScope},
+    command::{
+        AccountKind, BidOffer, Command, Origin, Request as Asked, ResetMmp, SetKillSwitch,
+        SwitchScope,
+    },
     ids::{FirmId, SessionId},
     reason::{Field, Reason},
+    units::{Lots, Ticks},
 };
 use proto::{
     common::v1::Permission,
@@ -200,6 +204,55 @@ impl RiskService for Service {
         match refused(&answer) {
             Some(problem) => Err(refusal::status(&problem)),
             None => Ok(Response::new(wire::ResetMmpGroupResponse {
+                journal_seq: wide(answer.seq()),
+            })),
+        }
+    }
+
+    async fn list_default_offers(
+        &self,
+        request: Request<wire::ListDefaultOffersRequest>,
+    ) -> Reply<wire::ListDefaultOffersResponse> {
+        let caller = caller(&request)?;
+        let account = caller.need_on(Permission::Read, request.get_ref().account_id)?;
+        self.desk.state(|state| {
+            let maker = state
+                .account(account)
+                .is_some_and(|row| row.kind == AccountKind::MarketMaker);
+            if !maker {
+                return Err(refusal::about(Reason::AccountNotActive, Field::Account));
+            }
+            let offers = state.offers();
+            Ok(Response::new(wire::ListDefaultOffersResponse {
+                offers: offers
+                    .map(|(number, offer)| risk::offer_out(number, offer, account))
+                    .collect(),
+                as_of_journal_seq: wide(state.seq()),
+            }))
+        })
+    }
+
+    async fn bid_default_offer(
+        &self,
+        request: Request<wire::BidDefaultOfferRequest>,
+    ) -> Reply<wire::BidDefaultOfferResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let account = caller.need_on(Permission::Trade, request.account_id)?;
+        let origin = Origin {
+            account,
+            ..Origin::default()
+        };
+        let command = Command::BidOffer(BidOffer {
+            origin,
+            offer: request.offer_id.max(0).unsigned_abs(),
+            price: Ticks(request.price_ticks),
+            lots: Lots(request.lots),
+        });
+        let answer = self.desk.ask(command).await?;
+        match refused(&answer) {
+            Some(problem) => Err(refusal::status(&problem)),
+            None => Ok(Response::new(wire::BidDefaultOfferResponse {
                 journal_seq: wide(answer.seq()),
             })),
         }

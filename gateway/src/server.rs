@@ -5,9 +5,12 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use engine::{
     command::Stamped,
     event::Event,
+    exchange::Exchange,
+    ids::Seq,
     journal::{self, RealDisk},
     keeper::{History, Keeper, Keeping},
-    pipeline::{self, Began, Pipeline, RecoverError, Recovered, SystemClock},
+    pipeline::{self, Began, Pipeline, RecoverError, Recovered},
+    roots::Roots,
 };
 use tokio::sync::{Semaphore, oneshot, watch};
 use tonic::transport::{Server, server::TcpIncoming};
@@ -15,16 +18,22 @@ use tonic::transport::{Server, server::TcpIncoming};
 use crate::{
     account, admin,
     anchor::{
-        journal_heads::JournalHeads,
-        run::{self as anchoring, AnchorError, Anchoring},
+        books::BookHeads,
+        deposits::Watcher,
+        embedded::face,
+        run::{self as anchoring, AnchorError, Anchoring, Place},
         settings::{AnchorSettings, Choice, SettingsError},
     },
     archive::Archive,
     auth::Doorman,
     bulletin::Bulletin,
-    desk::Desk,
+    clock::ExchangeClock,
+    delivery,
+    desk::{Desk, Environment},
     hub::{Hub, HubOutlet, Reply},
-    listing, marketdata, reference, risk,
+    listing, marketdata,
+    proofs::{self, Book, Kept},
+    reference, risk,
     sandbox::{self, Sandbox},
     settings::Settings,
     trading,
@@ -81,6 +90,10 @@ pub struct Running {
     pub began: Began,
     /// Anchoring, unless it is off.
     pub anchoring: Option<Anchoring>,
+    /// Where the embedded chain is served by JSON-RPC, if it is.
+    pub chain_rpc: Option<SocketAddr>,
+    /// Epochs, their proofs, and how far they have come.
+    pub book: Arc<Book>,
     /// Counters of the journal.
     pub journal: Arc<journal::JournalStats>,
     pipeline: Pipeline<Reply>,
@@ -89,6 +102,7 @@ pub struct Running {
     close: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<()>,
     calendar: tokio::task::JoinHandle<()>,
+    chain_face: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Longest wait for clients to go when the server stops.
@@ -100,30 +114,43 @@ const GOOD_BYE: Duration = Duration::from_secs(2);
 /// What an operator can do something about.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
     prepare_folder(&settings.data)?;
+    let anchor = match &settings.anchor {
+        Choice::Off => None,
+        Choice::Embedded => Some(AnchorSettings::default()),
+        Choice::EmbeddedQuick => Some(AnchorSettings::quick()),
+        Choice::File(path) => Some(AnchorSettings::read(path)?),
+    };
     // Before the long part: a port in use should be told at once.
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr()?;
     let Recovered {
         exchange,
-        history: Filed(archive),
+        history: Filed(archive, roots),
         journal,
         report,
         began,
     } = recover(&settings).await?;
     let stats = journal.stats();
+    let book = Book::new(roots);
     let keeper = Keeper::start(
         Arc::new(RealDisk),
         &settings.journal(),
         Some(&journal.position()),
         exchange.clone(),
-        Indexed(archive.without_recent()),
+        Kept {
+            archive: archive.without_recent(),
+            book: book.clone(),
+        },
     )
     .map_err(RecoverError::from)?;
-    let place = journal.position();
     let hub = Hub::new(archive);
     let outlet = HubOutlet(hub.clone());
     let room = journal.room();
-    let pipeline = pipeline::start(exchange, journal, settings.pipeline, SystemClock, outlet)?;
+    let clock = match settings.environment {
+        Environment::Sandbox => ExchangeClock::after(exchange.at()),
+        Environment::Production => ExchangeClock::default(),
+    };
+    let pipeline = pipeline::start(exchange, journal, settings.pipeline, clock.clone(), outlet)?;
     let keeping = keeper.keep(
         settings.snapshot_every,
         settings.retention.clone(),
@@ -134,6 +161,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let desk = Desk {
         intake: pipeline.intake.clone(),
         follower: pipeline.follower.clone(),
+        clock,
         hub,
         fault: pipeline.fault.clone(),
         durable: pipeline.durable.clone(),
@@ -142,16 +170,44 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         draining,
         excavations: [Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1))],
     };
-    let sandbox = sandbox::prepare(&desk, &settings)
+    let place = match &anchor {
+        Some(anchor) => Some(anchoring::open(anchor, &settings.data)?),
+        None => None,
+    };
+    let home = place.as_ref().and_then(|place| place.home.clone());
+    let sandbox = sandbox::prepare(&desk, &settings, home.as_ref())
         .await
         .map_err(|why| StartError::Prepare(format!("{why:#}")))?;
-    listing::list_due(&desk)
-        .await
-        .map_err(StartError::Prepare)?;
-    let anchoring = anchor(&settings, &place)?;
+    let anchoring = match place.zip(anchor) {
+        Some((place, anchor)) => {
+            let books = BookHeads::new(book.clone(), desk.clone());
+            first_deposits(&place, &books).await?;
+            Some(anchoring::start(place, &anchor, &settings.data, &books)?)
+        }
+        None => None,
+    };
+    // On a full disk nothing new is listed, and everybody still gets out; the calendar tries again.
+    if let Err(why) = listing::list_due(&desk).await {
+        tracing::warn!(%why, "nothing new is listed yet");
+    }
+    let chain_face = match (settings.chain_rpc, home) {
+        (Some(address), Some(home)) => {
+            let listener = bind(address).await?;
+            Some((
+                listener.local_addr()?,
+                tokio::spawn(face::serve(home.chain, listener)),
+            ))
+        }
+        (Some(address), None) => {
+            let why = "only the embedded chain is served by JSON-RPC".into();
+            let source = std::io::Error::other::<String>(why);
+            return Err(StartError::Listen { address, source });
+        }
+        (None, _) => None,
+    };
     let calendar = tokio::spawn(listing::keep_listed(desk.clone()));
     let (close, closed) = oneshot::channel();
-    let server = tokio::spawn(serve(desk.clone(), listener, closed));
+    let server = tokio::spawn(serve(desk.clone(), book.clone(), listener, closed));
     Ok(Running {
         address,
         desk,
@@ -159,6 +215,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         recovered: report,
         began,
         anchoring,
+        chain_rpc: chain_face.as_ref().map(|(address, _)| *address),
+        chain_face: chain_face.map(|(_, task)| task),
+        book,
         journal: stats,
         pipeline,
         keeping,
@@ -174,6 +233,9 @@ impl Running {
     /// The durable state stays readable through [`Self::desk`]'s follower until dropped.
     pub async fn stop(self) {
         self.calendar.abort();
+        if let Some(face) = &self.chain_face {
+            face.abort();
+        }
         // Nobody may be listening any more; then nobody needs to be told.
         self.drain.send_replace(true);
         self.close.send(()).unwrap_or_default();
@@ -183,11 +245,12 @@ impl Running {
         }
         let (pipeline, keeping, anchoring) = (self.pipeline, self.keeping, self.anchoring);
         let threads = tokio::task::spawn_blocking(move || {
-            pipeline.stop();
-            keeping.stop();
+            // First: what it credits must still be taken.
             if let Some(anchoring) = anchoring {
                 anchoring.stop();
             }
+            pipeline.stop();
+            keeping.stop();
         });
         drop(threads.await);
         self.desk.hub.close_all();
@@ -204,16 +267,17 @@ impl Running {
     }
 }
 
-/// Starts anchoring as the settings say; the exchange does not wait for the chain.
-fn anchor(settings: &Settings, place: &journal::Position) -> Result<Option<Anchoring>, StartError> {
-    let chosen = match &settings.anchor {
-        Choice::Off => return Ok(None),
-        Choice::Embedded => AnchorSettings::default(),
-        Choice::EmbeddedQuick => AnchorSettings::quick(),
-        Choice::File(path) => AnchorSettings::read(path)?,
-    };
-    let books = JournalHeads::follow(&settings.journal(), place).map_err(RecoverError::from)?;
-    Ok(Some(anchoring::start(&chosen, &settings.data, &books)?))
+/// What a new sandbox deposited is in the books before anybody trades.
+async fn first_deposits(place: &Place, books: &BookHeads) -> Result<(), AnchorError> {
+    if place.home.is_none() {
+        return Ok(());
+    }
+    let watcher = Watcher::new(place.chain.clone(), place.contract, place.first_block);
+    let mut sink = books.clone();
+    let turn = tokio::task::spawn_blocking(move || watcher.turn(&mut sink));
+    let turn = turn.await;
+    turn.map_err(|error| AnchorError::Thread(std::io::Error::other(error)))??;
+    Ok(())
 }
 
 fn prepare_folder(folder: &Path) -> Result<(), StartError> {
@@ -250,9 +314,13 @@ async fn bind(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError
 
 /// The archive while the journal is executed again.
 #[derive(Debug)]
-struct Filed(Archive);
+struct Filed(Archive, Roots);
 
 impl History for Filed {
+    fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String> {
+        proofs::load(annex, seq).map(drop)
+    }
+
     fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
         self.0.file(Arc::new(Bulletin {
             stamped: vec![stamped.clone()],
@@ -264,22 +332,17 @@ impl History for Filed {
         }
     }
 
-    fn annex(&self) -> Vec<u8> {
-        self.0.save()
+    fn see(&mut self, exchange: &Exchange, stamped: &Stamped, events: &[Event]) {
+        self.hear(stamped, events);
+        self.1.hear(exchange, stamped, events);
     }
-}
 
-/// The keeper's archive: what a snapshot keeps, without the events that the journal has.
-#[derive(Debug)]
-struct Indexed(Archive);
-
-impl History for Indexed {
-    fn hear(&mut self, stamped: &Stamped, events: &[Event]) {
-        self.0.index(stamped, events);
+    fn end_of_block(&mut self, chain: [u8; 32]) {
+        self.1.end_of_block(chain);
     }
 
     fn annex(&self) -> Vec<u8> {
-        self.0.save()
+        proofs::annex(&self.0, &self.1.save())
     }
 }
 
@@ -288,22 +351,27 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
     let dir = settings.journal();
     let mut id = [0; 8];
     getrandom::fill(&mut id).map_err(|error| StartError::Prepare(error.to_string()))?;
-    let exchange_id = if dir.exists() {
-        0
-    } else {
-        u64::from_le_bytes(id) | 1
-    };
+    // A first start that was killed before its first block leaves a folder without one.
+    let known = journal::exchange_id(&journal::RealDisk, &dir).map_err(RecoverError::from)?;
+    let exchange_id = known.map_or(u64::from_le_bytes(id) | 1, |_| 0);
     let mut journal_settings = journal::Settings::new(dir, exchange_id);
     journal_settings.io = settings.io;
     journal_settings.segment_bytes = settings.segment_bytes;
     journal_settings.reserve_segments = settings.reserve_segments;
+    let mut chosen = settings.chosen_epochs.clone();
+    // A log that does not read is told when anchoring starts.
+    chosen.extend(anchoring::chosen(&settings.data).unwrap_or_default());
     let replay = tokio::task::spawn_blocking(move || {
         pipeline::recover(journal_settings, |kept| {
-            kept.map_or_else(
-                || Ok(Archive::default()),
-                |(annex, seq)| Archive::load(annex, seq),
-            )
-            .map(Filed)
+            let mut filed = match kept {
+                None => Filed(Archive::default(), Roots::default()),
+                Some((annex, seq)) => {
+                    let (archive, roots) = proofs::load(annex, seq)?;
+                    Filed(archive, roots)
+                }
+            };
+            filed.1.want(chosen.iter().copied());
+            Ok(filed)
         })
     });
     let recovered = replay
@@ -316,13 +384,20 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
 }
 
 /// Serves until closed.
-async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::Receiver<()>) {
+async fn serve(
+    desk: Desk,
+    book: Arc<Book>,
+    listener: tokio::net::TcpListener,
+    closed: oneshot::Receiver<()>,
+) {
     use proto::{
         account::v1::account_service_server::AccountServiceServer,
         admin::v1::{
             admin_service_server::AdminServiceServer, oracle_service_server::OracleServiceServer,
         },
+        delivery::v1::delivery_service_server::DeliveryServiceServer,
         marketdata::v1::market_data_service_server::MarketDataServiceServer,
+        proof::v1::proof_service_server::ProofServiceServer,
         reference::v1::reference_service_server::ReferenceServiceServer,
         risk::v1::risk_service_server::RiskServiceServer,
         trading::v1::trading_service_server::TradingServiceServer,
@@ -371,6 +446,14 @@ async fn serve(desk: Desk, listener: tokio::net::TcpListener, closed: oneshot::R
         )))
         .add_service(
             RiskServiceServer::new(risk::Service::new(desk.clone()))
+                .max_decoding_message_size(64 << 10),
+        )
+        .add_service(
+            DeliveryServiceServer::new(delivery::Service::new(desk.clone()))
+                .max_decoding_message_size(64 << 10),
+        )
+        .add_service(
+            ProofServiceServer::new(proofs::Service::new(desk.clone(), book))
                 .max_decoding_message_size(64 << 10),
         )
         .add_service(

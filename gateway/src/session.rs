@@ -363,12 +363,17 @@ impl Session {
             .archive()
             .position_of_command(session, client_seq);
         let answers = match seq {
-            Some(seq) => self
-                .desk
-                .answers(&[seq], Digger::Session)
-                .await
-                .unwrap_or_default(),
-            None => Vec::new(),
+            Some(seq) => self.desk.answers(&[seq], Digger::Session).await,
+            None => Ok(Vec::new()),
+        };
+        let answers = match answers {
+            Ok(answers) => answers,
+            // It was done, and what came of it cannot be told now: that is not "a stale number".
+            Err(why) => {
+                tracing::warn!(?session, client_seq, %why, "a first answer cannot be read again");
+                let problem = Problem::about(Reason::ResumeTooOld, Field::Session);
+                return self.reject(client_seq, refusal::problem(&problem));
+            }
         };
         let mut events = Vec::new();
         for answer in &answers {

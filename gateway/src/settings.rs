@@ -9,6 +9,9 @@ use engine::{
 
 use crate::{anchor::settings::Choice, desk::Environment};
 
+/// Milliseconds between two epochs of `hashpit serve`, unless told otherwise.
+pub const EPOCH_MS: i64 = 10_000;
+
 /// Settings of one exchange process.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -34,6 +37,10 @@ pub struct Settings {
     pub first_hashprice_millisat: i64,
     /// Where state roots are anchored.
     pub anchor: Choice,
+    /// Serve the embedded chain by JSON-RPC here.
+    pub chain_rpc: Option<SocketAddr>,
+    /// Epochs that were chosen to be anchored: kept provable if their marks are executed again at the start.
+    pub chosen_epochs: Vec<u64>,
     /// Threads and queues.
     pub pipeline: engine::pipeline::Settings,
 }
@@ -54,6 +61,8 @@ impl Settings {
             operator_public_key: None,
             first_hashprice_millisat: 42_635_721,
             anchor: Choice::Off,
+            chain_rpc: None,
+            chosen_epochs: Vec::new(),
             pipeline: engine::pipeline::Settings::default(),
         }
     }

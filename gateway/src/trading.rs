@@ -19,7 +19,6 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    archive::ROWS,
     auth::caller,
     bulletin::{Answer, legs_after},
     core_view,
@@ -382,7 +381,10 @@ impl TradingService for Service {
             .fills(account)
             .next()
             .map_or(0, |row| row.what.fill.trade.0);
-        if after > 0 && archive.fills(account).count() >= ROWS && after.saturating_add(1) < oldest {
+        if after > 0
+            && archive.fills(account).count() >= archive.rows_kept()
+            && after.saturating_add(1) < oldest
+        {
             return Err(refusal::no(Reason::ResumeTooOld));
         }
         let as_of_journal_seq = wide(archive.newest());

@@ -3,9 +3,11 @@
 pub mod account;
 mod combinations;
 pub mod conditions;
+pub mod delivery;
 pub mod market;
 pub mod orders;
 pub mod quotes;
 pub mod reference;
 pub mod risk;
+pub mod rounds;
 pub mod terms;

@@ -10,15 +10,28 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use gateway::anchor::{
-    chain::{At, Block, Call, Chain, ChainError, Log, Reading, Receipt, Sent},
-    contract::{Contract, Terms},
-    embedded::evm::{Env, Machine},
-    header::{Content, Header, Heads, Newest},
-    root_signer::Witness,
-    signer::{LocalKey, Signer},
-    transaction::{Price, Transaction},
+use engine::roots::{
+    chain::{AssetLine, ChainHeader, Top, Tops},
+    header::{AssetRoot, State},
+    leaf::tag,
 };
+use gateway::{
+    anchor::{
+        chain::{At, Block, Call, Chain, ChainError, Log, Reading, Receipt, Sent},
+        contract::{Contract, Deployment, Span, Terms, VaultAsset},
+        embedded::evm::{Env, Machine},
+        header::{Content, Heads, Newest},
+        root_signer::Witness,
+        signer::{LocalKey, Signer},
+        transaction::{Price, Transaction},
+    },
+    proofs::Step,
+};
+
+mod ledger;
+
+pub use ledger::Ledger;
+
 use revm::primitives::{Address, B256, Bytes, U256, keccak256};
 
 /// The chain's number.
@@ -26,7 +39,7 @@ pub const CHAIN_ID: u64 = 11_501;
 /// Seconds between blocks.
 pub const BLOCK_TIME: u64 = 6;
 /// Gas of everybody's transactions but the process's own.
-const STRANGER_GAS: u64 = 6_000_000;
+const STRANGER_GAS: u64 = 6_500_000;
 /// When the chain begins, seconds since 1970.
 pub const START: u64 = 1_700_000_000;
 /// What gas costs in good times, wei.
@@ -501,34 +514,40 @@ pub const GUARDIAN: u8 = 5;
 /// Deploys, deposits, and is anybody.
 pub const ANYBODY: u8 = 9;
 
-/// The contract's code, as it is deployed.
-///
-/// # Panics
-/// If the artifact is damaged.
-#[must_use]
-pub fn code() -> Vec<u8> {
-    gateway::anchor::contract::code()
-}
-
-/// The terms of the test's contract.
+/// The terms of the test's contracts: one asset, the chain's own coin, a wei a unit.
 #[must_use]
 pub fn terms() -> Terms {
+    let span = |time| Span { time, blocks: 2 };
     Terms {
+        assets: vec![VaultAsset {
+            id: 1,
+            token: Address::ZERO,
+            scale: 1,
+            day_cap: u128::from(u64::MAX),
+            min_deposit: 1,
+        }],
+        cap_tail: 86_400,
         signers: SIGNERS
             .iter()
             .map(|signer| key(*signer).address())
             .collect(),
         threshold: 2,
         guardian: key(GUARDIAN).address(),
-        window: 3_600,
-        silence: 7 * 86_400,
-        exit: 86_400,
-        day_cap: u128::from(u64::MAX),
+        window: span(3_600),
+        silence: span(7 * 86_400),
+        exit: span(86_400),
+        rotation: span(21 * 86_400),
+        pause_length: 3_600,
+        pause_every: 14 * 86_400,
+        exits_per_block: 10,
+        exits_open: 100,
+        exit_fee: 0,
+        treasury: key(GUARDIAN).address(),
     }
 }
 
 impl World {
-    /// A chain with funded accounts and the contract in its second block; three blocks make one final.
+    /// A chain with funded accounts and the contracts in its second block; three blocks make one final.
     ///
     /// # Panics
     /// If the contract cannot be deployed.
@@ -562,23 +581,23 @@ impl World {
             seen: BTreeMap::new(),
             forks: 0,
         };
+        let deployment = Deployment::new(CHAIN_ID, key(ANYBODY).address(), 0, &terms());
         let mut world = Self {
             net: Arc::new(Mutex::new(net)),
-            contract: Contract {
-                chain_id: CHAIN_ID,
-                address: Address::ZERO,
-            },
+            contract: deployment.contract,
             code_hash: B256::ZERO,
             first_block: 1,
         };
-        let hash = world.transact(ANYBODY, None, 0, Contract::deployment(&code(), &terms()));
+        let hashes = deployment
+            .calls
+            .map(|data| world.transact(ANYBODY, None, 0, data));
         world.mine(1);
-        let net = world.net();
-        let address = net.tip().receipts[&hash].created.expect("deployed");
-        let code_hash = net.tip().machine.code_hash(address);
-        drop(net);
-        world.contract.address = address;
-        world.code_hash = code_hash;
+        for hash in hashes {
+            let receipt = world.net().tip().receipts[&hash].clone();
+            assert!(receipt.success, "deployed: {receipt:?}");
+        }
+        let endpoint = world.endpoint("the test", &Fuse::default());
+        world.code_hash = world.contract.code_hash(&endpoint).expect("there");
         world.mine(3);
         world
     }
@@ -683,7 +702,7 @@ impl World {
         let receipts = net.blocks.iter().flat_map(|mined| &mined.receipts);
         let ours = receipts.filter(|(hash, _)| {
             net.seen.get(*hash).is_some_and(|transaction| {
-                transaction.to == Some(self.contract.address) && transaction.gas != STRANGER_GAS
+                transaction.to == Some(self.contract.registry) && transaction.gas != STRANGER_GAS
             })
         });
         let (done, refused): (Vec<_>, Vec<_>) = ours.partition(|(_, receipt)| receipt.success);
@@ -699,7 +718,7 @@ impl Default for World {
 
 /// An exchange that seals an epoch every ten seconds.
 #[derive(Clone, Debug, Default)]
-pub struct TestHeads(Arc<Mutex<Newest>>);
+pub struct TestHeads(Arc<Mutex<Newest>>, Arc<Mutex<Vec<(u64, &'static str)>>>);
 
 impl TestHeads {
     /// From now on.
@@ -713,20 +732,84 @@ impl Heads for TestHeads {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn content(&mut self, number: u64, previous: B256) -> Result<Option<Content>, String> {
+    fn content(
+        &mut self,
+        number: u64,
+        previous: B256,
+        served: u64,
+    ) -> Result<Option<Content>, String> {
         let newest = self.newest();
-        let header = Header {
-            epoch: number,
-            seq: newest.seq,
-            time: newest.seq,
-            prev: previous,
-            journal_head: keccak256(newest.epoch.to_be_bytes()),
-            ..Header::default()
+        let mut content = empty(number, previous);
+        content.header.seq = newest.seq;
+        content.header.time = newest.seq;
+        content.header.forced_count = served;
+        content.header.journal_head = keccak256(newest.epoch.to_be_bytes()).0;
+        Ok(Some(content))
+    }
+
+    fn note(&mut self, epoch: u64, step: Step) {
+        let word = match step {
+            Step::Signed(_) => "signed",
+            Step::Submitted(_) => "submitted",
+            Step::Mined(_) => "mined",
+            Step::Reorganised => "reorganised",
+            Step::Final(_) => "final",
+            Step::Failed => "failed",
         };
-        Ok(Some(Content {
-            header,
-            ..Content::default()
-        }))
+        self.told().push((epoch, word));
+    }
+
+    fn heartbeat(&mut self) {
+        self.told().push((0, "heartbeat"));
+    }
+}
+
+impl TestHeads {
+    /// What the exchange was told of its epochs.
+    pub fn told(&self) -> MutexGuard<'_, Vec<(u64, &'static str)>> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A header of an exchange in which nobody has anything.
+///
+/// # Panics
+/// Never: nothing adds up to nothing.
+#[must_use]
+pub fn empty(number: u64, previous: B256) -> Content {
+    let tops = Tops {
+        balances: vec![Top::default()],
+        withdrawals: vec![Top::default()],
+        positions: [0; 32],
+    };
+    let root = |tag| Top::default().root(tag).expect("no sums");
+    let (root, sum) = root(tag::BALANCE_NODE);
+    let assets = vec![AssetRoot {
+        asset: 1,
+        root,
+        sum,
+    }];
+    let positions = tops.positions;
+    let line = AssetLine {
+        asset: 1,
+        withdraw_root: Top::default()
+            .root(tag::WITHDRAWAL_NODE)
+            .expect("no sums")
+            .0,
+        ..AssetLine::default()
+    };
+    let header = ChainHeader {
+        epoch: number,
+        anchor: number,
+        previous: previous.0,
+        state_root: State { assets, positions }.root(),
+        assets: vec![line],
+        ..ChainHeader::default()
+    };
+    Content {
+        header,
+        tops,
+        ..Content::default()
     }
 }
 
@@ -742,7 +825,7 @@ impl TestWitness {
 }
 
 impl Witness for TestWitness {
-    fn agrees(&self, _: &Header) -> Result<(), String> {
+    fn agrees(&self, _: &ChainHeader) -> Result<(), String> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),
             Some(what) => Err(what.clone()),

@@ -17,6 +17,7 @@ pub mod readings;
 pub mod rows;
 pub mod scenario;
 pub mod sim;
+pub mod small_disk;
 pub mod streams;
 pub mod venue;
 pub mod witness;

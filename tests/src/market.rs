@@ -86,6 +86,7 @@ fn terms() -> Terms {
         reference: Ticks(MARK),
         volatility: Volatility::default(),
         legs: Vec::new(),
+        cascade: Vec::new(),
     }
 }
 

@@ -23,10 +23,13 @@
 mod actions;
 mod auctions;
 mod checks;
+mod clearing;
 mod combinations;
+mod delivery;
 mod desks;
 mod given;
 mod operator;
+mod oracle;
 mod quoting;
 mod told;
 mod words;

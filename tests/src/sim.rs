@@ -24,6 +24,7 @@ pub mod disk;
 pub mod front;
 mod io;
 pub mod keeping;
+mod names;
 pub mod options;
 pub mod oracle;
 pub mod start;

@@ -280,6 +280,7 @@ fn terms(kind: Kind) -> Terms {
             move_ppm: 20_000,
         },
         legs: Vec::new(),
+        cascade: Vec::new(),
     }
 }
 

@@ -122,10 +122,13 @@ fn a_full_queue_refuses_orders_and_still_takes_cancels() {
                 Err(other) => panic!("{other:?}: {:?}", running.fault.reason()),
             }
         }
-        assert!(
-            running.intake.depth() >= 48,
-            "orders fill all but the cancels' room"
-        );
+        // The core may have taken a few more just now: it has nowhere to put the next ones.
+        while running.intake.depth() < 48 {
+            if running.intake.submit(place(id + 1), None).is_ok() {
+                (id, accepted) = (id + 1, accepted + 1);
+            }
+            std::thread::yield_now();
+        }
         assert_eq!(
             running.intake.cancel_share(),
             Some(1),

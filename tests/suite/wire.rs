@@ -6,7 +6,7 @@ use gateway::client::{Client, Session};
 use proto::{
     account::v1::{GetAccountRequest, ListLedgerRequest},
     admin::v1::{
-        AdvanceClockRequest, CreditDepositRequest, GetSystemStatusRequest, SetTradingStateRequest,
+        BustTradeRequest, CreditDepositRequest, GetSystemStatusRequest, SetTradingStateRequest,
         set_trading_state_request::Scope,
     },
     common::v1::{Amount, Side, TradingState},
@@ -553,10 +553,10 @@ async fn what_is_not_served_says_so() {
     let venue = Venue::start(folder.path()).await;
     let contract = venue.forward().await;
     let operator = venue.client("operator").await;
-    let request = AdvanceClockRequest::default();
+    let request = BustTradeRequest::default();
     let status = operator
         .admin()
-        .advance_clock(request)
+        .bust_trade(request)
         .await
         .expect_err("not served");
     assert_eq!(

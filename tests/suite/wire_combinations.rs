@@ -36,7 +36,11 @@ async fn listed(venue: &Venue, kind: InstrumentKind) -> Vec<Instrument> {
         .expect("contracts are listed")
         .into_inner()
         .instruments;
-    all.retain(|contract| contract.symbol.starts_with("BTC-"));
+    // Months, not what is left of one, quarters and years.
+    let longer = ["BTC-BOM", "BTC-FWD-QUARTER", "BTC-FWD-YEAR"];
+    all.retain(|contract| {
+        contract.symbol.starts_with("BTC-") && !longer.contains(&contract.product.as_str())
+    });
     all.sort_by_key(|contract| {
         contract
             .delivery_window

@@ -144,6 +144,8 @@ pub enum Rail {
     Sandbox,
     /// Booked by hand.
     Manual,
+    /// The vault on an EVM chain: it took the deposit, and pays the withdrawal by proof.
+    Chain,
 }
 
 /// Money in.
@@ -214,6 +216,9 @@ pub struct SubmitFixing {
     pub round: u64,
     /// Per rate unit and day, in the quote asset.
     pub value: Decimal,
+    /// Daily: midnight that began the UTC day whose mean it is, which settles that day of every contract
+    /// in delivery; 0 = it is of no certain day and only moves marks and pays variation.
+    pub day: Nanos,
     /// Key of the submitter.
     pub key_id: String,
 }

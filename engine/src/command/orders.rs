@@ -28,6 +28,12 @@ impl Side {
         }
     }
 
+    /// The side that makes a net position smaller; a buy if there is none.
+    #[must_use]
+    pub fn closing(net: Lots) -> Self {
+        if net.0 > 0 { Self::Sell } else { Self::Buy }
+    }
+
     /// Lots with the sign a position has.
     #[must_use]
     pub fn signed(self, lots: Lots) -> Lots {

@@ -37,7 +37,7 @@ pub(super) fn made(object: u32) -> Done {
     }
 }
 
-fn check_name(name: &str, field: Field) -> Result<(), Problem> {
+pub(super) fn check_name(name: &str, field: Field) -> Result<(), Problem> {
     let (limit, actual) = (limits::NAME_BYTES, name.len());
     if (1..=limit).contains(&actual) && name.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return Ok(());
@@ -51,7 +51,7 @@ fn check_name(name: &str, field: Field) -> Result<(), Problem> {
     ))
 }
 
-fn check_text(text: &str, field: Field) -> Result<(), Problem> {
+pub(super) fn check_text(text: &str, field: Field) -> Result<(), Problem> {
     let wide = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
     if text.len() <= limits::NOTE_BYTES {
         return Ok(());
@@ -60,7 +60,7 @@ fn check_text(text: &str, field: Field) -> Result<(), Problem> {
     Err(Problem::limit(Reason::InvalidField, field, limit, actual))
 }
 
-fn check_room(used: usize, limit: usize) -> Result<(), Problem> {
+pub(super) fn check_room(used: usize, limit: usize) -> Result<(), Problem> {
     if used < limit {
         return Ok(());
     }
@@ -101,7 +101,7 @@ impl Exchange {
         }
     }
 
-    fn open_account(&mut self, new: &NewAccount) -> AccountId {
+    pub(super) fn open_account(&mut self, new: &NewAccount) -> AccountId {
         let id = AccountId::nth(self.accounts.len());
         let firm = new.firm.index().and_then(|index| self.firms.get(index));
         let firm_killed = firm.is_some_and(|firm| firm.killed);
@@ -144,6 +144,13 @@ impl Exchange {
             Command::ResolveWithdrawal(r) => self.once(r, out, Self::resolve_withdrawal),
             Command::SetMmpGroup(r) => self.once(r, out, Self::set_mmp_group),
             Command::SetKillSwitch(r) => self.once(r, out, Self::set_kill_switch),
+            Command::SetDefaultTerms(r) => self.once(r, out, Self::set_default_terms),
+            Command::SetFeed(r) => self.once(r, out, Self::set_feed),
+            Command::SetSource(r) => self.once(r, out, Self::set_source),
+            Command::SetMethod(r) => self.once(r, out, Self::set_method),
+            Command::Delivery(r) => self.once(r, out, Self::deliver),
+            Command::SetAccountOwner(r) => self.once(r, out, Self::set_account_owner),
+            Command::CreditChainDeposit(r) => self.once(r, out, Self::credit_chain_deposit),
             Command::Tick
             | Command::Restart(_)
             | Command::Place(_)
@@ -159,7 +166,12 @@ impl Exchange {
             | Command::SubmitFixing(_)
             | Command::Batch(_)
             | Command::MassQuote(_)
-            | Command::ResetMmp(_) => {
+            | Command::ResetMmp(_)
+            | Command::BidOffer(_)
+            | Command::Report(_)
+            | Command::SubmitHeader(_)
+            | Command::SignValue(_)
+            | Command::MarkEpoch => {
                 unreachable!("apply sends only administrative commands here")
             }
         }
@@ -334,7 +346,8 @@ impl Exchange {
             && self
                 .ledger
                 .balances(set.account)
-                .all(|(_, b)| b.cash.0 == 0 && b.held.0 == 0);
+                .all(|(_, b)| b.cash.0 == 0 && b.held.0 == 0)
+            && !self.delivers(set.account);
         if set.status == AccountStatus::Closed && !empty {
             return Err(Problem::about(Reason::IllegalTransition, Field::Account));
         }
@@ -430,6 +443,7 @@ impl Exchange {
             terms: terms.clone(),
             product,
             tick_value,
+            settled_until: terms.window.start,
             state: TradingState::Closed,
             state_reason: Reason::Schedule,
             scheduled: None,
@@ -453,6 +467,9 @@ impl Exchange {
         let contract = self.contract(id);
         let (mark, band) = (contract.mark, contract.at_mark.band);
         self.timers.set(terms.last_trade, Timer::LastTrade(id));
+        if terms.kind == crate::instrument::Kind::Forward && terms.cascade.is_empty() {
+            self.timers.set(terms.window.start, Timer::Window(id));
+        }
         out.push(Event::Listed(id));
         out.push(Event::Statistics(StatisticsChange {
             instrument: id,
@@ -489,6 +506,9 @@ impl Exchange {
         if index.details.quote != terms.price_asset || index.details.commodity != terms.commodity {
             return invalid(Field::Index);
         }
+        if !terms.cascade.is_empty() {
+            self.check_cascade(terms)?;
+        }
         if terms.kind.is_combination() {
             let tick_value = self.check_combined_terms(terms)?;
             check_text(&terms.price_unit, Field::TickSize)?;
@@ -501,7 +521,12 @@ impl Exchange {
         if terms.window.start >= terms.window.end {
             return invalid(Field::Window);
         }
-        if terms.last_trade <= self.at || terms.last_trade > terms.window.end {
+        // A forward's days begin to settle when its trading is over.
+        let ends_by = match terms.kind {
+            crate::instrument::Kind::Forward => terms.window.start,
+            _ => terms.window.end,
+        };
+        if terms.last_trade <= self.at || terms.last_trade > ends_by {
             return invalid(Field::LastTrade);
         }
         let tick_value = terms.tick_value(commodity, asset)?;
@@ -586,8 +611,23 @@ impl Exchange {
             return Err(Problem::about(Reason::NotFound, Field::Instrument));
         }
         let over = |id: &InstrumentId| self.contract(*id).terms.last_trade <= self.at;
-        if set.target != TradingState::Closed && covered.iter().any(over) {
+        // The last two come by time and fixings alone.
+        let given = matches!(set.target, TradingState::InDelivery | TradingState::Settled);
+        let begun = |id: &InstrumentId| {
+            let state = self.contract(*id).state;
+            matches!(state, TradingState::InDelivery | TradingState::Settled)
+        };
+        if given
+            || covered.iter().any(begun)
+            || set.target != TradingState::Closed && covered.iter().any(over)
+        {
             return Err(Problem::about(Reason::IllegalTransition, Field::State));
+        }
+        let halted = covered
+            .iter()
+            .any(|id| self.waits_for_index(*id, set.target));
+        if halted && set.effective <= self.at {
+            return Err(Problem::about(Reason::IndexUnavailable, Field::State));
         }
         if is_call(set.target) && !covered.iter().all(|id| self.has_calls(*id)) {
             return Err(Problem::about(Reason::IllegalTransition, Field::State));

@@ -93,6 +93,9 @@ impl Exchange {
     pub(super) fn check_trader(&self, origin: &Origin, reducing: bool) -> Result<(), Problem> {
         let account = self.account(origin.account);
         self.check_switches(origin)?;
+        if !self.defaults.is_quiet() && self.is_liquidated(origin.account) {
+            return Err(Problem::about(Reason::Liquidation, Field::Account));
+        }
         match account.map(|account| account.status) {
             Some(AccountStatus::Active) => Ok(()),
             Some(AccountStatus::ReduceOnly) if reducing => Ok(()),
@@ -207,6 +210,7 @@ impl Exchange {
             self.check_legs(origin.account, contract, wish, None)?;
         } else {
             check_position_limit(contract, position, order.side, lots)?;
+            self.check_capacity(contract, position, order.side, lots)?;
             let hold = hold_lot.for_lots(lots);
             let after = position.requirement_with(contract, order.side, lots, hold);
             self.check_need(contract, origin.account, after - position.requirement)?;

@@ -243,6 +243,7 @@ impl Exchange {
             }
         }
         check_position_limit(contract, &after, side, open)?;
+        self.check_capacity(contract, &after, side, open)?;
         after.count_open(side, reduce, open, hold_lot.for_lots(open));
         self.check_money(contract, &before, &after)
     }

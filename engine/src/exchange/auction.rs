@@ -198,11 +198,40 @@ impl Exchange {
         reason: Reason,
         out: &mut Vec<Event>,
     ) -> u32 {
+        let (state, reason) = if self.is_index_halted(id, state) {
+            (TradingState::Halted, Reason::IndexUnavailable)
+        } else {
+            (state, reason)
+        };
         self.settle_into(id, state, reason, out);
         self.cancel_book(id, Reason::Operator, out)
     }
 
-    fn arrive(&mut self, id: InstrumentId, then: Arrival, out: &mut Vec<Event>) {
+    /// A halted contract returns towards the state it was in: to resting orders before matching.
+    pub(super) fn come_back(&mut self, id: InstrumentId, was: TradingState, out: &mut Vec<Event>) {
+        let (state, then) = match was {
+            TradingState::Open | TradingState::VolatilityAuction => {
+                (TradingState::PostOnly, Reopening::Soon)
+            }
+            TradingState::NoCancel => (TradingState::PreOpen, Reopening::None),
+            other => (other, Reopening::None),
+        };
+        let reason = Reason::IndexUnavailable;
+        self.arrive(
+            id,
+            Arrival {
+                state,
+                reason,
+                then,
+            },
+            out,
+        );
+    }
+
+    fn arrive(&mut self, id: InstrumentId, mut then: Arrival, out: &mut Vec<Event>) {
+        if self.is_index_halted(id, then.state) {
+            (then.state, then.reason) = (TradingState::Halted, Reason::IndexUnavailable);
+        }
         if !states::is_uncrossed(then.state) {
             return self.settle_into(id, then.state, then.reason, out);
         }

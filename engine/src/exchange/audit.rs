@@ -170,6 +170,9 @@ impl Exchange {
                 }
             }
         }
+        for (account, asset, held) in self.delivery_holds() {
+            wanted.entry((account, asset)).or_default().held += held;
+        }
         for transfer in &self.transfers {
             use super::TransferState::{Approved, Pending};
             if matches!(transfer.state, Pending | Approved) {

@@ -37,6 +37,15 @@ impl Exchange {
                 Timer::Uncross(instrument) => self.step_uncross(instrument, due, out),
                 Timer::Indicative(instrument) => self.look_again(instrument, due),
                 Timer::Thaw(account, group) => self.thaw(account, group, due, out),
+                Timer::Window(instrument) => self.begin_window(instrument, out),
+                Timer::Liquidate(account, asset) => self.liquidate(account, asset, due, out),
+                Timer::CloseOffer(offer) => self.close_offer(offer, out),
+                Timer::Sample(index) => self.sample(index, due, out),
+                Timer::SettleDay(index) => self.settle_days(index, out),
+                Timer::Delivery(id) => self.look_at_obligation(id, due, out),
+                Timer::Capacity(account, commodity) => {
+                    self.fit_capacity(account, commodity, out);
+                }
             }
         }
     }
@@ -80,6 +89,8 @@ impl Exchange {
         self.change_state(id, TradingState::Closed, Reason::Schedule, out);
         self.cancel_book(id, Reason::InstrumentExpired, out);
         self.unlink(id);
+        self.cascade(id, out);
+        self.begin_delivery(id, out);
     }
 
     /// Cancels everything in a book, buys first, in matching order, then what waits for an auction;

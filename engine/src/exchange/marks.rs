@@ -3,19 +3,19 @@
 use super::Exchange;
 use crate::{
     command::{FixingKind, Side, SubmitFixing},
-    event::{Address, Done, Event, IndexChange, PostingKind, Refused},
-    ids::{IndexId, InstrumentId, house},
+    event::{Address, Done, Event, IndexChange, Refused},
+    ids::{IndexId, InstrumentId},
     instrument::{Instrument, Kind},
-    ledger::About,
     limits,
     reason::{Field, Problem, Reason},
-    units::{Decimal, Minor, TickLots, Ticks, div_half_even},
+    units::{Decimal, Minor, Ticks, div_half_even},
 };
 
 impl Exchange {
     /// An index value arrives; write-once per round.
     pub(super) fn submit_fixing(&mut self, fixing: &SubmitFixing, out: &mut Vec<Event>) {
-        match self.decide_fixing(fixing) {
+        let unsigned = self.check_unsigned(fixing.index);
+        match unsigned.and_then(|()| self.decide_fixing(fixing)) {
             Err(problem) => {
                 let to = Address::default();
                 out.push(Event::Refused(Refused { to, problem }));
@@ -29,7 +29,7 @@ impl Exchange {
     }
 
     /// `Some` = the same value was taken before, at that position.
-    fn decide_fixing(&self, fixing: &SubmitFixing) -> Result<Option<u64>, Problem> {
+    pub(super) fn decide_fixing(&self, fixing: &SubmitFixing) -> Result<Option<u64>, Problem> {
         let index = fixing.index.index().and_then(|at| self.indexes.get(at));
         let index = index.ok_or(Problem::about(Reason::NotFound, Field::Index))?;
         if fixing.round == 0 {
@@ -78,12 +78,12 @@ impl Exchange {
                         actual,
                     ))
                 }
-                _ => Ok(None),
+                _ => self.check_day(fixing).map(|()| None),
             },
         }
     }
 
-    fn fix(&mut self, fixing: &SubmitFixing, out: &mut Vec<Event>) {
+    pub(super) fn fix(&mut self, fixing: &SubmitFixing, out: &mut Vec<Event>) {
         let (at, seq) = (self.at, self.seq);
         let index = &mut self.indexes[fixing.index.index().unwrap_or(usize::MAX)];
         let before = index.value.replace(fixing.value);
@@ -101,7 +101,7 @@ impl Exchange {
             if contract.terms.kind.is_combination() {
                 // Listed after its legs, so their marks have moved.
                 self.follow_legs(id);
-            } else if contract.terms.last_trade > self.at {
+            } else if contract.is_marked(self.at) {
                 let mark = self.new_mark(contract, before, fixing.value);
                 self.contract_mut(id).mark_at(mark);
                 self.stir(id);
@@ -111,12 +111,13 @@ impl Exchange {
             if fixing.kind == FixingKind::Daily {
                 let contract = self.contract_mut(id);
                 contract.statistics.settlement = Some(contract.mark);
-                self.settle_day(id, out);
+                self.settle_day(id, fixing, out);
             }
         }
+        self.check_margins(fixing.index, out);
     }
 
-    fn contracts_on(&self, index: IndexId) -> Vec<InstrumentId> {
+    pub(super) fn contracts_on(&self, index: IndexId) -> Vec<InstrumentId> {
         self.instruments
             .iter()
             .filter(|contract| contract.terms.index == index)
@@ -163,7 +164,7 @@ impl Exchange {
     }
 
     /// The mark moved: holds of resting orders, then requirements and results of positions.
-    fn revalue(&mut self, id: InstrumentId) {
+    pub(super) fn revalue(&mut self, id: InstrumentId) {
         let book = &self.books[id.index().unwrap_or(usize::MAX)];
         let slots: Vec<u32> = book
             .queue(Side::Buy, &self.orders)
@@ -191,48 +192,10 @@ impl Exchange {
             self.rehold(account, id);
         }
     }
-
-    /// Pays every forward position's result since the last daily fixing (MONEY-10).
-    fn settle_day(&mut self, id: InstrumentId, out: &mut Vec<Event>) {
-        let contract = self.contract(id);
-        if contract.terms.kind != Kind::Forward {
-            return;
-        }
-        let (mark, asset) = (contract.mark, contract.terms.price_asset);
-        let mut accounts: Vec<_> = self
-            .positions
-            .in_instrument(id)
-            .map(|p| p.account)
-            .collect();
-        accounts.sort_unstable();
-        let about = About {
-            instrument: id,
-            ..About::default()
-        };
-        let mut paid = Minor::ZERO;
-        for account in accounts {
-            let position = self.positions.change(account, id);
-            let result = position.result;
-            position.settled += result;
-            position.realised = TickLots::ZERO;
-            position.cost = mark.times(position.net);
-            self.ledger
-                .post(out, (account, asset), result, PostingKind::Variation, about);
-            paid += result;
-            self.rehold(account, id);
-        }
-        self.ledger.post(
-            out,
-            (house::ROUNDING, asset),
-            -paid,
-            PostingKind::Rounding,
-            about,
-        );
-    }
 }
 
 /// Whether two decimals are one number: 105 is 105.0.
-fn same_value(one: Decimal, other: Decimal) -> bool {
+pub(super) fn same_value(one: Decimal, other: Decimal) -> bool {
     let fine = Decimal {
         mantissa: 1,
         exponent: one.exponent.min(other.exponent),
@@ -242,7 +205,7 @@ fn same_value(one: Decimal, other: Decimal) -> bool {
 }
 
 /// Whether a value lies within a factor of ten of the one before: no price is better than a wrong one.
-fn within_reach(before: Decimal, now: Decimal) -> bool {
+pub(super) fn within_reach(before: Decimal, now: Decimal) -> bool {
     let fine = Decimal {
         mantissa: 1,
         exponent: now.exponent.min(before.exponent),

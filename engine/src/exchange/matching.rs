@@ -563,6 +563,7 @@ impl Exchange {
         statistics.last = Some(trade.price);
         statistics.volume += trade.lots.0;
         self.touched_statistics.push(trade.instrument);
+        self.count_block_trade(&trade);
         out.push(Event::Trade(trade));
     }
 

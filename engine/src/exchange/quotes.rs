@@ -353,6 +353,7 @@ impl Exchange {
             after.count_open(side, false, -order.open, -hold);
         }
         check_position_limit(contract, &after, side, wish.lots)?;
+        self.check_capacity(contract, &after, side, wish.lots)?;
         admitted.hold_lot = self.hold_lot(account, contract, side, wish.price);
         let hold = admitted.hold_lot.for_lots(wish.lots);
         after.count_open(side, false, wish.lots, hold);

@@ -8,8 +8,8 @@ use std::io;
 use bincode::{Decode, Encode};
 
 use super::{
-    Account, Exchange, Withdrawals, auction, client_ids::ClientIds, combinations, protection,
-    reducing, remembered::RequestIds, stops, timers::Timers, volatility::Window,
+    Account, Exchange, Withdrawals, auction, client_ids::ClientIds, combinations, oracle::Oracle,
+    protection, reducing, remembered::RequestIds, stops, timers::Timers, volatility::Window,
 };
 use crate::{
     book::{Book, Node},
@@ -34,6 +34,7 @@ struct Counters {
     reference_version: u64,
     priorities: u64,
     trades: u64,
+    settlements: u64,
     entries: u64,
     killed: bool,
 }
@@ -88,14 +89,19 @@ impl Exchange {
             orders,
             positions,
             ledger,
+            deliveries,
             client_ids,
             requests,
             timers,
+            oracle,
             // Follow from the orders.
             reducing: _,
+            commitments,
             reference_version,
             priorities,
             trades,
+            settlements,
+            defaults,
             killed,
             // The rest is of the present command, and there is none.
             trades_left: _,
@@ -127,6 +133,7 @@ impl Exchange {
             reference_version: *reference_version,
             priorities: *priorities,
             trades: *trades,
+            settlements: *settlements,
             entries: ledger.entries(),
             killed: *killed,
         })?;
@@ -156,8 +163,12 @@ impl Exchange {
         }
         auction::saved::save_waiting(auctions, &mut saver)?;
         protection::saved::save(accounts, &mut saver)?;
+        deliveries.save(&mut saver)?;
         client_ids.save(&mut saver)?;
         timers.save(&mut saver)?;
+        defaults.save(&mut saver)?;
+        oracle.save(&mut saver)?;
+        commitments.save(&mut saver)?;
         saver.end()
     }
 
@@ -183,8 +194,13 @@ impl Exchange {
         exchange.positions = positions;
         exchange.load_books(&mut loader)?;
         exchange.load_groups(&mut loader)?;
+        exchange.load_deliveries(&mut loader)?;
         exchange.client_ids = ClientIds::load(&mut loader, accounts)?;
         exchange.timers = Timers::load(&mut loader)?;
+        exchange.defaults = super::clearing::Defaults::load(&mut loader)?;
+        exchange.oracle = Oracle::load(&mut loader, (exchange.indexes.len(), contracts))?;
+        exchange.commitments =
+            super::roots::Commitments::load(&mut loader, accounts, &exchange.transfers)?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {
@@ -197,12 +213,14 @@ impl Exchange {
             reference_version,
             priorities,
             trades,
+            settlements,
             entries: _,
             killed,
         } = counters;
         (exchange.seq, exchange.at) = (seq, at);
         exchange.reference_version = reference_version;
         (exchange.priorities, exchange.trades) = (priorities, trades);
+        exchange.settlements = settlements;
         exchange.killed = killed;
         exchange.trades_left = limits::TRADES_PER_COMMAND;
         Ok(exchange)

@@ -56,10 +56,17 @@ pub fn allows(state: TradingState, action: Action) -> Answer {
         (TradingState::PostOnly, Cancel) => Yes,
         (TradingState::PostOnly, Match) => No(InstrumentNotTrading),
 
-        (TradingState::CancelOnly | TradingState::Halted | TradingState::Closed, Cancel) => Yes,
-        (TradingState::CancelOnly | TradingState::Halted | TradingState::Closed, _) => {
-            No(InstrumentNotTrading)
-        }
+        (
+            TradingState::CancelOnly
+            | TradingState::Halted
+            | TradingState::Closed
+            | TradingState::InDelivery
+            | TradingState::Settled,
+            action,
+        ) => match action {
+            Cancel => Yes,
+            _ => No(InstrumentNotTrading),
+        },
     }
 }
 

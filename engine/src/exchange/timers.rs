@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use bincode::{Decode, Encode};
 
 use crate::{
-    ids::{AccountId, InstrumentId, OrderId, SessionId},
+    ids::{
+        AccountId, AssetId, CommodityId, IndexId, InstrumentId, ObligationId, OrderId, SessionId,
+    },
     saved::{LoadError, Loader, Saver, Section},
     units::Nanos,
     visits::Sorted,
@@ -36,6 +38,20 @@ pub enum Timer {
     Indicative(InstrumentId),
     /// A protection group's freeze ends.
     Thaw(AccountId, u16),
+    /// The window of a forward begins.
+    Window(InstrumentId),
+    /// The next order of a liquidation.
+    Liquidate(AccountId, AssetId),
+    /// The bids for a defaulter's position are opened.
+    CloseOffer(u64),
+    /// A sample of an index is due.
+    Sample(IndexId),
+    /// A day's value of an index settles.
+    SettleDay(IndexId),
+    /// A delivery begins, ends, or an interval of it settles.
+    Delivery(ObligationId),
+    /// An attestation of capacity lapses.
+    Capacity(AccountId, CommodityId),
 }
 
 /// Timers in order of time.

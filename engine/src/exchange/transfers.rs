@@ -17,6 +17,25 @@ impl Exchange {
         credit: &CreditDeposit,
         out: &mut Vec<Event>,
     ) -> Result<Done, Problem> {
+        self.check_rail(credit.rail)?;
+        self.credit(credit, out)
+    }
+
+    /// Money from the chain comes as [`crate::command::ChainDeposit`] only. Where some came from the chain, all
+    /// money comes and goes by it: it holds liabilities against its own deposits (ROOT-06).
+    fn check_rail(&self, rail: Rail) -> Result<(), Problem> {
+        if rail == Rail::Chain || self.chain_deposits().count > 0 {
+            return Err(Problem::about(Reason::UnsupportedCombination, Field::Rail));
+        }
+        Ok(())
+    }
+
+    /// Books money in, wherever it comes from.
+    pub(super) fn credit(
+        &mut self,
+        credit: &CreditDeposit,
+        out: &mut Vec<Event>,
+    ) -> Result<Done, Problem> {
         let account = self.account(credit.account);
         account.ok_or(Problem::about(Reason::NotFound, Field::Account))?;
         let asset = credit.asset.index().and_then(|at| self.assets.get(at));
@@ -53,6 +72,7 @@ impl Exchange {
         self.ledger
             .post(out, row, amount, PostingKind::Deposit, about);
         self.ledger.count_flow(credit.asset, amount);
+        self.look_again_at(credit.account, credit.asset, out);
         Ok(Done {
             object: u64::from(id),
             count: 1,
@@ -101,6 +121,17 @@ impl Exchange {
         let asset = asset.ok_or(Problem::about(Reason::NotFound, Field::Asset))?;
         if request.client_transfer_id == 0 {
             return Err(Problem::about(Reason::InvalidField, Field::Transfer));
+        }
+        match request.rail {
+            // Whom the vault is to pay must be known (ROOT-05).
+            Rail::Chain if self.owner(request.account).nonce == 0 => {
+                return Err(Problem::about(Reason::DestinationRequired, Field::Owner));
+            }
+            Rail::Chain => {}
+            Rail::Sandbox | Rail::Manual => self.check_rail(request.rail)?,
+        }
+        if self.is_in_debt(request.asset) {
+            return Err(Problem::about(Reason::KillSwitchExchange, Field::Asset));
         }
         let known = self
             .withdrawals
@@ -200,7 +231,8 @@ impl Exchange {
         let transfer = *self.transfers.get(index).ok_or(not_found)?;
         let next = match (transfer.state, resolve.decision) {
             (TransferState::Pending, Decision::Approve) => match transfer.rail {
-                Rail::Sandbox => TransferState::Paid,
+                // From now on the vault owes it.
+                Rail::Sandbox | Rail::Chain => TransferState::Paid,
                 Rail::Manual => TransferState::Approved,
             },
             (TransferState::Approved, Decision::Complete) => TransferState::Paid,
@@ -222,6 +254,7 @@ impl Exchange {
             self.ledger
                 .post(out, row, -amount, PostingKind::Withdrawal, about);
             self.ledger.count_flow(transfer.asset, -amount);
+            self.note_issued(&transfer);
         }
         let (at, seq) = (self.at, self.seq);
         let stored = &mut self.transfers[index];
@@ -235,7 +268,7 @@ impl Exchange {
     }
 }
 
-fn check_amount(amount: i64) -> Result<(), Problem> {
+pub(super) fn check_amount(amount: i64) -> Result<(), Problem> {
     if (1..=limits::MONEY_MINOR).contains(&amount) {
         return Ok(());
     }

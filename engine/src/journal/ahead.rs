@@ -30,6 +30,7 @@ struct Maker {
 impl Maker {
     /// The next segment; None for want of room, which is said and may pass.
     fn make(&mut self, stop: &AtomicBool) -> Result<Option<PathBuf>, JournalError> {
+        let attempt = self.room.begin();
         match segment::prepare(&*self.disk, &self.dir, self.next, self.bytes, stop) {
             Ok(path) => {
                 self.next += 1;
@@ -40,6 +41,7 @@ impl Maker {
                 // What was begun takes room that others may need.
                 segment::remove_unfinished(&*self.disk, &self.dir)?;
                 self.room.found_short(true);
+                self.room.fail(attempt);
                 Ok(None)
             }
             Err(other) => Err(other),
@@ -149,13 +151,21 @@ impl Ahead {
 impl Helper {
     fn take(&self) -> Result<PathBuf, JournalError> {
         let ready = self.ready.as_ref().ok_or(JournalError::HelperGone)?;
+        // Room may have come back since the helper last looked: it looks again now, and only an attempt
+        // that begins after this one counts.
+        let before = self.room.attempts();
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
         loop {
             match ready.recv_timeout(LOOK_AGAIN) {
                 Ok(segment) => return segment,
                 Err(crossbeam::channel::RecvTimeoutError::Disconnected) => {
                     return Err(JournalError::HelperGone);
                 }
-                Err(crossbeam::channel::RecvTimeoutError::Timeout) if self.room.is_short() => {
+                Err(crossbeam::channel::RecvTimeoutError::Timeout)
+                    if self.room.newest_failure() > before =>
+                {
                     let dir = self.dir.clone();
                     return Err(JournalError::DiskFull { dir });
                 }

@@ -158,12 +158,47 @@ pub(super) fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), Journ
     Ok(())
 }
 
+/// Which exchange the journal in a folder belongs to, 0 if its first block is damaged; none if no block was
+/// ever written there, or the folder is not there.
+///
+/// # Errors
+/// A folder that is not what it should be, or the system's.
+pub fn exchange_id(disk: &dyn Disk, dir: &Path) -> Result<Option<u64>, JournalError> {
+    if !dir.exists() {
+        return Ok(None);
+    }
+    let Some(folder) = list(disk, dir)? else {
+        return Ok(None);
+    };
+    let path = path(dir, folder.first);
+    let Some(file) = find(disk, &path)? else {
+        return Ok(None);
+    };
+    let mut page = vec![0; BLOCK_ALIGN];
+    file.read_exact_at(&mut page, 0)
+        .map_err(io_error("read", &path))?;
+    Ok(match super::block::decode(&page) {
+        Ok(header) => Some(header.exchange_id),
+        Err(super::block::Fault::Zero) => None,
+        // Something was written, and cannot be read: recovery says what.
+        Err(_) => Some(0),
+    })
+}
+
+/// Number of the oldest segment that is still there; none if there is none yet.
+///
+/// # Errors
+/// A folder that is not what it should be, or the system's.
+pub fn oldest_segment(disk: &dyn Disk, dir: &Path) -> Result<Option<u64>, JournalError> {
+    Ok(list(disk, dir)?.map(|folder| folder.first))
+}
+
 /// Whether the journal can be read from its very beginning: the first segment has not been retired.
 ///
 /// # Errors
 /// A folder that is not what it should be, or the system's.
 pub fn reaches_back(disk: &dyn Disk, dir: &Path) -> Result<bool, JournalError> {
-    Ok(list(disk, dir)?.is_none_or(|folder| folder.first == 1))
+    Ok(oldest_segment(disk, dir)?.is_none_or(|oldest| oldest == 1))
 }
 
 /// A segment that nobody needs any more, and where it went.
@@ -198,6 +233,15 @@ pub fn retire(
     for id in folder.first..before.min(folder.last) {
         let segment = path(dir, id);
         let archived = archive.map(|archive| path(archive, id));
+        if let Some(place) = &archived
+            && find(disk, place)?.is_some()
+        {
+            let taken = std::io::Error::new(
+                ErrorKind::AlreadyExists,
+                "another segment of that number is there: archive each exchange in a folder of its own",
+            );
+            return Err(io_error("archive to", place)(taken));
+        }
         match &archived {
             Some(place) => disk
                 .rename(&segment, place)
@@ -206,11 +250,12 @@ pub fn retire(
                 .remove(&segment)
                 .map_err(io_error("remove", &segment))?,
         }
+        // Where it went before where it was: nowhere is it missing from both.
+        if let Some(archive) = archive {
+            disk.sync_dir(archive).map_err(io_error("sync", archive))?;
+        }
         disk.sync_dir(dir).map_err(io_error("sync", dir))?;
         retired.push(Retired { id, archived });
-    }
-    if let Some(archive) = archive {
-        disk.sync_dir(archive).map_err(io_error("sync", archive))?;
     }
     Ok(retired)
 }

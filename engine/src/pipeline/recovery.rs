@@ -75,7 +75,7 @@ impl RecoverError {
 /// later version with no other to begin from.
 pub fn recover<H: History>(
     settings: journal::Settings,
-    remember: impl FnOnce(Option<(&[u8], Seq)>) -> Result<H, String>,
+    remember: impl FnMut(Option<(&[u8], Seq)>) -> Result<H, String>,
 ) -> Result<Recovered<H>, RecoverError> {
     let room = (crate::limits::CLIENT_IDS_ROOM, crate::limits::ORDERS_ROOM);
     recover_with_room(settings, room, remember)
@@ -88,25 +88,40 @@ pub fn recover<H: History>(
 pub fn recover_with_room<H: History>(
     mut settings: journal::Settings,
     (client_ids, orders): (usize, usize),
-    remember: impl FnOnce(Option<(&[u8], Seq)>) -> Result<H, String>,
+    mut remember: impl FnMut(Option<(&[u8], Seq)>) -> Result<H, String>,
 ) -> Result<Recovered<H>, RecoverError> {
     let dir = snapshots::beside(&settings.dir);
-    let found = snapshots::newest_valid(&*settings.disk, &dir, settings.exchange_id, Seq::MAX)?;
+    snapshots::remove_unfinished(&*settings.disk, &dir)?;
     let mut began = Began {
         snapshot: None,
-        rejected: found.rejected,
+        rejected: Vec::new(),
     };
-    let (mut exchange, history) = match found.loaded {
-        Some(loaded) => {
-            settings.from = Some(loaded.position);
+    let mut latest = Seq::MAX;
+    let mut whole = None;
+    loop {
+        let found = snapshots::newest_valid(&*settings.disk, &dir, settings.exchange_id, latest)?;
+        began.rejected.extend(found.rejected);
+        let Some(loaded) = found.loaded else { break };
+        let seq = loaded.exchange.seq();
+        match remember(Some((&loaded.annex, seq))) {
+            Ok(history) => {
+                whole = Some((loaded, history));
+                break;
+            }
+            // As a damaged state is: an older one may be better.
+            Err(why) => {
+                let snapshot = loaded.path.display();
+                tracing::warn!(%snapshot, "a snapshot is passed over: its history: {why}");
+                latest = seq.saturating_sub(1);
+            }
+        }
+    }
+    let (mut exchange, history) = match whole {
+        Some((loaded, history)) => {
             let seq = loaded.exchange.seq();
-            let history = remember(Some((&loaded.annex, seq)));
-            began.snapshot = Some((loaded.path.clone(), seq));
-            let snapshot = loaded.path;
-            (
-                loaded.exchange,
-                history.map_err(|why| RecoverError::History { snapshot, why })?,
-            )
+            settings.from = Some(loaded.position);
+            began.snapshot = Some((loaded.path, seq));
+            (loaded.exchange, history)
         }
         None => {
             let history = remember(None);
@@ -121,12 +136,14 @@ pub fn recover_with_room<H: History>(
     exchange.reserve(client_ids, orders);
     let mut replay = Replay::default();
     let (journal, report) = journal::open(settings, |block| {
-        replay.block(
+        replay.block_seen(
             &mut exchange,
             block.payload,
             block.count,
-            |stamped, events| history.hear(stamped, events),
-        )
+            |state, stamped, events| history.see(state, stamped, events),
+        )?;
+        history.end_of_block(block.chain);
+        Ok(())
     })?;
     Ok(Recovered {
         exchange,

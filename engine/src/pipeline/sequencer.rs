@@ -13,7 +13,7 @@ use crate::{
     command::{Command, Stamped},
     exchange::Exchange,
     journal::Feeder,
-    units::Nanos,
+    units::{MILLISECOND, Nanos},
 };
 
 /// Longest sleep when nothing is due, so that a jump of the wall clock is noticed.
@@ -91,7 +91,8 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
         if let Some(settings) = restarted {
             let mut batch = Batch::new();
             // Before any timer: sessions get their time to come back first (SESSION-05).
-            let now = self.clock.now();
+            // The clock may have been set back: the wait is counted from the stamp that the restart gets.
+            let now = self.clock.now().max(Nanos(self.exchange.at().0 + 1));
             self.apply(restart_command(settings, now), now, &mut batch);
             self.pass_on(batch);
         }
@@ -102,6 +103,7 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
         let mut batch = Batch::new();
         let now = self.clock.now();
         self.tick_if_due(now, &mut batch);
+        self.mark_if_due(now, &mut batch);
         while batch.stamped.len() < self.settings.batch && batch.events.len() < BATCH_EVENTS {
             self.stage();
             let Some(submission) = self.staged.pop_front() else {
@@ -141,6 +143,23 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
                 self.pass_on(full);
             }
         }
+    }
+
+    /// Ends an epoch when its time is over and something happened in it.
+    fn mark_if_due(&mut self, at: Nanos, batch: &mut Batch<R>) {
+        if self.epoch_due().is_some_and(|due| due <= at) {
+            let at = at.max(Nanos(self.exchange.at().0 + 1));
+            self.tick_if_due(at, batch);
+            self.apply(Command::MarkEpoch, at, batch);
+        }
+    }
+
+    /// When the present epoch ends; never if epochs are off or nothing happened in it.
+    fn epoch_due(&self) -> Option<Nanos> {
+        let epochs = self.exchange.epochs();
+        let something = self.exchange.seq() > epochs.seq;
+        let every = self.settings.epoch_ms.checked_mul(MILLISECOND)?;
+        (every > 0 && something).then(|| epochs.at.after(every))
     }
 
     fn sequence(&mut self, command: Command, reply: Option<R>, batch: &mut Batch<R>) {
@@ -241,7 +260,8 @@ impl<R: Send + 'static, C: Clock> Sequencer<R, C> {
             }
         }
         let now = self.clock.now();
-        let due = self.exchange.next_deadline().map_or(SLEEP, |due| {
+        let deadlines = [self.exchange.next_deadline(), self.epoch_due()];
+        let due = deadlines.into_iter().flatten().min().map_or(SLEEP, |due| {
             Duration::from_nanos(u64::try_from(due.0 - now.0).unwrap_or(0))
         });
         self.queue.sleep(due.min(SLEEP));

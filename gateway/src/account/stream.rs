@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::{
-    event::Event,
+    event::{ClearingEvent, Event},
     exchange::Exchange,
     ids::AccountId,
     reason::{Field, Problem, Reason},
@@ -22,7 +22,7 @@ use crate::{
     desk::{Desk, wide},
     outbound::{Outbound, Over},
     refusal,
-    translate::account::{Image, status},
+    translate::account::Image,
 };
 
 /// Silence ends with a heartbeat.
@@ -120,7 +120,7 @@ impl AccountStream {
     fn blank(&self) -> Told {
         Told {
             journal_seq: wide(self.image.seq),
-            status: status(self.image.status),
+            status: self.image.wire_status(),
             ..Told::default()
         }
     }
@@ -194,7 +194,13 @@ impl AccountStream {
             if stamped.seq <= self.image.seq {
                 continue;
             }
-            if events.iter().any(|event| matches!(event, Event::Listed(_))) {
+            let teaches = |event: &Event| {
+                matches!(
+                    event,
+                    Event::Listed(_) | Event::Clearing(ClearingEvent::DaySettled(_))
+                )
+            };
+            if events.iter().any(teaches) {
                 self.desk.state(|exchange| self.image.learn(exchange));
             }
             if !events.iter().any(|event| self.image.concerns(event)) {

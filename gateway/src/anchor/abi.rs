@@ -71,6 +71,37 @@ impl Words {
     }
 }
 
+/// An argument, or a field of a structure.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// Of a fixed length: it stands in its place.
+    Here(Words),
+    /// Of a length of its own: its place holds where it begins.
+    Far(Words),
+}
+
+/// Arguments, or the fields of a structure with a field of its own length.
+#[must_use]
+pub fn tuple(parts: &[Part]) -> Words {
+    let width = |part: &Part| match part {
+        Part::Here(words) => words.0.len(),
+        Part::Far(_) => 32,
+    };
+    let mut place: usize = parts.iter().map(width).sum();
+    let (mut head, mut far) = (Words::new(), Vec::new());
+    for part in parts {
+        match part {
+            Part::Here(words) => head.0.extend_from_slice(&words.0),
+            Part::Far(words) => {
+                head = head.number(place as u64);
+                place += words.0.len();
+                far.extend_from_slice(&words.0);
+            }
+        }
+    }
+    head.raw(&far)
+}
+
 /// Reads words in order.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a>(&'a [u8]);
@@ -103,17 +134,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The words of a refusal: `Error(string)`, an error with one text, or the selector in hex.
-#[must_use]
-pub fn refusal(data: &[u8]) -> String {
-    let Some((selector, rest)) = data.split_at_checked(4) else {
-        return "no reason given".into();
-    };
-    let text = || {
-        let mut reader = Reader::new(rest);
-        (reader.number()? == 32).then_some(())?;
+impl Reader<'_> {
+    /// The text that begins so many bytes from here.
+    #[must_use]
+    pub fn text_at(&self, place: u64) -> Option<String> {
+        let mut reader = Self(self.0.get(usize::try_from(place).ok()?..)?);
         let length = usize::try_from(reader.number()?).ok()?;
         String::from_utf8(reader.0.get(..length)?.to_vec()).ok()
-    };
-    text().unwrap_or_else(|| format!("error {}", revm::primitives::hex::encode_prefixed(selector)))
+    }
 }

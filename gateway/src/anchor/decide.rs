@@ -28,6 +28,8 @@ pub struct Policy {
     pub every: u64,
     /// Seconds between two anchors when somebody waits for a withdrawal.
     pub every_urgent: u64,
+    /// Seconds without an anchor after which an idle exchange makes an epoch for one.
+    pub heartbeat: u64,
     /// Most gas of a post.
     pub gas: u64,
     /// Most that a unit of gas may cost, wei.
@@ -49,6 +51,7 @@ impl Default for Policy {
         Self {
             every: 600,
             every_urgent: 60,
+            heartbeat: 3_600,
             gas: 400_000,
             fee_cap: 5_000_000_000,
             legacy: true,
@@ -92,6 +95,8 @@ pub struct Memory {
     pub epoch: u64,
     /// Somebody waits for a withdrawal to be anchored.
     pub urgent: bool,
+    /// When an idle exchange was last asked for an epoch, seconds since 1970.
+    pub beat: u64,
 }
 
 /// The next step.
@@ -139,17 +144,14 @@ pub enum Rest {
         /// What a post may cost, wei.
         needed: u128,
     },
-    /// The guardian paused the contract.
-    Paused {
-        /// Until then, seconds since 1970.
-        until: u64,
-    },
     /// The contract is frozen for ever.
     Frozen,
     /// The contract would refuse the header.
     WouldRefuse(String),
     /// It did, several times.
     Refused(usize),
+    /// The exchange's newest epoch cannot stand on the chain.
+    Unpostable(String),
     /// The signers did not sign.
     Unsigned(String),
     /// The contract holds something that is not ours, in a final block.
@@ -176,6 +178,7 @@ impl Rest {
                 | Self::Frozen
                 | Self::WouldRefuse(_)
                 | Self::Refused(_)
+                | Self::Unpostable(_)
                 | Self::Unsigned(_)
                 | Self::Foreign(_)
                 | Self::ForeignPending(_)
@@ -194,10 +197,10 @@ impl std::fmt::Display for Rest {
             Self::Mined => write!(out, "in a block, not final yet"),
             Self::AtCap => write!(out, "not mined, and its price is at the cap"),
             Self::NoGas { needed } => write!(out, "the gas account cannot pay {needed} wei"),
-            Self::Paused { until } => write!(out, "the guardian paused the contract until {until}"),
             Self::Frozen => write!(out, "the contract is frozen"),
             Self::WouldRefuse(why) => write!(out, "the contract would refuse the header: {why}"),
             Self::Refused(times) => write!(out, "the contract refused the header {times} times"),
+            Self::Unpostable(why) => write!(out, "the newest epoch cannot be anchored: {why}"),
             Self::Unsigned(why) => write!(out, "the header is not signed: {why}"),
             Self::Foreign(what) => write!(out, "the contract holds what is not ours: {what}"),
             Self::ForeignPending(what) => {
@@ -266,7 +269,7 @@ pub fn decide(policy: &Policy, state: &State, view: &View, memory: &Memory, now:
         Some(live) if view.nonce_final > live.nonce => Step::NoteFailed(live.nonce),
         Some(live) if view.nonce > live.nonce => Step::Rest(Rest::InFlight),
         Some(live) => again(policy, live, open, view, memory),
-        None => first(policy, state, open, view, now),
+        None => first(policy, state, open, view),
     }
 }
 
@@ -304,14 +307,9 @@ fn due(policy: &Policy, state: &State, memory: &Memory, now: u64) -> Step {
 }
 
 /// Signed, and nothing on its way.
-fn first(policy: &Policy, state: &State, open: &Open, view: &View, now: u64) -> Step {
+fn first(policy: &Policy, state: &State, open: &Open, view: &View) -> Step {
     if open.failed.len() >= policy.failures_max {
         return Step::Rest(Rest::Refused(open.failed.len()));
-    }
-    if now < view.at_latest.paused_until {
-        return Step::Rest(Rest::Paused {
-            until: view.at_latest.paused_until,
-        });
     }
     match &view.rehearsal {
         None => return Step::Rehearse,

@@ -6,15 +6,14 @@
 //! link in the contract's chain of deposits holds, recomputed here. If the chain at a final block is not the
 //! one that was credited, finality was broken: nothing more is credited, and a person is called.
 
-use std::{fmt::Debug, path::Path, sync::Arc};
+use std::{fmt::Debug, sync::Arc};
 
-use engine::journal::Disk;
+use engine::command::ChainDeposit;
 use revm::primitives::{Address, B256};
 
 use super::{
     chain::{At, Chain, ChainError},
-    contract::{Contract, Deposit},
-    store::{Store, StoreError},
+    contract::Contract,
 };
 
 /// How many deposits were credited, and the contract's chain after the last of them.
@@ -39,7 +38,7 @@ pub trait DepositSink: Send + Debug {
     ///
     /// # Errors
     /// Why it does not take it; it will be offered again.
-    fn credit(&mut self, deposit: &Deposit) -> Result<(), String>;
+    fn credit(&mut self, deposit: &ChainDeposit) -> Result<(), String>;
 }
 
 /// Why no deposits come in.
@@ -150,7 +149,7 @@ impl Watcher {
         // All of them at once must reach the contract's own chain, before the first is credited.
         if let Some(last) = found.last()
             && last.id + 1 == there.0
-            && last.acc != there.1
+            && there.1 != last.chain
         {
             return Err(broken);
         }
@@ -170,22 +169,22 @@ impl Watcher {
     }
 
     /// The deposits behind the cursor, in order, each linked to the one before.
-    fn collect(&self, cursor: &Cursor, until: u64) -> Result<Vec<Deposit>, DepositError> {
-        let mut found: Vec<Deposit> = Vec::new();
+    fn collect(&self, cursor: &Cursor, until: u64) -> Result<Vec<ChainDeposit>, DepositError> {
+        let mut found: Vec<ChainDeposit> = Vec::new();
         let mut acc = cursor.acc;
         let mut next = cursor.count;
         let mut from = cursor.block.max(self.first_block);
         while from <= until && found.len() < TURN_MAX {
             let to = until.min(from + self.span - 1);
-            for log in
-                self.chain
-                    .logs(self.contract.address, Contract::deposit_event(), from, to)?
+            for log in self
+                .chain
+                .logs(self.contract.vault, Contract::deposit_event(), from, to)?
             {
                 let broken = |what: &str| DepositError::Broken {
                     id: next,
                     what: what.into(),
                 };
-                let deposit = Contract::deposit(&log, acc)
+                let (deposit, tip) = Contract::deposit(&log, acc)
                     .ok_or_else(|| broken("a log that does not read"))?;
                 if deposit.id < cursor.count {
                     continue;
@@ -193,81 +192,17 @@ impl Watcher {
                 if deposit.id != next {
                     return Err(broken(&format!("number {} comes instead", deposit.id)));
                 }
-                if deposit.link.acc(deposit.id) != deposit.acc {
+                if tip.chained(deposit.id) != deposit.chain {
                     return Err(broken("its link does not hold"));
                 }
                 if found.len() == TURN_MAX {
                     return Ok(found);
                 }
-                (acc, next) = (deposit.acc, next + 1);
+                (acc, next) = (deposit.chain.into(), next + 1);
                 found.push(deposit);
             }
             from = to + 1;
         }
         Ok(found)
-    }
-}
-
-/// A durable list of deposits: keeps them until the core takes them, and for people to look at.
-#[derive(Debug)]
-pub struct DepositLog {
-    log: Store,
-    deposits: Vec<Deposit>,
-}
-
-impl DepositLog {
-    /// Name in the log's head.
-    pub const NAME: &'static str = "deposits";
-
-    /// Opens the list, or makes it.
-    ///
-    /// # Errors
-    /// The log.
-    pub fn open(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self, StoreError> {
-        let (log, bodies) = Store::open(disk, path, Self::NAME)?;
-        let mut deposits = Vec::with_capacity(bodies.len());
-        for (at, body) in bodies.iter().enumerate() {
-            deposits.push(
-                serde_json::from_slice(body).map_err(|error| StoreError::Damaged {
-                    path: path.into(),
-                    at: at as u64,
-                    what: error.to_string(),
-                })?,
-            );
-        }
-        Ok(Self { log, deposits })
-    }
-
-    /// All of them, in order.
-    #[must_use]
-    pub fn deposits(&self) -> &[Deposit] {
-        &self.deposits
-    }
-}
-
-impl DepositSink for DepositLog {
-    fn cursor(&self) -> Result<Cursor, String> {
-        Ok(self
-            .deposits
-            .last()
-            .map_or_else(Cursor::default, |last| Cursor {
-                count: last.id + 1,
-                acc: last.acc,
-                block: last.block,
-            }))
-    }
-
-    fn credit(&mut self, deposit: &Deposit) -> Result<(), String> {
-        let cursor = self.cursor()?;
-        if (deposit.id, deposit.link.previous) != (cursor.count, cursor.acc) {
-            return Err(format!(
-                "number {} does not follow {} deposits",
-                deposit.id, cursor.count
-            ));
-        }
-        let body = serde_json::to_vec(deposit).map_err(|error| error.to_string())?;
-        self.log.append(&body).map_err(|error| error.to_string())?;
-        self.deposits.push(deposit.clone());
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@
 //! what came after. What is replayed must give the recorded outcome.
 
 pub mod evm;
+pub mod face;
 
 use std::{
     collections::HashMap,

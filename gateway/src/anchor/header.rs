@@ -1,118 +1,107 @@
-//! What goes to the chain: a header, its hash, and where it comes from.
+//! What goes to the chain: a header with what must be shown beside it, and where it comes from.
 //!
 //! Everything in a header is cumulative, so one header repairs any gap: after an outage of days there is
 //! one to post, never a queue.
 
 use std::fmt::Debug;
 
-use revm::primitives::{Address, B256, keccak256};
+use engine::roots::chain::{ChainHeader, Tip, Top, Tops};
+use revm::primitives::{B256, hex};
 use serde::{Deserialize, Serialize};
 
-use super::abi::Words;
+use super::abi::{Part, Words, tuple};
+use crate::proofs::Step;
 
-/// The state of the exchange at an epoch mark, as the contract takes it.
+/// A header with what must be shown beside it. In the log it is hex, as the engine encodes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
-    /// Epoch, grows with every anchor.
-    pub epoch: u64,
-    /// Journal position of the epoch mark.
-    pub seq: u64,
-    /// Its time, seconds since 1970.
-    pub time: u64,
-    /// Deposits credited.
-    pub deposit_count: u64,
-    /// Exit requests served.
-    pub forced_count: u64,
-    /// Withdrawals issued.
-    pub withdraw_count: u64,
-    /// Hash of the header before; zero for the first.
-    pub prev: B256,
-    /// Root of the state trees.
-    pub state_root: B256,
-    /// All that accounts have, wei.
-    pub liabilities: u128,
-    /// All that was ever issued as withdrawals, wei.
-    pub withdraw_total: u128,
-    /// Root of the withdrawals.
-    pub withdraw_root: B256,
-    /// BLAKE3 chain value of the journal after the epoch mark.
-    pub journal_head: B256,
-    /// Root of the fills.
-    pub fills_root: B256,
-    /// The contract's deposit chain at `deposit_count`.
-    pub deposit_acc: B256,
-}
-
-impl Header {
-    /// `keccak(abi.encode("hashpit/header/v1", header))`, as the contract computes it.
-    #[must_use]
-    pub fn hash(&self) -> B256 {
-        const NAME: &str = "hashpit/header/v1";
-        let fields = self.words();
-        let offset = 32 + fields.len() as u64;
-        let words = Words::new().number(offset).raw(&fields).text(NAME);
-        keccak256(words.bytes())
-    }
-
-    /// Its fields, a word each.
-    #[must_use]
-    pub fn words(&self) -> Vec<u8> {
-        Words::new()
-            .number(self.epoch)
-            .number(self.seq)
-            .number(self.time)
-            .number(self.deposit_count)
-            .number(self.forced_count)
-            .number(self.withdraw_count)
-            .word(self.prev)
-            .word(self.state_root)
-            .wide(self.liabilities)
-            .wide(self.withdraw_total)
-            .word(self.withdraw_root)
-            .word(self.journal_head)
-            .word(self.fills_root)
-            .word(self.deposit_acc)
-            .bytes()
-            .to_vec()
-    }
-}
-
-/// One link of the contract's deposit chain: what a header's last credited deposit is shown with.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
-    /// The chain before it.
-    pub previous: B256,
-    /// Who deposited.
-    pub owner: Address,
-    /// How much, wei.
-    pub amount: u128,
-    /// All deposits up to and with this one, wei.
-    pub total: u128,
-}
-
-impl Link {
-    /// The chain after it: `keccak(abi.encode("hashpit/deposit/v1", previous, id, owner, amount, total))`.
-    #[must_use]
-    pub fn acc(&self, id: u64) -> B256 {
-        let words = Words::new()
-            .number(6 * 32)
-            .word(self.previous)
-            .number(id)
-            .word(self.owner.into_word())
-            .wide(self.amount)
-            .wide(self.total)
-            .text("hashpit/deposit/v1");
-        keccak256(words.bytes())
-    }
-}
-
-/// A header with what must be shown beside it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Content {
     /// The header.
-    pub header: Header,
+    pub header: ChainHeader,
+    /// The children of its roots.
+    pub tops: Tops,
     /// The last credited deposit; ignored if there is none.
-    pub tip: Link,
+    pub tip: Tip,
+}
+
+impl From<Content> for String {
+    fn from(content: Content) -> Self {
+        let parts = (content.header, content.tops, content.tip);
+        let bytes = bincode::encode_to_vec(parts, bincode::config::standard());
+        hex::encode(bytes.unwrap_or_default())
+    }
+}
+
+impl TryFrom<String> for Content {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let bytes = hex::decode(text).map_err(|error| error.to_string())?;
+        let decoded = bincode::decode_from_slice(&bytes, bincode::config::standard());
+        let ((header, tops, tip), length) = decoded.map_err(|error| error.to_string())?;
+        if length != bytes.len() {
+            return Err("a header with more behind it".into());
+        }
+        Ok(Self { header, tops, tip })
+    }
+}
+
+impl Content {
+    /// The header's hash, as the contract computes it.
+    #[must_use]
+    pub fn hash(&self) -> B256 {
+        self.header.hash().into()
+    }
+
+    /// The header as an argument.
+    #[must_use]
+    pub fn header_tuple(&self) -> Words {
+        header_tuple(&self.header)
+    }
+}
+
+/// A header as an argument.
+#[must_use]
+pub fn header_tuple(header: &ChainHeader) -> Words {
+    // What is hashed is the tuple behind its name: two places and a text of two words.
+    Words::new().raw(&header.bytes()[4 * 32..])
+}
+
+/// The children of the roots as an argument.
+#[must_use]
+pub fn tops_tuple(tops: &Tops) -> Words {
+    let list = |tops: &[Top]| {
+        let words = Words::new().number(tops.len() as u64);
+        tops.iter().fold(words, |words, top| {
+            words
+                .word(top.left_hash.into())
+                .wide(top.left_sum)
+                .word(top.right_hash.into())
+                .wide(top.right_sum)
+        })
+    };
+    tuple(&[
+        Part::Far(list(&tops.balances)),
+        Part::Far(list(&tops.withdrawals)),
+        Part::Here(Words::new().word(tops.positions.into())),
+    ])
+}
+
+/// The last credited deposit as an argument.
+#[must_use]
+pub fn tip_tuple(tip: &Tip) -> Words {
+    let totals = Words::new().number(tip.totals.len() as u64);
+    let totals = tip
+        .totals
+        .iter()
+        .fold(totals, |words, total| words.wide(*total));
+    let owner = revm::primitives::Address::from(tip.owner);
+    let fixed = Words::new()
+        .word(tip.previous.into())
+        .word(owner.into_word())
+        .number(tip.asset.into())
+        .wide(tip.amount);
+    tuple(&[Part::Here(fixed), Part::Far(totals)])
 }
 
 /// Where the state of the exchange stands now.
@@ -130,10 +119,20 @@ pub struct Newest {
 pub trait Heads: Send + Debug {
     /// Where the exchange stands.
     fn newest(&mut self) -> Newest;
-    /// The header of the newest epoch, as the anchor of a number, linked to the one before. None if there
-    /// is nothing to anchor yet.
+    /// The header of the newest epoch, as the anchor of a number, linked to the one before, with so many
+    /// exit requests served. None if there is nothing to anchor yet.
     ///
     /// # Errors
     /// Why it cannot be formed.
-    fn content(&mut self, number: u64, previous: B256) -> Result<Option<Content>, String>;
+    fn content(
+        &mut self,
+        number: u64,
+        previous: B256,
+        served: u64,
+    ) -> Result<Option<Content>, String>;
+    /// What happened to an epoch that was chosen.
+    fn note(&mut self, epoch: u64, step: Step);
+    /// The newest anchor is this old in seconds and the exchange is idle: an epoch is wanted all the same,
+    /// or anybody may freeze the contract for silence.
+    fn heartbeat(&mut self);
 }

@@ -33,6 +33,8 @@ pub enum Role {
     Signer,
     /// Stops, never moves.
     Guardian,
+    /// Owns an account of the exchange: deposits, claims, leaves.
+    Owner,
 }
 
 /// A passphrase; wiped when dropped, never shown.

@@ -10,13 +10,15 @@ use std::{path::Path, sync::Arc};
 use engine::journal::Disk;
 use revm::primitives::{Address, B256, Bytes, U256};
 
+mod told;
+
 use super::{
-    abi,
     chain::{Answer, At, Chain, ChainError, Sent},
     contract::Contract,
     decide::{Memory, Policy, Rest, Step, View, decide},
     header::{Heads, Newest},
     record::{Intent, Record, State},
+    refusals,
     root_signer::{Refusal, RootSigner},
     signer::{Signature, Signer},
     store::{Store, StoreError},
@@ -49,7 +51,7 @@ pub struct Parts {
     pub chain: Arc<dyn Chain>,
     /// The contract.
     pub contract: Contract,
-    /// Keccak of its code.
+    /// Keccak of the code hashes of registry, vault and judge.
     pub code_hash: B256,
     /// Pays.
     pub gas: Box<dyn Signer>,
@@ -97,6 +99,9 @@ pub struct Process {
     known_code: bool,
 }
 
+/// Who signed, and what, in ascending order of addresses.
+type Signed = Vec<(Address, Signature)>;
+
 /// Name of the log in its head.
 pub const LOG: &str = "anchors";
 /// A turn does at most so many steps; a whole anchor on the embedded chain needs nine.
@@ -117,14 +122,16 @@ impl Process {
             let configured = parts.contract;
             return Err(ProcessError::OtherContract { logged, configured });
         }
-        Ok(Self {
+        let mut process = Self {
             parts,
             log,
             state,
             memory: Memory::default(),
             counters: Counters::default(),
             known_code: false,
-        })
+        };
+        process.tell_again();
+        Ok(process)
     }
 
     /// What is written down so far.
@@ -161,7 +168,10 @@ impl Process {
         for _ in 0..STEPS_MAX {
             let step = decide(&self.parts.policy, &self.state, &view, &self.memory, now);
             let looked = match self.perform(step, &mut view, now)? {
-                Done::Rest(rest) => return Ok(rest),
+                Done::Rest(rest) => {
+                    self.keep_the_heart_beating(&rest, now);
+                    return Ok(rest);
+                }
                 Done::Noted => Ok(()),
                 Done::Sent => self.look().map(|new| view = new),
             };
@@ -200,7 +210,7 @@ impl Process {
                     id.to_string(),
                 ));
             }
-            let code = chain.code_hash(contract.address)?;
+            let code = contract.code_hash(&**chain)?;
             if code != self.parts.code_hash {
                 return Err(wrong(
                     "the contract's code",
@@ -252,23 +262,31 @@ impl Process {
                 };
                 return Ok(Done::Noted);
             }
-            Step::Seal(number) => match self.parts.heads.content(number, self.state.last.head) {
+            Step::Seal(number) => match self.parts.heads.content(
+                number,
+                self.state.last.head,
+                view.at_final.exits_served,
+            ) {
                 Ok(Some(content)) => Record::Sealed {
                     number,
-                    hash: content.header.hash(),
+                    hash: content.hash(),
                     content,
                     at: now,
                 },
                 Ok(None) => return Ok(Done::Rest(Rest::NothingNew)),
-                Err(why) => return Ok(Done::Rest(Rest::Unsigned(why))),
+                Err(why) => return Ok(Done::Rest(Rest::Unpostable(why))),
             },
-            Step::Sign => match self.sign()? {
-                Ok((signers, call)) => Record::Signed {
-                    number,
-                    signers,
-                    call,
-                    at: now,
-                },
+            Step::Sign => match self.sign(view.at_latest.signer_set)? {
+                Ok((signed, call)) => {
+                    let signers = signed.iter().map(|(address, _)| *address).collect();
+                    self.tell_signed(&signed);
+                    Record::Signed {
+                        number,
+                        signers,
+                        call,
+                        at: now,
+                    }
+                }
                 Err(rest) => return Ok(Done::Rest(rest)),
             },
             Step::Intend(nonce, price) => {
@@ -309,11 +327,27 @@ impl Process {
                 at: now,
             },
         };
+        let epoch = self.epoch_in_flight();
         self.note(&record)?;
+        self.tell(&record, epoch);
         if let Record::Final { .. } = record {
             self.counters.gas_used += self.gas_of_settled();
         }
         Ok(Done::Noted)
+    }
+
+    fn epoch_in_flight(&self) -> u64 {
+        let open = self.state.open.as_ref();
+        open.map_or(0, |open| open.content.header.epoch)
+    }
+
+    /// An idle exchange seals no epochs; the contract must hear of it all the same.
+    fn keep_the_heart_beating(&mut self, rest: &Rest, now: u64) {
+        let heard = self.state.last.at.max(self.memory.beat);
+        if *rest == Rest::NothingNew && now >= heard + self.parts.policy.heartbeat {
+            self.memory.beat = now;
+            self.parts.heads.heartbeat();
+        }
     }
 
     /// Writes a record down, then believes it.
@@ -328,12 +362,12 @@ impl Process {
     }
 
     /// Collects as many signatures as the contract asks for, in ascending order of addresses.
-    fn sign(&mut self) -> Result<Result<(Vec<Address>, Bytes), Rest>, ProcessError> {
+    fn sign(&mut self, signer_set: u64) -> Result<Result<(Signed, Bytes), Rest>, ProcessError> {
         let Some(open) = &self.state.open else {
             return Err(ProcessError::Record("nothing to sign".into()));
         };
-        let digest = self.parts.contract.digest(open.hash);
-        let mut signed: Vec<(Address, Signature)> = Vec::new();
+        let digest = self.parts.contract.digest(open.hash, signer_set);
+        let mut signed: Signed = Vec::new();
         let mut refused = Vec::new();
         for signer in &mut self.parts.signers {
             match signer.sign(open.number, &open.content.header, open.hash, &digest) {
@@ -355,9 +389,9 @@ impl Process {
             return Ok(Err(Rest::Unsigned(refused.join("; "))));
         }
         signed.sort_by_key(|(address, _)| *address);
-        let (signers, signatures): (Vec<_>, Vec<_>) = signed.into_iter().unzip();
+        let signatures: Vec<_> = signed.iter().map(|(_, signature)| *signature).collect();
         let call = self.parts.contract.post(&open.content, &signatures);
-        Ok(Ok((signers, call)))
+        Ok(Ok((signed, call)))
     }
 
     /// What the contract would say now.
@@ -371,7 +405,7 @@ impl Process {
         Ok(match reading.answers.into_iter().next() {
             Some(Answer::Returned(_)) => Ok(()),
             Some(Answer::Reverted(data, words)) if data.is_empty() => Err(words),
-            Some(Answer::Reverted(data, _)) => Err(abi::refusal(&data)),
+            Some(Answer::Reverted(data, _)) => Err(refusals::words(&data)),
             None => Err("no answer".into()),
         })
     }
@@ -390,7 +424,7 @@ impl Process {
             nonce,
             price,
             gas: self.parts.policy.gas,
-            to: Some(self.parts.contract.address),
+            to: Some(self.parts.contract.registry),
             value: U256::ZERO,
             data,
         };

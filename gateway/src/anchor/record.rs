@@ -240,7 +240,7 @@ impl State {
                 if self.open.is_some() || *number != self.last.number + 1 {
                     return Err(format!("anchor {number} is sealed out of turn"));
                 }
-                if content.header.prev != self.last.head || content.header.hash() != *hash {
+                if content.header.previous != self.last.head || content.hash() != *hash {
                     return Err(format!("anchor {number} is not linked to the one before"));
                 }
                 self.open = Some(Open {
@@ -292,7 +292,7 @@ impl State {
                 self.last = Anchored {
                     number: open.number,
                     head: open.hash,
-                    previous: open.content.header.prev,
+                    previous: open.content.header.previous.into(),
                     epoch: open.content.header.epoch,
                     seq: open.content.header.seq,
                     at: *at,

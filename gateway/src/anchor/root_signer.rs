@@ -6,11 +6,10 @@
 
 use std::{collections::BTreeMap, fmt::Debug, path::Path, sync::Arc};
 
-use engine::journal::Disk;
+use engine::{journal::Disk, roots::chain::ChainHeader};
 use revm::primitives::{Address, B256};
 
 use super::{
-    header::Header,
     signer::{Signature, Signer, SignerError},
     store::{Store, StoreError},
 };
@@ -21,7 +20,7 @@ pub trait Witness: Send + Debug {
     ///
     /// # Errors
     /// What differs.
-    fn agrees(&self, header: &Header) -> Result<(), String>;
+    fn agrees(&self, header: &ChainHeader) -> Result<(), String>;
 }
 
 /// Why a signer does not sign.
@@ -121,7 +120,7 @@ impl RootSigner {
     pub fn sign(
         &mut self,
         number: u64,
-        header: &Header,
+        header: &ChainHeader,
         hash: B256,
         digest: &B256,
     ) -> Result<Signature, Refusal> {

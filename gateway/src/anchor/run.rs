@@ -14,27 +14,26 @@ use std::{
 };
 
 use engine::journal::{Disk, Lock, RealDisk};
-use revm::primitives::{B256, KECCAK_EMPTY, U256};
+use revm::primitives::B256;
 use tokio::sync::watch;
 
 use super::{
     agree::Agreeing,
-    chain::{Chain, ChainError, Sent},
-    contract::{self, Contract, Terms},
+    chain::{Chain, ChainError},
+    contract::Contract,
     decide::Rest,
-    deposits::{DepositLog, Watcher},
-    embedded::{BASE_FEE, Embedded, Genesis},
+    deposits::{DepositError, DepositSink, Watcher},
     header::Heads,
     health::{Alarm, Health, Level, health},
-    key_file::{self, KeyError, Passphrase, Role, Work},
+    home::{self, Home},
+    key_file::{self, KeyError, Passphrase, Role},
     process::{Parts, Process, ProcessError},
     record::State,
     root_signer::{RootSigner, Witness},
     rpc::Rpc,
     settings::{AnchorSettings, RpcSettings, Where},
     signer::{LocalKey, Signer, SignerError},
-    store::StoreError,
-    transaction::{Price, Transaction},
+    store::{Store, StoreError},
 };
 
 /// Why anchoring does not start.
@@ -72,9 +71,12 @@ pub enum AnchorError {
     /// The embedded chain.
     #[error(transparent)]
     Chain(#[from] ChainError),
-    /// The embedded chain refuses the contract.
-    #[error("the embedded chain does not take the contract: {0}")]
-    Deploy(String),
+    /// The embedded chain refuses a transaction.
+    #[error("the embedded chain does not take a transaction: {0}")]
+    Refused(String),
+    /// Deposits of a new sandbox.
+    #[error("the first deposits do not come in: {0}")]
+    Deposits(#[from] DepositError),
     /// No thread.
     #[error("cannot start the anchor's thread: {0}")]
     Thread(std::io::Error),
@@ -86,14 +88,20 @@ pub trait Books {
     fn heads(&self) -> Box<dyn Heads>;
     /// A signer's own look at it.
     fn witness(&self) -> Box<dyn Witness>;
+    /// Where deposits go.
+    fn sink(&self) -> Box<dyn DepositSink>;
 }
 
-impl<T: Heads + Witness + Clone + 'static> Books for T {
+impl<T: Heads + Witness + DepositSink + Clone + 'static> Books for T {
     fn heads(&self) -> Box<dyn Heads> {
         Box::new(self.clone())
     }
 
     fn witness(&self) -> Box<dyn Witness> {
+        Box::new(self.clone())
+    }
+
+    fn sink(&self) -> Box<dyn DepositSink> {
         Box::new(self.clone())
     }
 }
@@ -109,7 +117,7 @@ pub struct Report {
     pub health: Health,
     /// Gas of all posts that became final since the start.
     pub gas_used: u64,
-    /// Deposits handed over.
+    /// Deposits credited.
     pub deposits: u64,
     /// Why deposits do not come in, if they do not.
     pub deposit_trouble: Option<String>,
@@ -122,8 +130,10 @@ pub struct Report {
 pub struct Anchoring {
     /// The chain.
     pub chain: Arc<dyn Chain>,
-    /// The contract on it.
+    /// The contracts on it.
     pub contract: Contract,
+    /// The embedded chain, if it is that one.
+    pub home: Option<Home>,
     report: watch::Receiver<Report>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -141,10 +151,23 @@ pub fn log(data: &Path) -> PathBuf {
     folder(data).join("anchors.log")
 }
 
-/// Where in that folder handed-over deposits are listed.
-#[must_use]
-pub fn deposit_log(data: &Path) -> PathBuf {
-    folder(data).join("deposits.log")
+/// Epochs that the log still needs proofs of: the one in flight, and the newest that is final.
+///
+/// # Errors
+/// A log that does not read.
+pub fn chosen(data: &Path) -> Result<Vec<u64>, ProcessError> {
+    let path = log(data);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let records = super::process::records(&Store::look(&disk, &path)?)?;
+    let state = State::of(&records).map_err(ProcessError::Record)?;
+    let open = state.open.map_or(0, |open| open.content.header.epoch);
+    Ok([state.last.epoch, open]
+        .into_iter()
+        .filter(|epoch| *epoch > 0)
+        .collect())
 }
 
 /// Seconds since 1970.
@@ -178,15 +201,30 @@ impl Anchoring {
     }
 }
 
-/// Starts anchoring from a data folder.
+/// A chain with the contracts, and the keys for it. Nobody else uses the folder meanwhile.
+#[derive(Debug)]
+pub struct Place {
+    /// The chain.
+    pub chain: Arc<dyn Chain>,
+    /// The contracts on it.
+    pub contract: Contract,
+    /// The embedded chain, if it is that one.
+    pub home: Option<Home>,
+    /// Deposits are looked for from this block on.
+    pub first_block: u64,
+    code_hash: B256,
+    gas: LocalKey,
+    signers: Vec<LocalKey>,
+    threshold: usize,
+    pause: Duration,
+    lock: Box<dyn Lock>,
+}
+
+/// Opens the chain that the settings name, with its keys; makes the embedded one at the first start.
 ///
 /// # Errors
 /// What an operator can do something about; never a chain that is away.
-pub fn start(
-    settings: &AnchorSettings,
-    data: &Path,
-    books: &dyn Books,
-) -> Result<Anchoring, AnchorError> {
+pub fn open(settings: &AnchorSettings, data: &Path) -> Result<Place, AnchorError> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let folder = folder(data);
     let trouble = |source| AnchorError::Folder {
@@ -200,10 +238,38 @@ pub fn start(
         .ok_or_else(|| AnchorError::Busy {
             path: folder.clone(),
         })?;
-    let place = match &settings.place {
-        Where::Embedded => embedded(&disk, &folder)?,
-        Where::Rpc(rpc) => by_rpc(rpc)?,
-    };
+    match &settings.place {
+        Where::Embedded => {
+            let (home, keys) = home::open(&disk, &folder, settings.quick, Arc::new(now))?;
+            Ok(Place {
+                chain: home.chain.clone(),
+                contract: home.contract,
+                code_hash: home.contract.code_hash(&*home.chain)?,
+                first_block: 0,
+                gas: keys.gas,
+                signers: keys.signers,
+                threshold: home::THRESHOLD,
+                pause: Duration::from_millis(250),
+                home: Some(home),
+                lock,
+            })
+        }
+        Where::Rpc(rpc) => by_rpc(rpc, lock),
+    }
+}
+
+/// Starts anchoring from a data folder.
+///
+/// # Errors
+/// What an operator can do something about.
+pub fn start(
+    place: Place,
+    settings: &AnchorSettings,
+    data: &Path,
+    books: &dyn Books,
+) -> Result<Anchoring, AnchorError> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let folder = folder(data);
     let mut signers = Vec::new();
     for key in place.signers {
         let log = folder.join(format!("signer-{}.log", key.address()));
@@ -225,7 +291,6 @@ pub fn start(
         policy: settings.policy.clone(),
     };
     let process = Process::open(parts, &disk, &log(data))?;
-    let deposits = DepositLog::open(&disk, &deposit_log(data))?;
     let watcher = Watcher::new(place.chain.clone(), place.contract, place.first_block);
     let (tell, report) = watch::channel(Report {
         state: process.state().clone(),
@@ -235,12 +300,12 @@ pub fn start(
     let turning = Turning {
         process,
         watcher,
-        deposits,
+        sink: books.sink(),
         pause: place.pause,
         report: tell,
         stop: stop.clone(),
         told: Told::default(),
-        _lock: lock,
+        _lock: place.lock,
     };
     let thread = std::thread::Builder::new()
         .name("anchor".into())
@@ -249,25 +314,14 @@ pub fn start(
     Ok(Anchoring {
         chain: place.chain,
         contract: place.contract,
+        home: place.home,
         report,
         stop,
         thread,
     })
 }
 
-/// A chain with the contract, and the keys for it.
-struct Place {
-    chain: Arc<dyn Chain>,
-    contract: Contract,
-    code_hash: B256,
-    first_block: u64,
-    gas: LocalKey,
-    signers: Vec<LocalKey>,
-    threshold: usize,
-    pause: Duration,
-}
-
-fn by_rpc(settings: &RpcSettings) -> Result<Place, AnchorError> {
+fn by_rpc(settings: &RpcSettings, lock: Box<dyn Lock>) -> Result<Place, AnchorError> {
     let timeout = Duration::from_secs(settings.timeout);
     let endpoints = settings
         .endpoints
@@ -286,7 +340,9 @@ fn by_rpc(settings: &RpcSettings) -> Result<Place, AnchorError> {
         chain: Arc::new(Agreeing::new(endpoints, settings.agree)),
         contract: Contract {
             chain_id: settings.chain_id,
-            address: settings.contract,
+            registry: settings.registry,
+            vault: settings.vault,
+            judge: settings.judge,
         },
         code_hash: settings.code_hash,
         first_block: settings.contract_block,
@@ -294,11 +350,13 @@ fn by_rpc(settings: &RpcSettings) -> Result<Place, AnchorError> {
         signers,
         threshold: settings.threshold,
         pause: Duration::from_secs(2),
+        home: None,
+        lock,
     })
 }
 
 /// No two keys are the same.
-fn apart(some: &[&LocalKey], others: &[LocalKey]) -> Result<(), AnchorError> {
+pub(super) fn apart(some: &[&LocalKey], others: &[LocalKey]) -> Result<(), AnchorError> {
     let mut addresses: Vec<_> = some
         .iter()
         .copied()
@@ -309,121 +367,6 @@ fn apart(some: &[&LocalKey], others: &[LocalKey]) -> Result<(), AnchorError> {
     match addresses.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(AnchorError::OneKey(pair[0])),
         None => Ok(()),
-    }
-}
-
-/// Signers of the embedded chain's contract, and how many of them must sign.
-const EMBEDDED_SIGNERS: usize = 3;
-const EMBEDDED_THRESHOLD: usize = 2;
-/// Chain id of the embedded chain: BEVM's, whose rules it follows.
-const EMBEDDED_CHAIN: u64 = 11_501;
-
-/// The embedded chain with its keys and its contract, made at the first start.
-fn embedded(disk: &Arc<dyn Disk>, folder: &Path) -> Result<Place, AnchorError> {
-    let chain_folder = folder.join("chain");
-    let fresh = !chain_folder.join("blocks.log").exists();
-    let keys = EmbeddedKeys::open(disk, &folder.join("keys"), fresh)?;
-    let coin = U256::from(10).pow(U256::from(18));
-    let genesis = Genesis {
-        chain_id: EMBEDDED_CHAIN,
-        coins: vec![
-            (keys.gas.address(), coin * U256::from(1_000)),
-            (keys.guardian.address(), coin),
-            (keys.faucet.address(), coin * U256::from(1_000_000)),
-        ],
-    };
-    let chain = Embedded::open(disk.clone(), &chain_folder, &genesis, Arc::new(now))?;
-    let address = keys.gas.address().create(0);
-    if chain.code_hash(address)? == KECCAK_EMPTY {
-        let terms = Terms {
-            signers: keys.signers.iter().map(Signer::address).collect(),
-            threshold: EMBEDDED_THRESHOLD as u64,
-            guardian: keys.guardian.address(),
-            window: 600,
-            silence: 7 * 86_400,
-            exit: 3 * 86_400,
-            day_cap: u128::from(u64::MAX) << 10,
-        };
-        let deployment = Transaction {
-            chain_id: EMBEDDED_CHAIN,
-            nonce: 0,
-            price: Price::Legacy(BASE_FEE.into()),
-            gas: 10_000_000,
-            to: None,
-            value: U256::ZERO,
-            data: Contract::deployment(&contract::code(), &terms),
-        };
-        let signed = deployment.sign(&keys.gas)?;
-        match chain.send(&signed.raw)? {
-            Sent::Accepted | Sent::Known => {}
-            other => return Err(AnchorError::Deploy(format!("{other:?}"))),
-        }
-    }
-    let code_hash = chain.code_hash(address)?;
-    if code_hash == KECCAK_EMPTY {
-        return Err(AnchorError::Deploy("its code is not there".into()));
-    }
-    let (transactions, replayed) = (chain.transactions(), chain.replayed());
-    tracing::info!(contract = %address, transactions, replayed, "the embedded chain stands");
-    Ok(Place {
-        chain: Arc::new(chain),
-        contract: Contract {
-            chain_id: EMBEDDED_CHAIN,
-            address,
-        },
-        code_hash,
-        first_block: 0,
-        gas: keys.gas,
-        signers: keys.signers,
-        threshold: EMBEDDED_THRESHOLD,
-        pause: Duration::from_millis(250),
-    })
-}
-
-struct EmbeddedKeys {
-    gas: LocalKey,
-    guardian: LocalKey,
-    faucet: LocalKey,
-    signers: Vec<LocalKey>,
-}
-
-impl EmbeddedKeys {
-    /// Opens the keys, or makes those that are missing of a chain that has not begun. Their passphrase is
-    /// random and lies beside them: on the embedded chain it keeps nobody out who can read the folder.
-    fn open(disk: &Arc<dyn Disk>, folder: &Path, fresh: bool) -> Result<Self, AnchorError> {
-        let trouble = |source| AnchorError::Folder {
-            path: folder.into(),
-            source,
-        };
-        disk.make_dir(folder).map_err(trouble)?;
-        let path = folder.join("passphrase");
-        if fresh && !path.exists() {
-            let mut random = [0_u8; 32];
-            getrandom::fill(&mut random).map_err(|error| KeyError::Random(error.to_string()))?;
-            let text = format!("{}\n", revm::primitives::hex::encode(random));
-            key_file::write_private(&path, text.as_bytes())?;
-        }
-        let passphrase = Passphrase::read(&path)?;
-        let key = |name: &str, role| -> Result<LocalKey, AnchorError> {
-            let path = folder.join(format!("{name}.key"));
-            if fresh && !path.exists() {
-                let key =
-                    LocalKey::generate().map_err(|error| KeyError::Random(error.to_string()))?;
-                key_file::save(&key, role, &path, &passphrase, Work::RANDOM)?;
-            }
-            Ok(key_file::load(&path, role, &passphrase)?)
-        };
-        let keys = Self {
-            gas: key("gas", Role::Gas)?,
-            guardian: key("guardian", Role::Guardian)?,
-            faucet: key("faucet", Role::Gas)?,
-            signers: (1..=EMBEDDED_SIGNERS)
-                .map(|number| key(&format!("signer-{number}"), Role::Signer))
-                .collect::<Result<_, _>>()?,
-        };
-        disk.sync_dir(folder).map_err(trouble)?;
-        apart(&[&keys.gas, &keys.guardian, &keys.faucet], &keys.signers)?;
-        Ok(keys)
     }
 }
 
@@ -443,7 +386,7 @@ const FIGURES_EVERY: u64 = 60;
 struct Turning {
     process: Process,
     watcher: Watcher,
-    deposits: DepositLog,
+    sink: Box<dyn DepositSink>,
     pause: Duration,
     report: watch::Sender<Report>,
     stop: Arc<AtomicBool>,
@@ -464,7 +407,7 @@ impl Turning {
                     return;
                 }
             };
-            let trouble = self.watcher.turn(&mut self.deposits).err();
+            let trouble = self.watcher.turn(&mut *self.sink).err();
             self.tell(&rest, now);
             self.tell_deposits(trouble.map(|error| (error.is_grave(), error.to_string())));
             std::thread::park_timeout(self.pause);
@@ -521,7 +464,7 @@ impl Turning {
                 "anchor figures"
             );
         }
-        let count = self.deposits.deposits().len() as u64;
+        let count = self.sink.cursor().map_or(0, |cursor| cursor.count);
         let gas_used = counters.gas_used;
         let state = state.clone();
         self.report_with(|report| {

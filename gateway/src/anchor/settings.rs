@@ -111,7 +111,9 @@ struct Fields {
     endpoints: Vec<String>,
     agree: Option<usize>,
     timeout_seconds: Option<u64>,
-    contract: Option<Address>,
+    registry: Option<Address>,
+    vault: Option<Address>,
+    judge: Option<Address>,
     contract_block: Option<u64>,
     code_hash: Option<B256>,
     adopt: Option<B256>,
@@ -127,8 +129,8 @@ struct Fields {
     signer_keys: Vec<PathBuf>,
     threshold: Option<usize>,
     passphrase_file: Option<PathBuf>,
-    asset: Option<String>,
-    scale: Option<u64>,
+    #[serde(default)]
+    quick: bool,
 }
 
 /// A chain by JSON-RPC.
@@ -144,11 +146,15 @@ pub struct RpcSettings {
     pub timeout: u64,
     /// When a block is final.
     pub finality: Finality,
-    /// The contract.
-    pub contract: Address,
+    /// Decides which headers count.
+    pub registry: Address,
+    /// Holds the coins.
+    pub vault: Address,
+    /// Reads proofs of lies.
+    pub judge: Address,
     /// A block not after the one it was deployed in; deposits are looked for from there.
     pub contract_block: u64,
-    /// Keccak of its code.
+    /// Keccak of the three contracts' code hashes.
     pub code_hash: B256,
     /// File of the gas key.
     pub gas_key: PathBuf,
@@ -176,10 +182,8 @@ pub struct AnchorSettings {
     pub place: Where,
     /// How.
     pub policy: Policy,
-    /// Asset of the chain's own coin.
-    pub asset: String,
-    /// Wei per minor unit of that asset.
-    pub scale: u64,
+    /// A new embedded chain gets waiting times of seconds: to be looked at.
+    pub quick: bool,
 }
 
 impl Default for AnchorSettings {
@@ -188,8 +192,7 @@ impl Default for AnchorSettings {
         Self {
             place: Where::Embedded,
             policy: Policy::default(),
-            asset: "BTC".into(),
-            scale: 10_000_000_000,
+            quick: false,
         }
     }
 }
@@ -201,10 +204,12 @@ impl AnchorSettings {
         let policy = Policy {
             every: 3,
             every_urgent: 1,
+            heartbeat: 20,
             ..Policy::default()
         };
         Self {
             policy,
+            quick: true,
             ..Self::default()
         }
     }
@@ -248,15 +253,10 @@ impl AnchorSettings {
             }
             _ => return Err(wrong("chain", "\"embedded\" or \"rpc\" expected")),
         };
-        let scale = fields.scale.unwrap_or(10_000_000_000);
-        if scale == 0 {
-            return Err(wrong("scale", "at least 1 wei per minor unit"));
-        }
         Ok(Self {
             place,
             policy,
-            asset: fields.asset.unwrap_or_else(|| "BTC".into()),
-            scale,
+            quick: fields.quick,
         })
     }
 }
@@ -295,6 +295,7 @@ impl Fields {
         Ok(Policy {
             every,
             every_urgent: every.min(60),
+            heartbeat: (6 * every).min(6 * 3_600),
             gas: bounded(
                 "gas_limit",
                 self.gas_limit.unwrap_or(standard.gas),
@@ -406,7 +407,9 @@ impl Fields {
                 120,
             )?,
             finality: Finality { tag, confirmations },
-            contract: needed("contract", self.contract)?,
+            registry: needed("registry", self.registry)?,
+            vault: needed("vault", self.vault)?,
+            judge: needed("judge", self.judge)?,
             contract_block: self.contract_block.unwrap_or(0),
             code_hash: needed("code_hash", self.code_hash)?,
             gas_key: folder.join(needed("gas_key", self.gas_key.clone())?),
@@ -429,7 +432,9 @@ mod tests {
         [anchor]
         chain = "rpc"
         network = "bevm"
-        contract = "0x00000000000000000000000000000000000000aa"
+        registry = "0x00000000000000000000000000000000000000aa"
+        vault = "0x00000000000000000000000000000000000000ab"
+        judge = "0x00000000000000000000000000000000000000ac"
         code_hash = "0x00000000000000000000000000000000000000000000000000000000000000bb"
         gas_key = "gas.key"
         signer_keys = ["one.key", "two.key", "three.key"]

@@ -11,6 +11,9 @@ use engine::ids::Seq;
 
 use super::Archive;
 
+/// First in the bytes. Goes up whenever they change; `tests/suite/snapshots/files.rs` has their print.
+const VERSION: u32 = 1;
+
 /// Little-endian, fixed integers, as everywhere.
 fn encoding() -> impl bincode::config::Config {
     bincode::config::standard()
@@ -44,6 +47,10 @@ fn take_rows<K: Decode<()> + Eq + Hash, V: Decode<()>>(
     take(bytes, what)
 }
 
+fn length<K, V>(lists: &Rows<K, V>) -> usize {
+    lists.values().map(VecDeque::len).sum()
+}
+
 impl Archive {
     /// Everything but the recent events, which are in the journal.
     #[must_use]
@@ -58,14 +65,20 @@ impl Archive {
             trades,
             resets,
             switches,
+            statements,
+            rows: _,
+            halvings,
         } = self;
         let mut bytes = Vec::new();
+        put(&VERSION, &mut bytes);
+        put(halvings, &mut bytes);
         put(&sorted(sessions), &mut bytes);
         put(&sorted(fills), &mut bytes);
         put(&sorted(postings), &mut bytes);
         put(&sorted(trades), &mut bytes);
         put(&sorted(resets), &mut bytes);
         put(&sorted(switches), &mut bytes);
+        put(statements, &mut bytes);
         bytes
     }
 
@@ -75,7 +88,16 @@ impl Archive {
     /// Which part cannot be read, and why.
     pub fn load(mut bytes: &[u8], base: Seq) -> Result<Self, String> {
         let from = &mut bytes;
-        let archive = Self {
+        let version: u32 = take(from, "version")?;
+        if version != VERSION {
+            return Err(format!(
+                "the saved history is of version {version}, and this program reads {VERSION}"
+            ));
+        }
+        let halvings = take(from, "length of lists")?;
+        let mut archive = Self {
+            rows: 0,
+            halvings,
             base,
             recent: VecDeque::new(),
             recent_events: 0,
@@ -85,6 +107,7 @@ impl Archive {
             trades: take_rows(from, "trades")?,
             resets: take_rows(from, "resets")?,
             switches: take(from, "switches")?,
+            statements: take(from, "statements")?,
         };
         if !bytes.is_empty() {
             return Err(format!(
@@ -92,6 +115,16 @@ impl Archive {
                 bytes.len()
             ));
         }
+        let Self {
+            sessions,
+            fills,
+            postings,
+            trades,
+            resets,
+            ..
+        } = &archive;
+        archive.rows =
+            length(sessions) + length(fills) + length(postings) + length(trades) + length(resets);
         Ok(archive)
     }
 

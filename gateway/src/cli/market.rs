@@ -84,7 +84,10 @@ impl Contracts {
 
 /// Prices of every product that has a curve. One call per product; what cannot be had stays blank, since
 /// the list itself does not depend on it.
-async fn curves(client: &Client, instruments: &[Instrument]) -> HashMap<i32, CurvePoint> {
+pub(super) async fn curves(
+    client: &Client,
+    instruments: &[Instrument],
+) -> HashMap<i32, CurvePoint> {
     let products: BTreeSet<i32> = instruments.iter().map(|i| i.product_id).collect();
     let mut points = HashMap::new();
     for product_id in products {

@@ -31,6 +31,15 @@ impl Names {
         })
     }
 
+    /// As [`Self::fetch`], with the contracts that are settled: for looking back.
+    pub(super) async fn fetch_with_past(client: &Client) -> Result<Self> {
+        let (past, now) = tokio::try_join!(client.every_instrument(), client.assets())?;
+        Ok(Self {
+            instruments: past.into_iter().map(|i| (i.instrument_id, i)).collect(),
+            assets: now.into_iter().map(|a| (a.asset_id, a)).collect(),
+        })
+    }
+
     /// Symbol of an instrument; settled ones keep their number.
     pub(super) fn symbol(&self, instrument_id: i32) -> String {
         match self.instruments.get(&instrument_id) {
@@ -49,6 +58,20 @@ impl Names {
             ),
             None => format!("{minor} of asset {asset_id}"),
         }
+    }
+
+    /// Decimals and symbol of an asset.
+    pub(super) fn coin(&self, asset_id: i32) -> (u32, String) {
+        match self.assets.get(&asset_id) {
+            Some(a) => (a.decimals.unsigned_abs(), a.symbol.clone()),
+            None => (0, format!("asset {asset_id}")),
+        }
+    }
+
+    /// Decimals and symbol of the asset that an instrument is priced in.
+    pub(super) fn price_coin(&self, instrument_id: i32) -> (u32, String) {
+        let asset = self.instruments.get(&instrument_id);
+        self.coin(asset.map_or(0, |i| i.price_asset_id))
     }
 
     /// As [`Names::money`], in the asset that an instrument is priced in.

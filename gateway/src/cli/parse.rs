@@ -95,6 +95,72 @@ fn whole(text: &str) -> Option<i64> {
     text.replace('_', "").parse().ok()
 }
 
+/// A decimal number of at most so many places, in units of the last of them; 0 or more.
+fn fixed(text: &str, places: usize) -> Option<i64> {
+    let (digits, part) = text.split_once('.').unwrap_or((text, ""));
+    let only_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if digits.is_empty() || !only_digits(digits) || !only_digits(part) || part.len() > places {
+        return None;
+    }
+    if text.ends_with('.') {
+        return None;
+    }
+    format!("{digits}{part:0<places$}").parse().ok()
+}
+
+/// A hashrate, in TH/s: `900TH`, `12.5PH`, `1.2EH`.
+pub fn hashrate(text: &str) -> Result<i64, String> {
+    let upper = text.to_ascii_uppercase();
+    let upper = upper.strip_suffix("/S").unwrap_or(&upper);
+    let units = [("TH", 0), ("PH", 3), ("EH", 6)];
+    let parsed = units.iter().find_map(|(unit, places)| {
+        let number = upper.strip_suffix(unit)?;
+        fixed(number.trim_end(), *places)
+    });
+    // Ten zettahashes: ten times what all of Bitcoin has.
+    parsed.filter(|rate| (1..=10_000_000_000).contains(rate)).ok_or_else(|| {
+        format!("hashrate {text:?}: expected something like 900TH, 12.5PH or 1.2EH, whole TH, up to 10000EH")
+    })
+}
+
+/// A percentage from 0 to 100 in millionths of the whole.
+pub fn share(text: &str) -> Result<i64, String> {
+    let parsed = fixed(text, 4).filter(|ppm| *ppm <= 1_000_000);
+    parsed.ok_or_else(|| format!("{text:?} is not a percentage from 0 to 100, such as 97.5"))
+}
+
+/// A percentage with a sign, from -100 to 1000, in millionths of the whole.
+pub fn percent(text: &str) -> Result<i64, String> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let parsed = fixed(digits, 4).map(|ppm| sign * ppm);
+    parsed
+        .filter(|ppm| (-1_000_000..=10_000_000).contains(ppm))
+        .ok_or_else(|| format!("{text:?} is not a percentage from -100 to 1000, such as -25"))
+}
+
+/// A number of at most six decimals, in millionths.
+pub fn millionths(text: &str) -> Result<i64, String> {
+    decimals(text, 6)
+}
+
+/// A number of at most three decimals, in thousandths.
+pub fn thousandths(text: &str) -> Result<i64, String> {
+    decimals(text, 3)
+}
+
+/// A number of at most two decimals, in hundredths.
+pub fn cents(text: &str) -> Result<i64, String> {
+    decimals(text, 2)
+}
+
+fn decimals(text: &str, places: usize) -> Result<i64, String> {
+    let parsed = fixed(text, places).filter(|number| *number <= 1_000_000_000_000);
+    parsed.ok_or_else(|| format!("{text:?} is not a number of at most {places} decimals"))
+}
+
 fn hint(text: &str) -> &'static str {
     if text.is_empty() {
         " (nothing was given)"
@@ -117,6 +183,29 @@ mod tests {
         assert_eq!(ticks("42_640"), Ok(42_640));
         assert_eq!(ticks("-12"), Ok(-12));
         assert_eq!(ticks("0"), Ok(0));
+    }
+
+    #[test]
+    fn hashrates_and_shares_are_exact() {
+        assert_eq!(hashrate("900TH"), Ok(900));
+        assert_eq!(hashrate("12.5 PH/s"), Ok(12_500));
+        assert_eq!(hashrate("1.2eh"), Ok(1_200_000));
+        for bad in ["50", "0PH", "1.0005PH", "-5PH", "PH", "10001EH", "1.PH"] {
+            assert!(hashrate(bad).is_err_and(|why| why.contains(bad)), "{bad}");
+        }
+        assert_eq!((share("97.5"), share("100")), (Ok(975_000), Ok(1_000_000)));
+        assert!(share("100.1").is_err() && share("-1").is_err());
+        assert_eq!(
+            (percent("-25"), percent("+12.5")),
+            (Ok(-250_000), Ok(125_000))
+        );
+        assert!(percent("-101").is_err() && percent("x").is_err());
+        assert_eq!(millionths("0.055"), Ok(55_000));
+        assert_eq!(
+            (thousandths("17.5"), cents("89316")),
+            (Ok(17_500), Ok(8_931_600))
+        );
+        assert!(cents("1.234").is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use proto::{
     account::v1::GetIdentityRequest,
+    delivery::v1::{ListSettlementsRequest, Settlement},
     reference::v1::{
         Asset, Commodity, Instrument, ListAssetsRequest, ListCommoditiesRequest,
         ListInstrumentsRequest,
@@ -37,6 +38,20 @@ impl Client {
     /// Every instrument that is not settled yet.
     pub async fn instruments(&self) -> Result<Vec<Instrument>, ClientError> {
         let request = ListInstrumentsRequest::default();
+        Ok(every_page!(
+            self.reference(),
+            list_instruments,
+            request,
+            instruments
+        ))
+    }
+
+    /// Every instrument there ever was.
+    pub async fn every_instrument(&self) -> Result<Vec<Instrument>, ClientError> {
+        let request = ListInstrumentsRequest {
+            include_expired: true,
+            ..Default::default()
+        };
         Ok(every_page!(
             self.reference(),
             list_instruments,
@@ -85,6 +100,19 @@ impl Client {
     /// Fills that match the filters, oldest first.
     pub async fn fills(&self, request: ListFillsRequest) -> Result<Vec<FillReport>, ClientError> {
         Ok(every_page!(self.trading(), list_fills, request, fills))
+    }
+
+    /// Settled days and intervals of an account, oldest first.
+    pub async fn settlements(
+        &self,
+        request: ListSettlementsRequest,
+    ) -> Result<Vec<Settlement>, ClientError> {
+        Ok(every_page!(
+            self.delivery(),
+            list_settlements,
+            request,
+            settlements
+        ))
     }
 
     /// Accounts of the key, in the exchange's order.

@@ -7,12 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Subcommand, ValueEnum};
 use engine::journal::{Disk, RealDisk};
 
 use crate::anchor::{
-    contract::Deposit,
     key_file::{self, Passphrase, Role, Work},
     process,
     record::{Record, State},
@@ -56,6 +55,8 @@ pub enum KeyRole {
     Signer,
     /// Stops the contract.
     Guardian,
+    /// Owns an account of the exchange: deposits, claims, leaves.
+    Owner,
 }
 
 impl Anchor {
@@ -81,6 +82,7 @@ impl Anchor {
                     KeyRole::Gas => Role::Gas,
                     KeyRole::Signer => Role::Signer,
                     KeyRole::Guardian => Role::Guardian,
+                    KeyRole::Owner => Role::Owner,
                 };
                 key_file::save(&key, role, &out, &passphrase, Work::PERSON)?;
                 println!("key file  {}", out.display());
@@ -112,8 +114,8 @@ pub fn status(folder: &Path, last: usize, now: u64) -> Result<String> {
     };
     writeln!(
         out,
-        "contract    {} on chain {}",
-        contract.address, contract.chain_id
+        "registry    {} on chain {}",
+        contract.registry, contract.chain_id
     )?;
     let ago = |at: u64| format!("{} s ago", now.saturating_sub(at));
     match state.last.number {
@@ -149,21 +151,6 @@ pub fn status(folder: &Path, last: usize, now: u64) -> Result<String> {
         }
     }
     writeln!(out, "bumps       {}", state.bumps)?;
-    let deposits = run::deposit_log(folder);
-    if deposits.exists() {
-        let bodies = Store::look(&disk, &deposits)?;
-        let newest: Option<Deposit> = bodies
-            .last()
-            .map(|body| serde_json::from_slice(body))
-            .transpose()
-            .context("the list of deposits does not read")?;
-        let total = newest.map_or(0, |deposit| deposit.link.total);
-        writeln!(
-            out,
-            "deposits    {} seen at finality, {total} wei in all",
-            bodies.len()
-        )?;
-    }
     out.push_str(&history(&records, last)?);
     Ok(out)
 }

@@ -16,12 +16,14 @@ use engine::{
     command::Stamped,
     event::Event,
     exchange::Exchange,
+    ids::Seq,
     journal::{RealDisk, reaches_back},
     keeper::{History, Keeper},
+    roots::Roots,
     snapshots,
 };
 
-use super::journal::{hex, journal_folder};
+use super::journal::{hex, journal_folder, verify};
 
 /// How long it rests when nothing has become durable.
 const REST: Duration = Duration::from_millis(20);
@@ -45,6 +47,7 @@ pub struct Follow {
 #[derive(Debug, Default)]
 struct Count {
     fills: u64,
+    roots: Roots,
 }
 
 impl History for Count {
@@ -55,8 +58,21 @@ impl History for Count {
         self.fills += fills.count() as u64;
     }
 
+    fn see(&mut self, exchange: &Exchange, stamped: &Stamped, events: &[Event]) {
+        self.hear(stamped, events);
+        self.roots.hear(exchange, stamped, events);
+    }
+
+    fn end_of_block(&mut self, chain: [u8; 32]) {
+        self.roots.end_of_block(chain);
+    }
+
     fn annex(&self) -> Vec<u8> {
         Vec::new()
+    }
+
+    fn try_annex(annex: &[u8], seq: Seq) -> Result<(), String> {
+        <() as History>::try_annex(annex, seq)
     }
 }
 
@@ -86,6 +102,8 @@ impl Follow {
             let more = keeper.turn()?;
             line.say(&keeper, false)?;
             if !more && self.once {
+                // Behind damage there is nothing either: whoever looks once must know the difference.
+                keeper.check_end()?;
                 break;
             }
             if !more {
@@ -107,6 +125,13 @@ impl Follow {
         );
         println!("books         add up: balances, positions, holds, levels recounted");
         println!("position      {}", exchange.seq());
+        if let Some(epoch) = keeper.history().roots.epochs().back() {
+            println!(
+                "epoch         {}, hash {}",
+                epoch.header.epoch,
+                hex(&epoch.hash)
+            );
+        }
         println!("state digest  {}", hex(&exchange.digest()));
         Ok(())
     }
@@ -121,9 +146,13 @@ impl Follow {
             None
         };
         let position = loaded.as_ref().map(|loaded| loaded.position.clone());
+        let annex = loaded.as_ref().map(|loaded| &loaded.annex[..]);
+        let count = Count {
+            fills: 0,
+            roots: verify::kept_roots(annex)?,
+        };
         let exchange = loaded.map_or_else(Exchange::new, |loaded| loaded.exchange);
         let disk = Arc::new(RealDisk);
-        let count = Count::default();
         Ok(Keeper::start(
             disk,
             &folder,

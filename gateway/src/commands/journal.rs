@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 
-mod begin;
+pub(super) mod begin;
 mod dump;
 mod export;
 mod progress;
 mod replay;
-mod verify;
+pub(super) mod verify;
 
 pub use export::{Export, Exported};
 pub use replay::{Moment, replay};
@@ -102,7 +102,7 @@ impl Journal {
 }
 
 /// A time as people read it, or its nanoseconds if no calendar has it.
-fn time(at: engine::units::Nanos) -> String {
+pub(super) fn time(at: engine::units::Nanos) -> String {
     jiff::Timestamp::from_nanosecond(at.0.into())
         .map_or_else(|_| at.0.to_string(), |at| at.to_string())
 }

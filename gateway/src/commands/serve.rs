@@ -67,6 +67,13 @@ pub struct Serve {
         env = "HASHPIT_ANCHOR"
     )]
     pub anchor: Choice,
+    /// Serve the embedded chain by JSON-RPC on this address, such as 127.0.0.1:8545.
+    #[arg(long, value_name = "ADDRESS")]
+    pub chain_rpc: Option<SocketAddr>,
+    /// Milliseconds between two epochs, each of which gets a root over all accounts; 0 = none.
+    #[arg(long, value_name = "MS", default_value_t = crate::settings::EPOCH_MS,
+        value_parser = clap::value_parser!(i64).range(0..=86_400_000))]
+    pub epoch_ms: i64,
     /// No play money, no ready-made keys.
     #[arg(long, requires = "operator_public_key")]
     pub production: bool,
@@ -114,8 +121,10 @@ impl Serve {
         settings.io = self.io.choice();
         settings.snapshot_every = self.snapshot_every;
         settings.retention = self.retention();
+        settings.pipeline.epoch_ms = self.epoch_ms;
         settings.reserve_segments = usize::try_from(self.reserve).context("--reserve")?;
         settings.anchor = self.anchor.clone();
+        settings.chain_rpc = self.chain_rpc;
         if self.production {
             settings.environment = Environment::Production;
         }
@@ -193,8 +202,8 @@ fn announce(running: &Running) {
     }
     match &running.anchoring {
         Some(anchoring) => println!(
-            "anchors in {} on {} (chain {})",
-            anchoring.contract.address,
+            "anchors in the registry {} on {} (chain {})",
+            anchoring.contract.registry,
             anchoring.chain.name(),
             anchoring.contract.chain_id
         ),

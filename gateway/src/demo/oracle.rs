@@ -1,22 +1,32 @@
-//! The index publisher: one real day of hashprice per beat.
+//! The index's sources: one real day of hashprice per beat, signed by three of them.
 //!
 //! Days keep their historical dates. The listed contracts deliver later than that, so these fixings move
 //! marks and settle nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
+
+use engine::command::ValueKind;
 
 use proto::{
-    admin::v1::{FixingKind, IndexFixing, SubmitIndexFixingRequest},
+    admin::v1::{
+        FixingKind, IndexFixing, IndexFormula, OracleSource, SetIndexMethodRequest,
+        SetOracleSourceRequest, set_oracle_source_request::Scope,
+    },
     common::v1::Decimal,
     reference::v1::ListIndexesRequest,
 };
 use tokio::time::{self, MissedTickBehavior};
 
 use super::{INDEX_NAME, market::Market, series::Day, stop::Stop, tally::Tally};
-use crate::client::{Client, ClientError};
+use crate::{
+    client::{Client, ClientError, now_unix_nanos, reports},
+    keys::PrivateKey,
+};
 
 /// A BTC is 10^11 millisat.
 const MILLISAT_EXPONENT: i32 = -11;
+/// Who computes the series.
+const SOURCES: [&str; 3] = ["node-a", "node-b", "node-c"];
 
 /// Submits day after day until stopped or until the series ends.
 pub(super) async fn run(
@@ -28,6 +38,10 @@ pub(super) async fn run(
     mut stop: Stop,
 ) {
     let method_version = method_version(&client).await.unwrap_or(1);
+    let sources = match register(&client).await {
+        Ok(sources) => sources,
+        Err(error) => return tally.notice(format!("no index: {error}")),
+    };
     let mut ticks = time::interval(beat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for (day, round_id) in days.iter().zip(1..) {
@@ -35,23 +49,64 @@ pub(super) async fn run(
             () = stop.wait() => return,
             _ = ticks.tick() => {}
         }
-        let request = SubmitIndexFixingRequest {
-            fixing: Some(fixing(day, round_id, method_version)),
-            // The key that signs the call is the oracle's; the venue asks for nothing more.
-            ..Default::default()
-        };
-        let answer = client.oracle().submit_index_fixing(request).await;
-        match answer.map_err(ClientError::from) {
-            Ok(_) => market.picture().day = day.date.to_string(),
-            Err(error) => {
-                if !error.reason().is_empty() {
-                    tally.rejected(error.reason());
+        // Every source signs what it has computed; the venue believes what two of them say.
+        for source in &sources {
+            let fixing = fixing(day, round_id, method_version);
+            let request = reports::value(source, ValueKind::Daily, fixing);
+            let answer = client.oracle().submit_index_fixing(request).await;
+            match answer.map_err(ClientError::from) {
+                Ok(answer) if answer.get_ref().in_force => {
+                    market.picture().day = day.date.to_string();
                 }
-                tally.notice(format!("index of {}: {error}", day.date));
+                Ok(_) => {}
+                Err(error) => {
+                    if !error.reason().is_empty() {
+                        tally.rejected(error.reason());
+                    }
+                    tally.notice(format!("index of {}: {error}", day.date));
+                }
             }
         }
     }
     tally.notice("the series has ended; the index stays where it is".into());
+}
+
+/// Three sources with keys of their own, and the rule that two of them must agree.
+async fn register(client: &Client) -> Result<Vec<PrivateKey>, Box<dyn Error + Send + Sync>> {
+    let first_id = now_unix_nanos().unsigned_abs();
+    let mut sources = Vec::new();
+    for (request_id, name) in (first_id..).zip(SOURCES) {
+        let key = PrivateKey::generate()?;
+        let request = SetOracleSourceRequest {
+            scope: Some(Scope::IndexName(INDEX_NAME.into())),
+            source: Some(OracleSource {
+                source: name.into(),
+                public_key: key.public_key().to_vec(),
+                weight: 1,
+                active: true,
+                ..OracleSource::default()
+            }),
+            request_id,
+        };
+        let answer = client.oracle().set_oracle_source(request).await;
+        answer.map_err(ClientError::from)?;
+        sources.push(key);
+    }
+    let request = SetIndexMethodRequest {
+        index_name: INDEX_NAME.into(),
+        method_version: 1,
+        formula: IndexFormula::Submitted.into(),
+        required_oracles: 2,
+        value_exponent: MILLISAT_EXPONENT,
+        halt_after_ms: 300_000,
+        // A day lasts less than a second here.
+        settle_after_ms: 0,
+        request_id: first_id + sources.len() as u64,
+        ..SetIndexMethodRequest::default()
+    };
+    let answer = client.oracle().set_index_method(request).await;
+    answer.map_err(ClientError::from)?;
+    Ok(sources)
 }
 
 fn fixing(day: &Day, round_id: i64, method_version: i32) -> IndexFixing {

@@ -73,7 +73,7 @@ impl Interest {
     fn covers(&self, event: &Event) -> bool {
         match public(event) {
             Some((id, _)) => self.all || self.contracts.contains(&id),
-            None => matches!(event, Event::Index(_) | Event::Listed(_)),
+            None => matches!(event, Event::Index(_) | Event::Round(_) | Event::Listed(_)),
         }
     }
 }

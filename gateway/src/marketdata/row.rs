@@ -330,6 +330,9 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::SessionOpened(_)
         | Event::SessionClosed(_)
         | Event::Index(_)
+        | Event::Round(_)
+        | Event::Quality(_)
+        | Event::ChainHeight(_)
         | Event::Listed(_)
         | Event::Posting(_)
         | Event::Balance(_)
@@ -342,7 +345,11 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::Quoted(_)
         | Event::Mmp(_)
         | Event::Switch(_)
-        | Event::Leg(_) => None,
+        | Event::Leg(_)
+        | Event::Clearing(_)
+        | Event::Delivery(_)
+        | Event::Epoch(_)
+        | Event::Owner(_) => None,
     }
 }
 

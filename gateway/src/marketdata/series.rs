@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use engine::{
-    event::Event,
+    event::{Event, RoundKind},
     exchange::Exchange,
     ids::{IndexId, InstrumentId, ProductId},
     instrument::Kind,
@@ -80,7 +80,14 @@ impl Indexes {
             let all = (1_u32..).map(IndexId).zip(exchange.indexes());
             let values: Vec<_> = all
                 .filter(|(id, _)| self.covers(*id))
-                .filter_map(|(_, index)| translate::market::index_now(index))
+                .filter_map(|(id, index)| {
+                    // A computed index is as it was sampled last, with all that led to it.
+                    let (seq, value) = translate::market::index_now(index)?;
+                    let rounds = exchange.rounds(id);
+                    let sampled = rounds.and_then(|rounds| rounds.samples_kept.back());
+                    let sampled = sampled.map(|round| translate::rounds::round(exchange, round));
+                    Some((seq, sampled.unwrap_or(value)))
+                })
                 .collect();
             (Moment::now(exchange), names(exchange), values)
         });
@@ -107,9 +114,21 @@ impl Indexes {
             return;
         }
         for event in events {
+            if let Event::Round(round) = event
+                && self.covers(round.index)
+            {
+                let value = desk.state(|exchange| translate::rounds::round(exchange, round));
+                let payload = Payload::Index(value);
+                out.push(update(moment.journal, self.prev, moment, payload));
+                self.prev = wide(moment.journal);
+            }
             let Event::Index(change) = event else {
                 continue;
             };
+            // A sample is told with its inputs, above.
+            if !change.fixing && sampled(events, change.index) {
+                continue;
+            }
             let Some(place) = change.index.index().filter(|_| self.covers(change.index)) else {
                 continue;
             };
@@ -136,6 +155,14 @@ impl Indexes {
         let moment = self.begin(desk, out);
         out.insert(at, lagged(moment, skipped));
     }
+}
+
+/// Whether a sample of the index is among the events.
+fn sampled(events: &[Event], index: IndexId) -> bool {
+    events.iter().any(|event| match event {
+        Event::Round(round) => round.index == index && round.kind == RoundKind::Sample,
+        _ => false,
+    })
 }
 
 fn names(exchange: &Exchange) -> Vec<String> {

@@ -17,7 +17,6 @@ use proto::{
 use tokio::time::{Duration, Instant};
 
 use super::{
-    KEPT,
     contracts::Contracts,
     row::{Channel, Moment},
     series::{Curves, Indexes, products},
@@ -285,7 +284,7 @@ fn resume_point(
     let archive = desk.hub.archive();
     let oldest = archive.trades(id).next();
     let oldest = oldest.map_or(0, |trade| wide(trade.what.public_seq));
-    if oldest > after && archive.trades(id).count() >= KEPT {
+    if oldest > after && archive.trades(id).count() >= archive.rows_kept() {
         return Err(wrong(Reason::ResumeTooOld, FIELD, oldest, after));
     }
     Ok(Some(id))

@@ -7,7 +7,7 @@ use engine::{
     event::{Event, SessionOpened},
     ids::SessionId,
     limits,
-    reason::{Problem, Reason},
+    reason::{Field, Problem, Reason},
 };
 use proto::{
     common::v1::Permission,
@@ -233,15 +233,33 @@ async fn missed(
         return desk.answers(&positions, Digger::Session).await;
     }
     let bulletin = desk
-        .excavate(Digger::Session, 1, move |_, events| {
-            let missed = |event: &Event| {
-                is_for(event, session)
-                    && crate::bulletin::address(event)
-                        .is_some_and(|to| (after + 1..=last).contains(&to.event_seq))
-            };
-            events.iter().any(missed)
-        })
+        .excavate(
+            Digger::Session,
+            desk.oldest_on_disk().await?,
+            move |_, events| {
+                let missed = |event: &Event| {
+                    is_for(event, session)
+                        && crate::bulletin::address(event)
+                            .is_some_and(|to| (after + 1..=last).contains(&to.event_seq))
+                };
+                events.iter().any(missed)
+            },
+        )
         .await?;
+    // Each event has a number: what the journal no longer holds leaves a gap.
+    let mut found: Vec<u64> = (bulletin.events.iter())
+        .filter(|event| is_for(event, session))
+        .filter_map(|event| crate::bulletin::address(event).map(|to| to.event_seq))
+        .filter(|event_seq| (after + 1..=last).contains(event_seq))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    if found.len() as u64 != last - after {
+        let oldest = found.first().map_or(last, |first| first - 1);
+        let (limit, actual) = (wide(oldest), wide(after));
+        let problem = Problem::limit(Reason::ResumeTooOld, Field::Session, limit, actual);
+        return Err(refusal::status(&problem));
+    }
     Ok((0..bulletin.stamped.len())
         .map(|place| Answer::new(bulletin.clone(), place))
         .collect())

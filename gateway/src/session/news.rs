@@ -92,6 +92,9 @@ impl News {
             | Event::Status(_)
             | Event::Statistics(_)
             | Event::Index(_)
+            | Event::Round(_)
+            | Event::Quality(_)
+            | Event::ChainHeight(_)
             | Event::Listed(_)
             | Event::Posting(_)
             | Event::Balance(_)
@@ -101,7 +104,11 @@ impl News {
             | Event::Mmp(_)
             | Event::Switch(_)
             | Event::Auction(_)
-            | Event::Leg(_) => return None,
+            | Event::Leg(_)
+            | Event::Clearing(_)
+            | Event::Delivery(_)
+            | Event::Epoch(_)
+            | Event::Owner(_) => return None,
         };
         Some(wire::SessionEvent {
             event_seq: wide(to.event_seq),

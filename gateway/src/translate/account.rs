@@ -1,10 +1,10 @@
 //! Private state of an account as the wire describes it, read whole or kept up event by event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
     command::{AccountStatus, Rail, Side},
-    event::{BalanceRow, Event, PositionRow, Posting},
+    event::{BalanceRow, ClearingEvent, Event, PositionRow, Posting, PostingKind},
     exchange::{Exchange, Transfer, TransferState},
     ids::{AccountId, AssetId, InstrumentId},
     instrument::{Instrument, Kind, MarginTerms},
@@ -44,6 +44,8 @@ pub struct Image {
     account: AccountId,
     /// What it may do.
     pub status: AccountStatus,
+    /// Assets in which the exchange closes its positions at the moment.
+    liquidated: BTreeSet<AssetId>,
     /// Position of the image.
     pub seq: u64,
     balances: BTreeMap<AssetId, Balance>,
@@ -81,6 +83,12 @@ impl Image {
             status: exchange
                 .account(account)
                 .map_or(AccountStatus::Closed, |row| row.status),
+            liquidated: exchange
+                .ledger()
+                .balances(account)
+                .map(|(asset, _)| asset)
+                .filter(|asset| exchange.distress_of(account, *asset) == Some(true))
+                .collect(),
             seq: exchange.seq(),
             balances: exchange.ledger().balances(account).collect(),
             positions: positions
@@ -92,6 +100,36 @@ impl Image {
         }
     }
 
+    /// The account as a past day left it: its money and positions, and the marks that they had then.
+    #[must_use]
+    pub fn of_a_day(
+        exchange: &Exchange,
+        account: AccountId,
+        (balances, positions): (
+            BTreeMap<AssetId, Balance>,
+            BTreeMap<InstrumentId, PositionRow>,
+        ),
+        marks: &BTreeMap<InstrumentId, Ticks>,
+    ) -> Self {
+        let known = |id: &InstrumentId| Some((*id, Valuation::of(exchange.instrument(*id)?)));
+        let mut contracts: BTreeMap<_, _> = positions.keys().filter_map(known).collect();
+        for (id, mark) in marks {
+            if let Some(contract) = contracts.get_mut(id) {
+                contract.mark = *mark;
+            }
+        }
+        Self {
+            // A statement tells of money, not of what the account may do.
+            status: AccountStatus::Active,
+            liquidated: BTreeSet::new(),
+            account,
+            seq: 0,
+            balances,
+            positions,
+            contracts,
+        }
+    }
+
     /// Whether an event changes the account, or what its positions are valued with.
     #[must_use]
     pub fn concerns(&self, event: &Event) -> bool {
@@ -99,6 +137,9 @@ impl Image {
             Event::Balance(row) => row.account == self.account,
             Event::Position(row) => row.account == self.account,
             Event::Access(account) => *account == self.account,
+            Event::Clearing(
+                ClearingEvent::LiquidationBegan(row) | ClearingEvent::LiquidationEnded(row),
+            ) => row.account == self.account,
             Event::Statistics(_) => true,
             _ => false,
         }
@@ -124,6 +165,18 @@ impl Image {
                     changes.positions.push(self.position(row));
                 }
                 Event::Access(account) if *account == self.account => changes.status = true,
+                Event::Clearing(ClearingEvent::LiquidationBegan(row))
+                    if row.account == self.account =>
+                {
+                    self.liquidated.insert(row.asset);
+                    changes.status = true;
+                }
+                Event::Clearing(ClearingEvent::LiquidationEnded(row))
+                    if row.account == self.account =>
+                {
+                    self.liquidated.remove(&row.asset);
+                    changes.status = true;
+                }
                 _ => {}
             }
         }
@@ -131,11 +184,23 @@ impl Image {
         changes
     }
 
-    /// Learns the terms of contracts listed after the image was read.
+    /// Learns the terms of contracts listed after the image was read, and what is left of those in
+    /// delivery.
     pub fn learn(&mut self, exchange: &Exchange) {
-        for contract in exchange.instruments().iter().skip(self.contracts.len()) {
-            self.contracts.insert(contract.id, Valuation::of(contract));
+        for contract in exchange.instruments() {
+            let known = self.contracts.entry(contract.id);
+            // A month in delivery counts fewer days with every one that settles.
+            known.or_insert(Valuation::of(contract)).value = contract.tick_value;
         }
+    }
+
+    /// What the account may do, as the wire says it.
+    #[must_use]
+    pub fn wire_status(&self) -> i32 {
+        if self.liquidated.is_empty() {
+            return status(self.status);
+        }
+        wire::AccountStatus::InLiquidation.into()
     }
 
     /// All balances.
@@ -185,8 +250,12 @@ impl Image {
             match contract.kind {
                 Kind::Forward => {
                     result += position.result;
+                    // Of what is open; orders are cancelled first (DEFAULT-01).
+                    let initial = contract.margin.initial(position.net);
+                    let lot = contract.value.lot_share_up(contract.mark, initial);
+                    let initial = lot.for_lots(Lots(position.net.0.abs()));
                     let share = contract.margin.maintenance_of_initial;
-                    maintenance += share.of(position.requirement);
+                    maintenance += share.of_rounded_up(initial);
                 }
                 // No position of their own.
                 Kind::CalendarSpread | Kind::Strip => {}
@@ -258,6 +327,7 @@ pub fn side(side: common::Side) -> Option<Side> {
 #[must_use]
 pub fn entry(row: &Dated<Posting>) -> wire::LedgerEntry {
     let posting = &row.what;
+    let moves_in_or_out = matches!(posting.kind, PostingKind::Deposit | PostingKind::Withdrawal);
     wire::LedgerEntry {
         entry_id: wide(posting.entry),
         journal_seq: wide(row.seq),
@@ -268,8 +338,16 @@ pub fn entry(row: &Dated<Posting>) -> wire::LedgerEntry {
         kind: posting.kind as i32,
         trade_id: wide(posting.trade.0),
         instrument_id: id(posting.instrument.0),
-        transfer_id: posting.transfer.into(),
-        obligation_id: 0,
+        transfer_id: if moves_in_or_out {
+            posting.transfer.into()
+        } else {
+            0
+        },
+        obligation_id: if moves_in_or_out {
+            0
+        } else {
+            posting.transfer.into()
+        },
     }
 }
 
@@ -287,6 +365,7 @@ pub fn transfer(row: &Transfer) -> wire::Transfer {
     let rail = match row.rail {
         Rail::Sandbox => wire::TransferRail::Sandbox,
         Rail::Manual => wire::TransferRail::Manual,
+        Rail::Chain => wire::TransferRail::L2,
     };
     let amount = |minor_units| common::Amount {
         asset_id: id(row.asset.0),

@@ -183,6 +183,7 @@ pub fn index_value(
         round_id: wide(round),
         quality: wire::IndexQuality::Live.into(),
         fixing,
+        ..wire::IndexValue::default()
     }
 }
 

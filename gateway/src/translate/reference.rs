@@ -42,6 +42,8 @@ pub fn state(state: TradingState) -> i32 {
         TradingState::PreOpen => common::TradingState::PreOpen,
         TradingState::NoCancel => common::TradingState::NoCancel,
         TradingState::VolatilityAuction => common::TradingState::VolatilityAuction,
+        TradingState::InDelivery => common::TradingState::InDelivery,
+        TradingState::Settled => common::TradingState::Settled,
     };
     wire.into()
 }
@@ -187,6 +189,7 @@ pub fn instrument(exchange: &Exchange, contract: &Instrument) -> wire::Instrumen
         }),
         index_name: index.map_or_else(String::new, |index| index.details.name.clone()),
         legs: combinations::legs_out(&terms.legs),
+        cascade_instrument_ids: terms.cascade.iter().map(|part| id(part.0)).collect(),
         last_trade_unix_nanos: terms.last_trade.0,
         margin: Some(wire::MarginParameters {
             initial_buy_ppm: terms.margin.initial_buy.0,

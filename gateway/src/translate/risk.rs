@@ -2,6 +2,7 @@
 
 use engine::{
     command::{MmpGroup, SwitchScope},
+    exchange::Offer,
     ids::{AccountId, ProductId},
     limits,
     units::Lots,
@@ -12,7 +13,7 @@ use super::{
     orders::{BadField, Parsed, required_group},
     reference::{id, number},
 };
-use crate::{archive::SwitchNote, core_view::Group};
+use crate::{archive::SwitchNote, core_view::Group, desk::wide};
 
 fn within(field: &str, value: i64, (least, most): (i64, i64)) -> Parsed<i64> {
     if (least..=most).contains(&value) {
@@ -21,6 +22,22 @@ fn within(field: &str, value: i64, (least, most): (i64, i64)) -> Parsed<i64> {
     let limit = if value < least { least } else { most };
     let why = format!("{least} to {most}, got {value}");
     Err(BadField::beyond(field, &why, limit, value))
+}
+
+/// A defaulter's position as a maker sees it.
+#[must_use]
+pub fn offer_out(number: u64, offer: &Offer, looks: AccountId) -> wire::DefaultOffer {
+    let own = offer.bids.iter().find(|bid| bid.account == looks);
+    wire::DefaultOffer {
+        offer_id: wide(number),
+        instrument_id: id(offer.instrument.0),
+        side: super::orders::side_out(offer.side()),
+        lots: offer.net.0.abs(),
+        worst_price_ticks: offer.worst.0,
+        closes_unix_nanos: offer.closes.0,
+        own_lots: own.map_or(0, |bid| bid.lots.0),
+        own_price_ticks: own.map_or(0, |bid| bid.price.0),
+    }
 }
 
 /// A group to set.

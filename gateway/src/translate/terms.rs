@@ -6,7 +6,7 @@
 
 use engine::{
     exchange::{Exchange, IndexState},
-    ids::{AssetId, CommodityId, IndexId},
+    ids::{AssetId, CommodityId, IndexId, InstrumentId},
     instrument::{
         Algorithm, Asset, Commodity, EntryLimits, Index, IndexKind, Kind, MarginTerms, Terms,
         Volatility, Window,
@@ -241,6 +241,7 @@ pub fn terms(exchange: &Exchange, instrument: &wire::Instrument) -> Result<Terms
         reference: Ticks(reference),
         volatility: volatility_of(instrument)?,
         legs,
+        cascade: cascade_of(instrument)?,
     })
 }
 
@@ -250,6 +251,21 @@ fn min_display_of(instrument: &wire::Instrument) -> Result<i64, Status> {
         0 => Ok(instrument.min_lots),
         lots => within("instrument.min_display_lots", lots, 1..=limits::ORDER_LOTS),
     }
+}
+
+/// What a forward turns into at its last trade.
+fn cascade_of(instrument: &wire::Instrument) -> Result<Vec<InstrumentId>, Status> {
+    let (count, most) = (
+        instrument.cascade_instrument_ids.len(),
+        limits::COMBINATION_LEGS,
+    );
+    if count > most {
+        let (limit, actual) = (most as i64, count as i64);
+        let problem = Problem::limit(Reason::TooManyItems, Field::Cascade, limit, actual);
+        return Err(refusal::status(&problem));
+    }
+    let ids = instrument.cascade_instrument_ids.iter();
+    Ok(ids.map(|id| InstrumentId(number(*id))).collect())
 }
 
 /// When a volatility auction begins: both parts, or none.
@@ -283,10 +299,6 @@ fn volatility_of(instrument: &wire::Instrument) -> Result<Volatility, Status> {
 
 fn refuse_unserved(instrument: &wire::Instrument) -> Result<(), Status> {
     unserved(&[
-        (
-            "instrument.cascade_instrument_ids",
-            !instrument.cascade_instrument_ids.is_empty(),
-        ),
         (
             "instrument.delivery_terms",
             instrument.delivery_terms.is_some(),

@@ -450,6 +450,7 @@ impl Run<'_> {
                 mantissa: bytes.price().0,
                 exponent: bytes.one([-8, -6, -8, 0]),
             },
+            day: Nanos(0),
             key_id: "oracle".into(),
         }
     }

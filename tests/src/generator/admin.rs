@@ -121,6 +121,7 @@ impl Generator {
                 mantissa: if bad { 0 } else { mantissa.max(1) },
                 exponent,
             },
+            day: Nanos(0),
             key_id: "index".into(),
         });
         if !bad {

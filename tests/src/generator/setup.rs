@@ -315,5 +315,6 @@ pub(super) fn terms(
         reference: Ticks(1_000),
         volatility: Volatility::default(),
         legs: Vec::new(),
+        cascade: Vec::new(),
     }
 }

@@ -353,7 +353,11 @@ impl Model {
             TradingState::PostOnly => !takes && !crosses,
             TradingState::PreOpen | TradingState::VolatilityAuction => !takes,
             TradingState::NoCancel => !takes && contract.call.uncrossing.is_none(),
-            TradingState::CancelOnly | TradingState::Halted | TradingState::Closed => false,
+            TradingState::CancelOnly
+            | TradingState::Halted
+            | TradingState::Closed
+            | TradingState::InDelivery
+            | TradingState::Settled => false,
         };
         if welcome && self.legs_match(contract) || wish.decreases {
             return Ok(());

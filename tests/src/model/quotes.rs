@@ -310,7 +310,11 @@ impl Model {
             TradingState::Open | TradingState::PreOpen | TradingState::VolatilityAuction => true,
             TradingState::NoCancel => contract.call.uncrossing.is_none(),
             TradingState::PostOnly => !self.crosses(instrument, order.terms.side, order.price),
-            TradingState::CancelOnly | TradingState::Halted | TradingState::Closed => false,
+            TradingState::CancelOnly
+            | TradingState::Halted
+            | TradingState::Closed
+            | TradingState::InDelivery
+            | TradingState::Settled => false,
         };
         if !welcome || !self.legs_match(contract) {
             return Err(Reason::InstrumentNotTrading);

@@ -294,7 +294,7 @@ impl Model {
         for id in &on_index {
             let mark = self.new_mark(*id, old, fixing.value);
             if let Some(contract) = self.contracts.get_mut(id)
-                && !contract.expired
+                && (!contract.expired || contract.is_forward())
             {
                 contract.mark = mark;
             }

@@ -228,7 +228,7 @@ impl Withdrawal {
     pub fn decide(self, decision: Decision) -> Option<(WithdrawalState, bool)> {
         use WithdrawalState::{Approved, Over, Pending};
         match (self.state, decision, self.rail) {
-            (Pending, Decision::Approve, Rail::Sandbox) => Some((Over, true)),
+            (Pending, Decision::Approve, Rail::Sandbox | Rail::Chain) => Some((Over, true)),
             (Pending, Decision::Approve, Rail::Manual) => Some((Approved, false)),
             (Approved, Decision::Complete, _) => Some((Over, true)),
             (Pending | Approved, Decision::Reject, _) => Some((Over, false)),

@@ -220,6 +220,7 @@ fn terms(number: u32, volatility: Volatility) -> Terms {
         reference: Ticks(45_000),
         volatility,
         legs: Vec::new(),
+        cascade: Vec::new(),
     }
 }
 

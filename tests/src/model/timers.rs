@@ -36,6 +36,8 @@ enum Timer {
     Indicate(InstrumentId),
     /// A protection group has been frozen long enough.
     Thaw(AccountId, u16),
+    /// A forward's window begins.
+    Delivery(InstrumentId),
 }
 
 impl Model {
@@ -81,6 +83,10 @@ impl Model {
             }
             if !contract.expired {
                 timers.push((contract.terms.last_trade.0, Timer::LastTrade(*id)));
+            }
+            let waits = contract.is_forward() && contract.state != TradingState::InDelivery;
+            if waits {
+                timers.push((contract.terms.window.start.0, Timer::Delivery(*id)));
             }
         }
         for ((account, group), state) in &self.groups {
@@ -166,6 +172,7 @@ impl Model {
             }
             Timer::Thaw(account, group) => self.thaw((account, group)),
             Timer::Indicate(id) => self.look_again(id),
+            Timer::Delivery(id) => self.become_state(id, TradingState::InDelivery),
         }
     }
 

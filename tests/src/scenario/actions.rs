@@ -69,6 +69,9 @@ pub(super) fn act(world: &mut World, line: &str) -> Result<Done, String> {
     if let Some(done) = operator::act(world, who, line)? {
         return Ok(done);
     }
+    if let Some(done) = super::delivery::act(world, who, line)? {
+        return Ok(done);
+    }
     let account = world.account(who)?;
     match words.next("what is done")? {
         "buy" => place(world, account, Side::Buy, words),
@@ -77,6 +80,7 @@ pub(super) fn act(world: &mut World, line: &str) -> Result<Done, String> {
         "cancel" => cancel(world, account, words),
         "quote" | "batch" | "group" | "reset" => quoting::act(world, account, line),
         "mass-cancel" => mass_cancel(world, account, words),
+        "bid" => super::clearing::bid(world, account, words),
         verb => desks::act(world, account, verb, words),
     }
 }

@@ -18,6 +18,7 @@ use super::{
 pub(super) fn look(world: &World, line: &str) -> Result<Option<(String, String)>, String> {
     let mut words = Words::new(line);
     let rows = match words.next("a check")? {
+        what @ ("obligation" | "capacity") => super::delivery::rows(world, what, &mut words)?,
         "book" => return book(world, line).map(Some),
         "balance" => balance(world, world.account(words.next("an account")?)?),
         "position" => {
@@ -29,6 +30,7 @@ pub(super) fn look(world: &World, line: &str) -> Result<Option<(String, String)>
             let named = world.contracts.iter().find(|(name, _)| words.flag(name));
             contract(world, named.map(|(name, _)| name.as_str()))?
         }
+        "index" => super::oracle::rows(world)?,
         "order" => {
             let account = world.account(words.next("an account")?)?;
             let id = words.tagged()?.ok_or("  which order?")?;

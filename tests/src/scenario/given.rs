@@ -49,6 +49,14 @@ pub(super) fn set_up(world: &mut World, line: &str) -> Result<(), String> {
         "forward" => list(world, Kind::Forward, words),
         "spread" => list(world, Kind::CalendarSpread, words),
         "strip" => list(world, Kind::Strip, words),
+        "oracle" => super::oracle::given(world, words),
+        "insurance" => {
+            let command = super::delivery::insurance(words.next_number("an amount")?);
+            make(world, command).map(|_| ())
+        }
+        what @ ("delivery" | "meter") => {
+            make(world, super::delivery::given(what, words)?).map(|_| ())
+        }
         name => open(world, name, words),
     }
 }
@@ -137,6 +145,7 @@ fn legs(world: &World, kind: Kind, words: &mut Words<'_>) -> Vec<Leg> {
 
 fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<Terms, String> {
     let legs = legs(world, kind, &mut words);
+    let cascade = super::clearing::cascade(world, &mut words);
     let mark = match words.number("mark")? {
         Some(mark) => mark,
         None if !legs.is_empty() => 0,
@@ -206,6 +215,7 @@ fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<
         reference: Ticks(mark),
         volatility: auctions::volatility(&mut words)?,
         legs,
+        cascade,
     };
     words.finish()?;
     Ok(terms)
@@ -215,6 +225,10 @@ fn open(world: &mut World, name: &str, mut words: Words<'_>) -> Result<(), Strin
     let money = words.next_number("the account's money")?;
     let fees = words.shares("fees")?.unwrap_or_default();
     let firm_name = words.value("firm")?.unwrap_or(name);
+    let kind = match words.flag("maker") {
+        true => AccountKind::MarketMaker,
+        false => AccountKind::Client,
+    };
     words.finish()?;
     let known = world.firms.iter().find(|(known, _)| known == firm_name);
     let firm = match known {
@@ -233,7 +247,7 @@ fn open(world: &mut World, name: &str, mut words: Words<'_>) -> Result<(), Strin
     let account = NewAccount {
         firm,
         label: name.into(),
-        kind: AccountKind::Client,
+        kind,
         maker_fee_offset: fees.0.0,
         taker_fee_offset: fees.1.0,
     };

@@ -18,13 +18,14 @@ use engine::{
 
 use super::{
     actions::Done,
+    clearing,
     given::request,
     words::{Words, decimal, seconds},
     world::{INDEX, MONEY, World},
 };
 
 /// Names of trading states.
-pub(super) const STATES: [(&str, TradingState); 8] = [
+pub(super) const STATES: [(&str, TradingState); 10] = [
     ("open", TradingState::Open),
     ("post-only", TradingState::PostOnly),
     ("cancel-only", TradingState::CancelOnly),
@@ -33,6 +34,8 @@ pub(super) const STATES: [(&str, TradingState); 8] = [
     ("pre-open", TradingState::PreOpen),
     ("no-cancel", TradingState::NoCancel),
     ("volatility", TradingState::VolatilityAuction),
+    ("in-delivery", TradingState::InDelivery),
+    ("settled", TradingState::Settled),
 ];
 
 /// Runs one line, if it is the operator's.
@@ -41,8 +44,10 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
     words.next("a command")?;
     let command = match verb {
         "clock" => return clock(world, words).map(Some),
+        "days" => return clearing::days(world, words).map(Some),
         "state" => state(world, &mut words)?,
-        "fixing" => fixing(&mut words)?,
+        "fixing" => fixing(world, &mut words)?,
+        "default" => clearing::terms(world, &mut words)?,
         "restart" => {
             let span = |text: Option<&str>| text.map_or(Ok(0), seconds);
             let until = span(words.value("post-only")?)?;
@@ -87,7 +92,7 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
             }))
         }
         "kill" | "release" => super::quoting::switch(world, verb, &mut words)?,
-        _ => return Ok(None),
+        _ => return super::oracle::act(world, verb, line),
     };
     words.finish()?;
     Ok(Some(Done::of(world.apply(command)?)))
@@ -131,7 +136,7 @@ fn state(world: &World, words: &mut Words<'_>) -> Result<Command, String> {
     })))
 }
 
-fn fixing(words: &mut Words<'_>) -> Result<Command, String> {
+fn fixing(world: &World, words: &mut Words<'_>) -> Result<Command, String> {
     let kinds = [
         ("daily", FixingKind::Daily),
         ("indicative", FixingKind::Indicative),
@@ -145,6 +150,7 @@ fn fixing(words: &mut Words<'_>) -> Result<Command, String> {
         kind,
         round,
         value,
+        day: clearing::day(world, words)?,
         key_id: "oracle".into(),
     }))
 }

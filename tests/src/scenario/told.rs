@@ -67,8 +67,13 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
                 phrases.push(auctions::tell_change(world, change));
             }
             Event::Status(status) => phrases.push(tell_status(world, status)),
+            Event::Clearing(step) => phrases.extend(super::clearing::told(world, step, wish)),
             Event::Done(answer) if answer.first_seq != 0 => phrases.push("done before".into()),
-            other => phrases.extend(super::quoting::told(world, other, wish)),
+            Event::Delivery(_) => phrases.extend(super::delivery::told(world, event, wish)),
+            other => {
+                let of_index = super::oracle::told(other, wish);
+                phrases.extend(of_index.or_else(|| super::quoting::told(world, other, wish)));
+            }
         }
     }
     phrases.extend(what_rests(world, done, &orders));

@@ -40,6 +40,13 @@ impl<'a> Words<'a> {
         number(self.next(what)?)
     }
 
+    /// Everything behind a word, if it stands anywhere; takes all of it.
+    pub(super) fn rest_after(&mut self, word: &str) -> Vec<&'a str> {
+        let at = self.left.iter().position(|left| *left == word);
+        let behind = at.map(|at| self.left.split_off(at)).unwrap_or_default();
+        behind.into_iter().skip(1).collect()
+    }
+
     /// Whether a word stands anywhere; takes it.
     pub(super) fn flag(&mut self, word: &str) -> bool {
         let at = self.left.iter().position(|left| *left == word);

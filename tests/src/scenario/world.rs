@@ -45,6 +45,7 @@ pub(super) struct World {
     pub(super) contracts: Vec<(String, InstrumentId)>,
     pub(super) desks: Vec<Desk>,
     pub(super) unnamed: u64,
+    pub(super) sources: Vec<super::oracle::Source>,
     orders: BTreeMap<(AccountId, u64), OrderId>,
     trades: u64,
     told: BTreeMap<SessionId, u64>,
@@ -187,10 +188,22 @@ impl World {
         Ok(())
     }
 
-    /// The same commands give the same events.
+    /// The same commands give the same events, also where the state was saved and loaded on the way.
     pub(super) fn replay(&self) -> Result<(), String> {
         let mut exchange = Exchange::new();
-        for (stamped, first) in &self.history {
+        let places = [1, 2, 3].map(|quarter| self.history.len() * quarter / 4);
+        for (place, (stamped, first)) in self.history.iter().enumerate() {
+            if places.contains(&place) {
+                let mut bytes = Vec::new();
+                let saved = exchange.save(&mut bytes);
+                saved.map_err(|error| format!("saving: {error}"))?;
+                let copy = Exchange::load(&mut bytes.as_slice());
+                let copy = copy.map_err(|error| format!("command {}: {error}", stamped.seq))?;
+                if copy.digest() != exchange.digest() {
+                    return Err(format!("command {}: a loaded state differs", stamped.seq));
+                }
+                exchange = copy;
+            }
             let mut again = Vec::new();
             exchange.apply(stamped, &mut again);
             if again != *first {

@@ -1,12 +1,12 @@
 //! The simulated disk: what the kernel holds, what the platters hold, and what lies between.
 //!
 //! A write reaches the kernel; a sync brings it to the platters. A power cut keeps any of the sectors that
-//! were on their way, and a prefix of the names that changed since the folder was synced, as a journaling
-//! file system does. After a failed sync the pages count as clean, as on Linux: the next sync answers well
+//! were on their way, and of each folder a prefix of the names that changed since that folder was synced; a
+//! file that went from one folder to another is in both or, after the cut, in one. After a failed sync the pages count as clean, as on Linux: the next sync answers well
 //! and stores nothing of them, and memory pressure brings the old bytes back.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,6 +17,7 @@ use engine::journal::{Buffer, Disk, DiskFile, IoChoice, JournalError, JournalIo,
 use super::{
     bytes::{Bytes, SECTOR},
     io::SimIo,
+    names::{NameChange, bound_together, change},
     trace::Trace,
 };
 use crate::generator::Random;
@@ -168,29 +169,6 @@ impl File {
     }
 }
 
-#[derive(Clone, Debug)]
-enum NameChange {
-    Create(PathBuf, FileId),
-    Rename(PathBuf, PathBuf),
-    Remove(PathBuf),
-}
-
-fn change(names: &mut BTreeMap<PathBuf, FileId>, change: &NameChange) {
-    match change {
-        NameChange::Create(path, id) => {
-            names.insert(path.clone(), *id);
-        }
-        NameChange::Rename(from, to) => {
-            if let Some(id) = names.remove(from) {
-                names.insert(to.clone(), id);
-            }
-        }
-        NameChange::Remove(path) => {
-            names.remove(path);
-        }
-    }
-}
-
 /// Something of the journal's that has begun and not yet answered.
 #[derive(Debug)]
 pub(super) struct Flying {
@@ -245,6 +223,16 @@ fn error(harm: Harm) -> io::Error {
 }
 
 impl State {
+    /// The changes of names that reach the platters with those of a folder.
+    fn take_changes(&mut self, dir: &Path) -> Vec<NameChange> {
+        let folders = bound_together(&self.changes, dir);
+        let (taken, left) = std::mem::take(&mut self.changes)
+            .into_iter()
+            .partition(|one| one.touches(&folders));
+        self.changes = left;
+        taken
+    }
+
     /// Counts an operation and says what harm it meets.
     fn meet(&mut self, verb: Verb, what: &dyn std::fmt::Debug) -> io::Result<Option<Harm>> {
         if self.dead.is_some() {
@@ -549,10 +537,13 @@ impl SimDisk {
             }
         }
         if power_cut {
-            let kept = state.random.between(0, state.changes.len() as i64) as usize;
-            let changes = std::mem::take(&mut state.changes);
-            for one in &changes[..kept] {
-                change(&mut state.durable_names, one);
+            while let Some(first) = state.changes.first() {
+                let dir = first.folders().into_iter().flatten().next();
+                let changes = state.take_changes(&dir.map(Path::to_owned).unwrap_or_default());
+                let kept = state.random.between(0, changes.len() as i64) as usize;
+                for one in &changes[..kept] {
+                    change(&mut state.durable_names, one);
+                }
             }
             state.names = state.durable_names.clone();
             let share = [0, 20, 50, 80, 100][state.random.between(0, 4) as usize];
@@ -562,7 +553,7 @@ impl SimDisk {
                 }
                 file.cache = file.durable.clone();
             }
-            let kept: std::collections::BTreeSet<FileId> = state.names.values().copied().collect();
+            let kept: BTreeSet<FileId> = state.names.values().copied().collect();
             state.files.retain(|id, _| kept.contains(id));
             state
                 .trace
@@ -682,8 +673,7 @@ impl Disk for SimDisk {
         if harm.is_none() || state.random.percent(30) {
             let lies = state.manners.lie == Lie::SyncStoresNothing;
             if !lies {
-                let changes = std::mem::take(&mut state.changes);
-                for one in &changes {
+                for one in &state.take_changes(dir) {
                     change(&mut state.durable_names, one);
                 }
             }

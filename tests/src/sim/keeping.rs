@@ -10,6 +10,7 @@ use engine::{
     command::Stamped,
     event::Event,
     exchange::Exchange,
+    ids::Seq,
     journal::{self, JournalError, Position},
     keeper::{History, Keeper, KeeperError, Retention},
     pipeline::{self, RecoverError, Replay},
@@ -56,6 +57,10 @@ impl History for Heard {
     fn annex(&self) -> Vec<u8> {
         let words = self.prints.iter();
         words.flat_map(|print| print.to_le_bytes()).collect()
+    }
+
+    fn try_annex(annex: &[u8], _: Seq) -> Result<(), String> {
+        Self::of(annex).map(drop)
     }
 }
 
@@ -231,7 +236,7 @@ impl World {
         self.report.keeper_errors += 1;
         match failed {
             // It tries again later.
-            KeeperError::Snapshot(_) => Ok(None),
+            KeeperError::Snapshot(_) | KeeperError::Nothing => Ok(None),
             // The process that stops ends it too.
             KeeperError::Journal(error @ JournalError::Io { .. }) => Ok(Some(error)),
             KeeperError::Journal(JournalError::NoJournal { .. }) => Ok(None),
@@ -346,8 +351,9 @@ impl Finished {
     /// What does not hold, and at which operation.
     pub fn every_operation(&self, harm: Harm, retention: &Retention) -> Result<u64, String> {
         let ready = self.disk.fork();
+        // Segments lie between them, so that one who keeps too few of either is caught.
         self.snapshot_at(&ready, 20)?;
-        self.snapshot_at(&ready, 90)?;
+        self.snapshot_at(&ready, 50)?;
         for left in 1.. {
             let at = |what: String| format!("{harm:?} at operation {left}: {what}");
             let disk = ready.fork();

@@ -131,6 +131,7 @@ impl Options {
                 batches: r.between(1, 6) as usize,
                 post_only_ms: r.between(0, 20) as i32,
                 recovery_grace_ms: r.between(0, 2_000) as i32,
+                epoch_ms: 0,
             },
             reserve: r.between(1, 2) as usize,
             manners: Manners {

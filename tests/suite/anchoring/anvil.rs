@@ -13,12 +13,11 @@ use std::{
 
 use engine::journal::{Disk, RealDisk};
 use gateway::anchor::{
-    abi::Words,
     agree::Agreeing,
     chain::{At, Chain, Sent},
-    contract::Contract,
+    contract::{Contract, Deployment},
     decide::{Policy, Rest},
-    deposits::{DepositLog, Watcher},
+    deposits::Watcher,
     header::Newest,
     process::{Parts, Process},
     root_signer::RootSigner,
@@ -26,10 +25,10 @@ use gateway::anchor::{
     signer::Signer,
     transaction::{Price, Transaction},
 };
-use revm::primitives::{Address, B256, Bytes, KECCAK_EMPTY, U256};
+use revm::primitives::{Address, B256, Bytes, U256};
 use serde_json::{Value, json};
 use tests::{
-    anchor::{ANYBODY, CHAIN_ID, GAS, SIGNERS, TestHeads, TestWitness, code, key, terms},
+    anchor::{ANYBODY, CHAIN_ID, GAS, Ledger, SIGNERS, TestHeads, TestWitness, key, terms},
     venue::Folder,
 };
 
@@ -151,7 +150,7 @@ impl Anvil {
             chain_id: CHAIN_ID,
             nonce,
             price: Price::Legacy(chain.gas_price().expect("a price") * 2),
-            gas: 6_000_000,
+            gas: 6_500_000,
             to,
             value: U256::from(value),
             data,
@@ -181,22 +180,21 @@ impl Bench {
             let wei = format!("{:#x}", 10_u128.pow(20));
             anvil.ask("anvil_setBalance", json!([key(number).address(), wei]));
         }
-        let deployment = Contract::deployment(&code(), &terms());
-        let hash = anvil.transact(ANYBODY, None, 0, deployment);
+        let deployment = Deployment::new(CHAIN_ID, key(ANYBODY).address(), 0, &terms());
         let chain = anvil.chain();
-        let receipt = chain.receipt(hash).expect("asked").expect("mined");
-        assert!(receipt.success, "a London node takes the contract");
-        let address = receipt.created.expect("a contract");
-        let code_hash = chain.code_hash(address).expect("asked");
-        assert_ne!(code_hash, KECCAK_EMPTY);
+        for data in deployment.calls {
+            let hash = anvil.transact(ANYBODY, None, 0, data);
+            let receipt = chain.receipt(hash).expect("asked").expect("mined");
+            assert!(receipt.success, "a London node takes the contracts");
+        }
+        let contract = deployment.contract;
+        assert_eq!(Contract::find(&*chain, contract.registry), Ok(contract));
+        let code_hash = contract.code_hash(&*chain).expect("asked");
         anvil.mine(4);
         let now = chain.block(At::Latest).expect("a head").time;
         let mut bench = Self {
             folder: Folder::new(name),
-            contract: Contract {
-                chain_id: CHAIN_ID,
-                address,
-            },
+            contract,
             code_hash,
             heads: TestHeads::default(),
             policy: Policy {
@@ -393,32 +391,32 @@ fn deposits_come_from_a_real_nodes_logs() {
     let bench = Bench::new(anvil, "anvil-deposits", true);
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let path = bench.folder.path().join("deposits.log");
-    let call = Words::new().call("deposit()");
+    let call = Contract::deposit_call(1);
     for wei in [100, 200, 300] {
         bench
             .anvil
-            .transact(ANYBODY, Some(bench.contract.address), wei, call.clone());
+            .transact(ANYBODY, Some(bench.contract.vault), wei, call.clone());
     }
     let watcher = Watcher::new(bench.anvil.chain(), bench.contract, 0);
-    let mut ledger = DepositLog::open(&disk, &path).expect("opens");
+    let mut ledger = Ledger::open(&disk, &path).expect("opens");
     let early = watcher.turn(&mut ledger).expect("agreed");
     assert!(early < 3, "the newest is not final");
     bench.anvil.mine(4);
     assert_eq!(early + watcher.turn(&mut ledger).expect("agreed"), 3);
     drop(ledger);
-    let mut ledger = DepositLog::open(&disk, &path).expect("opens");
+    let mut ledger = Ledger::open(&disk, &path).expect("opens");
     assert_eq!(watcher.turn(&mut ledger).expect("agreed"), 0, "each once");
     let amounts: Vec<u128> = ledger
         .deposits()
         .iter()
-        .map(|deposit| deposit.link.amount)
+        .map(|deposit| u128::from(deposit.amount.unsigned_abs()))
         .collect();
     assert_eq!(amounts, [100, 200, 300]);
     assert!(
         ledger
             .deposits()
             .iter()
-            .all(|deposit| deposit.link.owner == key(ANYBODY).address())
+            .all(|deposit| deposit.owner == key(ANYBODY).address().into_array())
     );
 }
 

@@ -4,11 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use engine::journal::Disk;
 use gateway::anchor::{
-    abi::Words,
-    deposits::{DepositError, DepositLog, DepositSink, Watcher},
+    contract::Contract,
+    deposits::{DepositError, DepositSink, Watcher},
 };
 use tests::{
-    anchor::{ANYBODY, Lie},
+    anchor::{ANYBODY, Ledger, Lie},
     generator::Random,
     sim::disk::{Harm, Trap},
 };
@@ -17,25 +17,24 @@ use super::Desk;
 
 /// A deposit of so many wei.
 fn deposit(desk: &Desk, wei: u128) {
-    let call = Words::new().call("deposit()");
-    desk.world
-        .transact(ANYBODY, Some(desk.world.contract.address), wei, call);
+    let (vault, call) = (desk.world.contract.vault, Contract::deposit_call(1));
+    desk.world.transact(ANYBODY, Some(vault), wei, call);
 }
 
 fn watcher(desk: &Desk) -> Watcher {
     Watcher::new(desk.chain(), desk.world.contract, desk.world.first_block)
 }
 
-fn ledger(desk: &Desk) -> DepositLog {
+fn ledger(desk: &Desk) -> Ledger {
     let disk: Arc<dyn Disk> = Arc::new(desk.disk.clone());
-    DepositLog::open(&disk, Path::new("anchor/deposits.log")).expect("opens")
+    Ledger::open(&disk, Path::new("anchor/deposits.log")).expect("opens")
 }
 
-fn amounts(ledger: &DepositLog) -> Vec<u128> {
+fn amounts(ledger: &Ledger) -> Vec<u128> {
     ledger
         .deposits()
         .iter()
-        .map(|deposit| deposit.link.amount)
+        .map(|deposit| u128::from(deposit.amount.unsigned_abs()))
         .collect()
 }
 
@@ -59,7 +58,7 @@ fn only_final_deposits_are_credited_and_each_once() {
     assert_eq!(watcher.turn(&mut ledger).expect("agreed"), 1);
     assert_eq!(amounts(&ledger), [100, 200, 300]);
     let last = ledger.deposits().last().expect("three");
-    assert_eq!((last.id, last.link.total), (2, 600));
+    assert_eq!((last.id, &last.totals[..]), (2, &[600][..]));
 }
 
 #[test]

@@ -10,9 +10,8 @@ use std::{
 
 use engine::journal::Disk;
 use gateway::anchor::{
-    abi::Words,
     chain::{At, Chain, Sent},
-    contract::Contract,
+    contract::{Contract, Deployment},
     embedded::{BASE_FEE, Clock, Embedded, Genesis, STATE_EVERY},
     signer::Signer,
     store::Store,
@@ -20,7 +19,7 @@ use gateway::anchor::{
 };
 use revm::primitives::{Address, U256};
 use tests::{
-    anchor::{ANYBODY, CHAIN_ID, code, key, terms},
+    anchor::{ANYBODY, CHAIN_ID, key, terms},
     sim::disk::{Harm, Manners, SimDisk, Trap},
 };
 
@@ -80,15 +79,19 @@ fn transaction(
     transaction.sign(&key(ANYBODY)).expect("signs").raw.to_vec()
 }
 
-/// Deploys the contract with the first nonce.
-fn deploy(chain: &Embedded) -> Address {
-    let raw = transaction(0, None, 0, Contract::deployment(&code(), &terms()));
-    assert_eq!(chain.send(&raw).expect("taken"), Sent::Accepted);
-    let receipt = chain
-        .receipt(revm::primitives::keccak256(&raw))
-        .expect("asked")
-        .expect("mined");
-    receipt.created.expect("a contract")
+/// Deploys the contracts with the first three nonces.
+fn deploy(chain: &Embedded) -> Contract {
+    let deployment = Deployment::new(CHAIN_ID, key(ANYBODY).address(), 0, &terms());
+    for (nonce, data) in deployment.calls.into_iter().enumerate() {
+        let raw = transaction(nonce as u64, None, 0, data);
+        assert_eq!(chain.send(&raw).expect("taken"), Sent::Accepted);
+        let receipt = chain
+            .receipt(revm::primitives::keccak256(&raw))
+            .expect("asked")
+            .expect("mined");
+        assert!(receipt.success);
+    }
+    deployment.contract
 }
 
 #[test]
@@ -96,23 +99,19 @@ fn a_restart_finds_everything_and_executes_only_what_is_new() {
     let place = Place::new();
     let mut chain = place.open();
     let contract = deploy(&chain);
-    let call = Words::new().call("deposit()");
+    let call = Contract::deposit_call(1);
     let deposits = STATE_EVERY + 20;
-    for nonce in 1..=deposits {
+    for number in 1..=deposits {
         place.pass(7);
-        let raw = transaction(nonce, Some(contract), nonce, call.clone());
+        let raw = transaction(number + 2, Some(contract.vault), number, call.clone());
         assert_eq!(chain.send(&raw).expect("taken"), Sent::Accepted);
     }
     let ask = |chain: &Embedded| {
-        let contract = Contract {
-            chain_id: CHAIN_ID,
-            address: contract,
-        };
         let reading = chain
             .read(At::Latest, key(ANYBODY).address(), &contract.reads())
             .expect("read");
         let logs = chain
-            .logs(contract.address, Contract::deposit_event(), 0, u64::MAX)
+            .logs(contract.vault, Contract::deposit_event(), 0, u64::MAX)
             .expect("logs");
         let old = chain.block(At::Number(100)).expect("an old block");
         (
@@ -133,7 +132,7 @@ fn a_restart_finds_everything_and_executes_only_what_is_new() {
     assert_eq!(ask(&chain), before);
     assert_eq!(
         chain.replayed(),
-        21,
+        23,
         "the accounts were written after {STATE_EVERY} transactions"
     );
     // Without the accounts, or with spoilt ones, it only takes longer.
@@ -143,7 +142,7 @@ fn a_restart_finds_everything_and_executes_only_what_is_new() {
         .spoil(Path::new("anchor/chain/accounts"), 1_000, &[1, 2, 3]);
     chain = place.open();
     assert_eq!(ask(&chain), before);
-    assert_eq!(chain.replayed(), deposits + 1);
+    assert_eq!(chain.replayed(), deposits + 3);
 }
 
 #[test]
@@ -156,8 +155,8 @@ fn empty_blocks_come_with_the_clock_and_stay_what_they_were() {
     let contract = deploy(&chain);
     assert_eq!(
         chain.block(At::Latest).expect("a head").number,
-        10,
-        "the tenth has it"
+        12,
+        "the tenth and two behind it have them"
     );
     place.pass(60);
     assert_eq!(chain.block(At::Finalized).expect("a head").number, 20);
@@ -171,7 +170,7 @@ fn empty_blocks_come_with_the_clock_and_stay_what_they_were() {
     let chain = place.open();
     assert_eq!(chain.block(At::Number(5)).expect("there"), five);
     assert_ne!(
-        chain.code_hash(contract).expect("asked"),
+        chain.code_hash(contract.vault).expect("asked"),
         chain.code_hash(Address::ZERO).expect("asked")
     );
 }
@@ -227,10 +226,10 @@ fn a_transaction_that_was_told_survives_any_crash() {
             let place = Place::new();
             let chain = place.open();
             let contract = deploy(&chain);
-            let call = Words::new().call("deposit()");
+            let call = Contract::deposit_call(1);
             assert_eq!(
                 chain
-                    .send(&transaction(1, Some(contract), 5, call.clone()))
+                    .send(&transaction(3, Some(contract.vault), 5, call.clone()))
                     .expect("taken"),
                 Sent::Accepted
             );
@@ -239,7 +238,7 @@ fn a_transaction_that_was_told_survives_any_crash() {
                 left,
                 harm,
             });
-            let raw = transaction(2, Some(contract), 6, call.clone());
+            let raw = transaction(4, Some(contract.vault), 6, call.clone());
             assert!(
                 chain.send(&raw).is_err(),
                 "nobody is told what is not on disk"
@@ -251,7 +250,7 @@ fn a_transaction_that_was_told_survives_any_crash() {
             let again = chain.send(&raw).expect("an answer");
             assert!(matches!(again, Sent::Accepted | Sent::Known), "{again:?}");
             let logs = chain
-                .logs(contract, Contract::deposit_event(), 0, u64::MAX)
+                .logs(contract.vault, Contract::deposit_event(), 0, u64::MAX)
                 .expect("logs");
             assert_eq!(logs.len(), 2);
         }

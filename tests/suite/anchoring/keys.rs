@@ -2,9 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
-use engine::journal::Disk;
+use engine::{journal::Disk, roots::chain::ChainHeader};
 use gateway::anchor::{
-    header::Header,
     key_file::{self, KeyError, Passphrase, Role, Work},
     root_signer::{Refusal, RootSigner},
     signer::{LocalKey, Signer, recover},
@@ -130,10 +129,10 @@ fn signatures_are_those_of_the_standard() {
     assert_eq!(recover(&digest, &high), None);
 }
 
-fn header(seq: u64) -> Header {
-    Header {
+fn header(seq: u64) -> ChainHeader {
+    ChainHeader {
         seq,
-        ..Header::default()
+        ..ChainHeader::default()
     }
 }
 
@@ -153,7 +152,7 @@ fn a_signer_signs_one_header_of_a_number_for_ever() {
     };
     let sign = |signer: &mut RootSigner, number, seq| {
         let header = header(seq);
-        let hash = header.hash();
+        let hash = B256::from(header.hash());
         signer.sign(number, &header, hash, &keccak256(hash))
     };
     let mut signer = open();

@@ -13,9 +13,14 @@ use tests::venue::{Folder, settings};
 
 fn anchoring(folder: &Path) -> Settings {
     let file = folder.join("anchor.toml");
-    std::fs::write(&file, "[anchor]\nchain = \"embedded\"\nevery_seconds = 1\n").expect("written");
+    std::fs::write(
+        &file,
+        "[anchor]\nchain = \"embedded\"\nevery_seconds = 1\nquick = true\n",
+    )
+    .expect("written");
     let mut settings = settings(&folder.join("data"));
     settings.anchor = Choice::File(file);
+    settings.pipeline.epoch_ms = 100;
     settings
 }
 
@@ -96,7 +101,7 @@ async fn a_served_exchange_anchors_its_journal_and_resumes_after_a_restart() {
     for record in &records {
         if let gateway::anchor::record::Record::Sealed { content, .. } = record {
             assert!(
-                chains.contains(&content.header.journal_head),
+                chains.contains(&B256::from(content.header.journal_head)),
                 "of this journal"
             );
             seen += 1;
@@ -130,18 +135,16 @@ async fn a_chain_that_is_away_keeps_nobody_from_trading() {
     let mut settings = anchoring(folder.path());
     // Keys of an embedded chain, used for another one that nobody serves.
     let running = server::start(settings.clone()).await.expect("starts");
-    let place = running
-        .anchoring
-        .as_ref()
-        .expect("it anchors")
-        .contract
-        .address;
+    let place = running.anchoring.as_ref().expect("it anchors").contract;
     running.stop().await;
     let keys = folder.path().join("data/anchor/keys");
     let text = format!(
         "[anchor]\nchain = \"rpc\"\nchain_id = 11501\nendpoints = [\"http://127.0.0.1:9\", \"http://127.0.0.1:1\"]\n\
-         timeout_seconds = 1\ncontract = \"{place}\"\ncode_hash = \"{}\"\ngas_key = \"{k}/gas.key\"\n\
+         timeout_seconds = 1\nregistry = \"{}\"\nvault = \"{}\"\njudge = \"{}\"\ncode_hash = \"{}\"\ngas_key = \"{k}/gas.key\"\n\
          signer_keys = [\"{k}/signer-1.key\", \"{k}/signer-2.key\"]\nthreshold = 2\npassphrase_file = \"{k}/passphrase\"\n",
+        place.registry,
+        place.vault,
+        place.judge,
         B256::ZERO,
         k = keys.display()
     );

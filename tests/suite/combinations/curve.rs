@@ -79,6 +79,7 @@ pub(super) fn month(day: i64, mark: i64) -> Terms {
         reference: Ticks(mark),
         volatility: Volatility::default(),
         legs: Vec::new(),
+        cascade: Vec::new(),
     }
 }
 
@@ -463,6 +464,7 @@ impl Curve {
                         mantissa: value,
                         exponent: -8,
                     },
+                    day: Nanos(0),
                     key_id: "oracle".into(),
                 }));
             }

@@ -242,10 +242,16 @@ fn sound_blocks_that_do_not_belong_are_refused() {
     type Check = fn(&Reason) -> bool;
     let cases: [(&str, usize, &[u8], Check); 12] = [
         ("an older version", 4, &[2, 0], |r| {
-            matches!(r, Reason::UnknownVersion { found: 2, known: 3 })
+            matches!(
+                r,
+                Reason::UnknownVersion {
+                    found: 2,
+                    known: engine::journal::VERSION
+                }
+            )
         }),
-        ("a newer version", 4, &[4, 0], |r| {
-            matches!(r, Reason::UnknownVersion { found: 4, .. })
+        ("a newer version", 4, &[99, 0], |r| {
+            matches!(r, Reason::UnknownVersion { found: 99, .. })
         }),
         ("another exchange", 8, &[1; 8], |r| {
             matches!(r, Reason::ForeignExchange { .. })
@@ -355,7 +361,10 @@ fn an_older_format_is_refused_with_file_place_and_advice() {
         file.as_str(),
         &format!("byte {}", block.offset),
         "sequence 2",
-        "format version 2, this program reads version 3",
+        &format!(
+            "format version 2, this program reads version {}",
+            engine::journal::VERSION
+        ),
         "Start the program version that wrote it",
     ] {
         assert!(text.contains(part), "no {part:?} in {text:?}");

@@ -1,9 +1,7 @@
 //! A disk fills up: new orders are refused in time, whoever wants out gets out, nothing said is lost.
 
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::command::{Cancel, Command, Origin, Replace, Target};
 use engine::ids::{AccountId, InstrumentId};
@@ -12,94 +10,9 @@ use engine::pipeline::{
     self, Batch, Intake, Outlet, Recovered, Refusal, Settings as Threads, SystemClock,
 };
 
+use tests::small_disk::SmallDisk;
+
 use super::kit::Dir;
-
-/// A disk with room for so many bytes more; what is there already stays writable.
-#[derive(Debug, Default)]
-struct Small {
-    room: AtomicI64,
-}
-
-#[derive(Debug)]
-struct SmallFile {
-    file: Box<dyn DiskFile>,
-    /// Only a file being made needs new room; segments are zero-written ahead.
-    disk: Option<Arc<Small>>,
-}
-
-impl DiskFile for SmallFile {
-    fn length(&self) -> io::Result<u64> {
-        self.file.length()
-    }
-
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(bytes, offset)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if let Some(disk) = &self.disk {
-            let needed = i64::try_from(bytes.len()).unwrap();
-            let room = disk.room.load(Ordering::SeqCst);
-            if room < needed {
-                return Err(ErrorKind::StorageFull.into());
-            }
-            disk.room.fetch_sub(needed, Ordering::SeqCst);
-        }
-        self.file.write_all_at(bytes, offset)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync()
-    }
-}
-
-#[derive(Clone, Debug)]
-struct SmallDisk(Arc<Small>);
-
-impl Disk for SmallDisk {
-    fn make_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.make_dir(dir)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        RealDisk.list(dir)
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let (file, disk) = (RealDisk.create(path)?, Some(Arc::clone(&self.0)));
-        Ok(Box::new(SmallFile { file, disk }))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.open(path)
-    }
-
-    fn open_to_write(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        RealDisk.open_to_write(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        let bytes = i64::try_from(self.open(path)?.length()?).unwrap();
-        self.0.room.fetch_add(bytes, Ordering::SeqCst);
-        RealDisk.remove(path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(dir)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        RealDisk.lock(path)
-    }
-
-    fn journal_io(&self, choice: IoChoice) -> Result<Box<dyn JournalIo>, JournalError> {
-        RealDisk.journal_io(choice)
-    }
-}
 
 /// Notes the last position told.
 struct Told(Arc<AtomicU64>);
@@ -163,9 +76,8 @@ fn submit_until(intake: &Intake<()>, command: &Command, end: Result<(), Refusal>
 fn a_full_disk_lets_cancels_out_refuses_orders_recovers_and_stops_before_it_lies() {
     const SEGMENT: u64 = SEGMENT_BYTES_MIN;
     let dir = Dir::new();
-    let disk = SmallDisk(Arc::default());
     let segments = |count: i64| count * i64::try_from(SEGMENT).unwrap();
-    disk.0.room.store(segments(5), Ordering::SeqCst);
+    let disk = SmallDisk::with_room(segments(5));
     let settings = Settings {
         segment_bytes: SEGMENT,
         disk: Arc::new(disk.clone()),
@@ -190,7 +102,7 @@ fn a_full_disk_lets_cancels_out_refuses_orders_recovers_and_stops_before_it_lies
     }
 
     // Somebody makes room.
-    disk.0.room.fetch_add(segments(3), Ordering::SeqCst);
+    disk.make_room(segments(3));
     submit_until(&intake, &change(), Ok(()));
 
     // Nobody does: cancels go into the reserve until that is used up too, then the exchange stops.

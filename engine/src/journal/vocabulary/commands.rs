@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     ids::{
-        AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId, OrderId, ProductId,
+        AccountId, AssetId, CommodityId, FeedId, FirmId, IndexId, InstrumentId, OrderId, ProductId,
         SessionId,
     },
     instrument::{
@@ -22,7 +22,7 @@ fn origin() -> Origin {
     }
 }
 
-fn request<T>(body: T) -> Request<T> {
+pub(super) fn request<T>(body: T) -> Request<T> {
     Request {
         id: 6,
         key_id: "key".into(),
@@ -149,6 +149,7 @@ fn terms() -> Terms {
                 ratio: 1,
             },
         ],
+        cascade: vec![InstrumentId(87)],
     }
 }
 
@@ -295,6 +296,7 @@ pub(super) fn all() -> Vec<Command> {
                 mantissa: 135,
                 exponent: -11,
             },
+            day: Nanos(88),
             key_id: "oracle".into(),
         }),
         Command::Batch(Batch {
@@ -325,6 +327,132 @@ pub(super) fn all() -> Vec<Command> {
             engaged: true,
             cancel_open_orders: true,
         })),
+        Command::SetDefaultTerms(request(DefaultTerms {
+            reach: Ppm(1),
+            slice: Ppm(2),
+            pause_ms: 3,
+            tries: 4,
+            offer_ms: 5,
+            offer_reach: Ppm(6),
+            debt_cap: 7,
+            backstop: AccountId(8),
+        })),
+        Command::BidOffer(BidOffer {
+            origin,
+            offer: 1,
+            price: Ticks(2),
+            lots: Lots(3),
+        }),
+        Command::SetFeed(request(SetFeed {
+            name: "BTC".into(),
+            kind: FeedKind::Chain { depth: 200 },
+            agreeing: 201,
+            stale_ms: 202,
+        })),
+        Command::SetSource(request(SetSource {
+            scope: Scope::Index(IndexId(203)),
+            name: "node".into(),
+            public_key: [204; 32],
+            weight: 205,
+            active: true,
+        })),
+        Command::SetMethod(request(SetMethod {
+            index: IndexId(206),
+            version: 207,
+            formula: Formula::Scrypt { stale_ppm: 208 },
+            chains: vec![FeedId(209)],
+            prices: vec![FeedId(210)],
+            agreeing: 211,
+            exponent: -11,
+            halt_after_ms: 212,
+            settle_after_ms: 213,
+        })),
+        Command::Report(Box::new(Report {
+            feed: FeedId(214),
+            sequence: 215,
+            observed: Nanos(216),
+            observation: Observation::Tip(Tip {
+                height: 217,
+                hash: [218; 32],
+                bits: 219,
+                blocks: 220,
+                fees: 221,
+                work: 222,
+                daa: 223,
+            }),
+            public_key: [224; 32],
+            signature: [225; 64],
+        })),
+        Command::SubmitHeader(Box::new(SubmitHeader {
+            feed: FeedId(226),
+            header: Header {
+                height: 227,
+                hash: [228; 32],
+                bits: 229,
+                time: Nanos(230),
+            },
+            depth: 231,
+            public_key: [232; 32],
+            signature: [233; 64],
+        })),
+        Command::SignValue(Box::new(SignValue {
+            index: IndexId(234),
+            kind: ValueKind::Restatement,
+            round: 235,
+            value: Decimal {
+                mantissa: 236,
+                exponent: -11,
+            },
+            public_key: [237; 32],
+            signature: [238; 64],
+        })),
+        Command::Delivery(request(delivery::retire())),
+        Command::MarkEpoch,
+        Command::SetAccountOwner(request(SetAccountOwner {
+            account: AccountId(160),
+            owner: [161; 20],
+        })),
+        Command::CreditChainDeposit(request(ChainDeposit {
+            id: 162,
+            owner: [163; 20],
+            asset: AssetId(164),
+            amount: 165,
+            totals: vec![166, 167],
+            chain: [168; 32],
+            block: 169,
+        })),
+    ]
+}
+
+pub(super) fn feed_kinds() -> Vec<FeedKind> {
+    vec![
+        FeedKind::Chain { depth: 1 },
+        FeedKind::Price { exponent: -2 },
+    ]
+}
+
+pub(super) fn scopes() -> Vec<Scope> {
+    vec![Scope::Feed(FeedId(1)), Scope::Index(IndexId(2))]
+}
+
+pub(super) fn formulas() -> Vec<Formula> {
+    vec![
+        Formula::Submitted,
+        Formula::Sha256,
+        Formula::Sha256Window,
+        Formula::Scrypt { stale_ppm: 1 },
+        Formula::KHeavyHash,
+        Formula::Etchash,
+    ]
+}
+
+pub(super) fn observations() -> Vec<Observation> {
+    vec![
+        Observation::Price(Decimal {
+            mantissa: 1,
+            exponent: -2,
+        }),
+        Observation::Tip(Tip::default()),
     ]
 }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::{
-    ids::{AccountId, AssetId, IndexId, InstrumentId, OrderId, SessionId, TradeId},
+    ids::{AccountId, AssetId, FeedId, IndexId, InstrumentId, OrderId, SessionId, TradeId},
+    index::fixing::Basis,
     instrument::Statistics,
     reason::Problem,
     record::{RecordedFill, Results},
@@ -250,6 +251,110 @@ pub(super) fn all() -> Vec<Event> {
             side: Side::Sell,
             fill: fill(),
         }),
+        Event::Clearing(ClearingEvent::Cascaded(Cascaded {
+            account: AccountId(1),
+            instrument: InstrumentId(2),
+            net: Lots(-3),
+            cost: TickLots(-4),
+        })),
+        Event::Clearing(ClearingEvent::DaySettled(DaySettled {
+            settlement: 1,
+            account: AccountId(2),
+            instrument: InstrumentId(3),
+            day: Nanos(4),
+            net: Lots(-5),
+            fixing: Decimal {
+                mantissa: 6,
+                exponent: -7,
+            },
+            round: 8,
+            paid: Minor(-9),
+            variation: Minor(10),
+        })),
+        Event::Clearing(ClearingEvent::Called(health())),
+        Event::Clearing(ClearingEvent::CallMet(health())),
+        Event::Clearing(ClearingEvent::LiquidationBegan(health())),
+        Event::Clearing(ClearingEvent::LiquidationEnded(health())),
+        Event::Clearing(ClearingEvent::Offered(Offered {
+            offer: 1,
+            account: AccountId(2),
+            instrument: InstrumentId(3),
+            net: Lots(-4),
+            worst: Ticks(5),
+            closes: Nanos(6),
+        })),
+        Event::Clearing(ClearingEvent::Moved(Moved {
+            account: AccountId(1),
+            instrument: InstrumentId(2),
+            side: Side::Sell,
+            lots: Lots(3),
+            price: Ticks(4),
+            net: Lots(-5),
+            why: Moving::Offer(6),
+        })),
+        Event::Clearing(ClearingEvent::Covered(Covered {
+            account: AccountId(1),
+            asset: AssetId(2),
+            amount: Minor(3),
+            fund: Minor(-4),
+        })),
+        Event::Round(Box::new(Round {
+            index: IndexId(140),
+            kind: RoundKind::Restated,
+            number: 141,
+            at: Nanos(142),
+            value: Some(Decimal {
+                mantissa: 143,
+                exponent: -11,
+            }),
+            quality: Quality::Degraded,
+            version: 144,
+            valid: 145,
+            basis: Some(Basis::Agreed),
+            settles: Nanos(146),
+            inputs: vec![Input {
+                feed: FeedId(147),
+                source: 148,
+                observed: Nanos(149),
+                said: Said::Price(150),
+                standing: Standing::Excluded,
+            }],
+        })),
+        Event::Quality(QualityChange {
+            index: IndexId(151),
+            quality: Quality::Halted,
+        }),
+        Event::ChainHeight(ChainHeight {
+            feed: FeedId(152),
+            header: Header {
+                height: 153,
+                hash: [154; 32],
+                bits: 155,
+                time: Nanos(156),
+            },
+            agreeing: 157,
+        }),
+        Event::Delivery(Box::new(delivery::rules_changed())),
+        Event::Epoch(EpochMarked { epoch: 162 }),
+        Event::Owner(OwnerChanged {
+            account: AccountId(163),
+            owner: [164; 20],
+            nonce: 165,
+        }),
+    ]
+}
+
+pub(super) fn saids() -> Vec<Said> {
+    vec![
+        Said::Nothing,
+        Said::Price(1),
+        Said::Tip {
+            height: 2,
+            hash: [3; 8],
+            bits: 4,
+            fees: 5,
+            work: 6,
+        },
     ]
 }
 
@@ -267,5 +372,15 @@ pub(super) fn results() -> Results {
         refusals: vec![problem()],
         events: 137,
         checksum: 138,
+    }
+}
+
+fn health() -> Health {
+    Health {
+        account: AccountId(1),
+        asset: AssetId(2),
+        equity: Minor(-3),
+        maintenance: Minor(4),
+        missing: Minor(5),
     }
 }

@@ -101,6 +101,14 @@ impl Machine {
         }
     }
 
+    /// An account's code; empty if it is no contract.
+    #[must_use]
+    pub fn code(&self, address: Address) -> Bytes {
+        let hash = self.info(address).code_hash;
+        let code = self.db.cache.contracts.get(&hash);
+        code.map_or_else(Bytes::new, Bytecode::original_bytes)
+    }
+
     /// What a transaction would do, and the changes it would make.
     ///
     /// # Errors

@@ -12,13 +12,15 @@ use engine::{
 };
 
 /// A state, and where the journal goes on from it.
-pub(super) struct Begin {
+pub(in crate::commands) struct Begin {
     /// The state.
-    pub(super) exchange: Exchange,
+    pub(in crate::commands) exchange: Exchange,
     /// None is the very beginning.
-    pub(super) position: Option<Position>,
+    pub(in crate::commands) position: Option<Position>,
     /// The snapshot.
-    pub(super) snapshot: Option<PathBuf>,
+    pub(in crate::commands) snapshot: Option<PathBuf>,
+    /// What it keeps beside the state.
+    pub(in crate::commands) annex: Option<Vec<u8>>,
 }
 
 impl Begin {
@@ -27,6 +29,7 @@ impl Begin {
             exchange: Exchange::new(),
             position: None,
             snapshot: None,
+            annex: None,
         }
     }
 
@@ -35,12 +38,13 @@ impl Begin {
             exchange: loaded.exchange,
             position: Some(loaded.position),
             snapshot: Some(loaded.path),
+            annex: Some(loaded.annex),
         }
     }
 
     /// As early as the journal allows: its first command, or else the oldest whole snapshot from which it
     /// goes on.
-    pub(super) fn earliest(folder: &Path) -> Result<Self> {
+    pub(in crate::commands) fn earliest(folder: &Path) -> Result<Self> {
         if reaches_back(&RealDisk, folder)? {
             return Ok(Self::first());
         }
@@ -105,7 +109,7 @@ fn goes_on(folder: &Path, position: &Position) -> bool {
 }
 
 /// Reads from there on, until `visit` has seen enough and answers `false`.
-pub(super) fn read(
+pub(in crate::commands) fn read(
     folder: &Path,
     position: Option<&Position>,
     mut visit: impl FnMut(BlockView<'_>) -> Result<bool, String>,

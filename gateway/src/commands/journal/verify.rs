@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
-use engine::{pipeline::Replay, record};
+use engine::{
+    command::Stamped, event::Event, exchange::Exchange, pipeline::Replay, record, roots::Roots,
+};
 
 use super::{
     begin::{self, Begin},
@@ -30,6 +32,8 @@ pub struct Verified {
     pub digest: [u8; 32],
     /// BLAKE3 of the last block.
     pub chain: [u8; 32],
+    /// The newest epoch and its hash, computed anew.
+    pub epoch: Option<(u64, [u8; 32])>,
     /// An unfinished write at the end, which nobody was told of.
     pub torn: bool,
 }
@@ -52,18 +56,22 @@ pub fn verify(folder: &Path) -> Result<Verified> {
         (path, seq)
     });
     let mut exchange = begin.exchange;
+    let mut roots = kept_roots(begin.annex.as_deref())?;
     let mut replay = Replay::default();
     let mut progress = Progress::new(&folder);
     let (mut fills, mut refusals) = (0_u64, 0_u64);
     let report = begin::read(&folder, begin.position.as_ref(), |block| {
         progress.stands_at(&block);
-        replay.block(&mut exchange, block.payload, block.count, |_, events| {
+        let seen = |state: &Exchange, stamped: &Stamped, events: &[Event]| {
+            roots.hear(state, stamped, events);
             // They were compared with the recorded ones just now.
             let results = record::Results::lists(events);
             fills += results.fills.len() as u64;
             refusals += results.refusals.len() as u64;
             progress.command();
-        })?;
+        };
+        replay.block_seen(&mut exchange, block.payload, block.count, seen)?;
+        roots.end_of_block(block.chain);
         Ok(true)
     })?;
     let report = report.ok_or_else(|| anyhow!("reading ended early"))?;
@@ -80,8 +88,25 @@ pub fn verify(folder: &Path) -> Result<Verified> {
         refusals,
         digest: exchange.digest(),
         chain: report.chain,
+        epoch: roots
+            .epochs()
+            .back()
+            .map(|epoch| (epoch.header.epoch, epoch.hash)),
         torn: report.torn.is_some(),
     })
+}
+
+/// The roots to go on from: those that a snapshot keeps, or none.
+///
+/// # Errors
+/// If they cannot be read.
+pub(in crate::commands) fn kept_roots(annex: Option<&[u8]>) -> Result<Roots> {
+    // A snapshot of an exchange without a gateway remembers nothing.
+    let Some(annex) = annex.filter(|annex| !annex.is_empty()) else {
+        return Ok(Roots::default());
+    };
+    let kept = crate::proofs::split(annex).and_then(|(_, kept)| Roots::load(kept));
+    kept.map_err(|why| anyhow!("the snapshot's roots: {why}"))
 }
 
 pub(super) fn run(folder: &Path) -> Result<()> {
@@ -103,6 +128,9 @@ pub(super) fn run(folder: &Path) -> Result<()> {
     println!("books         add up: balances, positions, holds, levels recounted");
     println!("state digest  {}", hex(&found.digest));
     println!("chain         {}", hex(&found.chain));
+    if let Some((epoch, hash)) = found.epoch {
+        println!("epoch         {epoch}, hash {}", hex(&hash));
+    }
     if found.torn {
         println!("tail          an unfinished write at the end; nobody was told of it");
     }

@@ -92,6 +92,7 @@ fn forward(number: i64) -> Terms {
         reference: Ticks(1_000),
         volatility: engine::instrument::Volatility::default(),
         legs: Vec::new(),
+        cascade: Vec::new(),
     }
 }
 
@@ -109,6 +110,7 @@ impl Exhibit {
         let desk = Desk {
             intake: pipeline.intake.clone(),
             follower: pipeline.follower.clone(),
+            clock: crate::clock::ExchangeClock::default(),
             hub,
             fault: pipeline.fault.clone(),
             durable: pipeline.durable.clone(),
@@ -216,6 +218,7 @@ impl Exhibit {
                 mantissa: ticks,
                 exponent: -8,
             },
+            day: Nanos(0),
             key_id: "oracle".into(),
         }))
         .await

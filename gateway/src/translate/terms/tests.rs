@@ -27,6 +27,7 @@ fn exchange(contracts: &[Terms]) -> Exchange {
                 mantissa: 42_000,
                 exponent: -8,
             },
+            day: Nanos(0),
             key_id: "oracle".into(),
         }),
     ];
@@ -128,6 +129,7 @@ fn contract(symbol: &str, kind: Kind, seconds: i64) -> Terms {
             move_ppm: 50_000,
         },
         legs: Vec::new(),
+        cascade: Vec::new(),
     }
 }
 

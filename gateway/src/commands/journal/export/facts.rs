@@ -110,5 +110,19 @@ pub(super) fn of(command: &Command) -> Facts {
         Command::ResetMmp(reset) => facts(27, "ResetMmp").from(&reset.origin),
         Command::SetMmpGroup(request) => facts(28, "SetMmpGroup").of_account(request.body.account),
         Command::SetKillSwitch(_) => facts(29, "SetKillSwitch"),
+        Command::SetDefaultTerms(_) => facts(30, "SetDefaultTerms"),
+        Command::BidOffer(bid) => facts(31, "BidOffer").from(&bid.origin),
+        Command::SetFeed(_) => facts(32, "SetFeed"),
+        Command::SetSource(_) => facts(33, "SetSource"),
+        Command::SetMethod(_) => facts(34, "SetMethod"),
+        Command::Report(_) => facts(35, "Report"),
+        Command::SubmitHeader(_) => facts(36, "SubmitHeader"),
+        Command::SignValue(_) => facts(37, "SignValue"),
+        Command::Delivery(_) => facts(38, "Delivery"),
+        Command::MarkEpoch => facts(39, "MarkEpoch"),
+        Command::SetAccountOwner(request) => {
+            facts(40, "SetAccountOwner").of_account(request.body.account)
+        }
+        Command::CreditChainDeposit(_) => facts(41, "CreditChainDeposit"),
     }
 }

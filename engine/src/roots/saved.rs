@@ -1,0 +1,86 @@
+//! What a snapshot keeps of the roots beside the state. The trees follow from the state; the past does not.
+
+use bincode::{Decode, Encode};
+
+use super::{
+    Epoch, Roots,
+    chain::{Tip, Tops},
+    fills::{Fills, SavedFills},
+    header::{Header, State},
+};
+
+#[derive(Encode, Decode)]
+struct Saved {
+    /// Header, state, tops, tip and first position of each epoch, oldest first.
+    epochs: Vec<(Vec<u8>, Vec<u8>, Tops, Tip, u64)>,
+    fills: SavedFills,
+}
+
+/// A forged length asks for no more memory than this.
+const BYTES: usize = 1 << 28;
+
+impl Roots {
+    /// What is not in the state: the headers so far, and the frontier of the fills.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        let epochs = self.epochs.iter().map(|epoch| {
+            let (header, state) = (epoch.header.bytes(), epoch.state.bytes());
+            let (tops, tip) = (epoch.tops.clone(), epoch.tip.clone());
+            (header, state, tops, tip, epoch.first_seq)
+        });
+        let saved = Saved {
+            epochs: epochs.collect(),
+            fills: self.fills.save(),
+        };
+        let mut bytes = Vec::new();
+        crate::record::append(&saved, &mut bytes);
+        bytes
+    }
+
+    /// Goes on from what was saved. The trees are there again with the next mark.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub fn load(bytes: &[u8]) -> Result<Self, String> {
+        let config = crate::exchange::encoding().with_limit::<BYTES>();
+        let (saved, used) = bincode::decode_from_slice::<Saved, _>(bytes, config)
+            .map_err(|error| format!("the saved roots: {error}"))?;
+        if used != bytes.len() {
+            return Err(format!(
+                "the saved roots have {} bytes too many",
+                bytes.len() - used
+            ));
+        }
+        let mut roots = Self::default();
+        for (header, state, tops, tip, first_seq) in saved.epochs {
+            let parsed = Header::parse(&header).zip(State::parse(&state));
+            let (header, state) = parsed.ok_or("a saved epoch is damaged")?;
+            let flows = header.assets.iter();
+            let out: Vec<([u8; 32], u128)> = flows
+                .map(|flow| (flow.withdrawals_root, flow.withdrawn))
+                .collect();
+            if state.root() != header.state_root || !tops.fit(&state, &out) {
+                return Err(format!("saved epoch {} contradicts itself", header.epoch));
+            }
+            let hash = header.hash();
+            if let Some(last) = roots.epochs.back()
+                && (header.previous != last.hash || header.epoch != last.header.epoch + 1)
+            {
+                return Err(format!(
+                    "saved epoch {} does not follow the one before",
+                    header.epoch
+                ));
+            }
+            roots.epochs.push_back(Epoch {
+                header,
+                state,
+                tops,
+                tip,
+                first_seq,
+                hash,
+            });
+        }
+        roots.fills = Fills::load(saved.fills)?;
+        Ok(roots)
+    }
+}

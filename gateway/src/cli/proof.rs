@@ -1,0 +1,138 @@
+//! `proof` and `owner`: what to keep in case the exchange is gone one day, and who may use it.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use proto::{account::v1::SetL2OwnerRequest, proof::v1::GetAccountProofRequest};
+
+use super::{AccountChoice, Connection, print};
+use crate::{
+    client::ClientError,
+    proofs::file::{Path, ProofFile, unhex},
+};
+
+/// Prints a proof of an account's balances and positions at an epoch. Keep it: `hashpit
+/// verify` checks it without the exchange.
+#[derive(Args, Clone, Debug)]
+pub struct Proof {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    account: AccountChoice,
+    /// Also withdrawals of these transfer numbers.
+    #[arg(long, value_name = "TRANSFER")]
+    withdrawal: Vec<i64>,
+    /// Also fills of these trades.
+    #[arg(long, value_name = "TRADE")]
+    trade: Vec<i64>,
+    /// At this epoch instead of the newest: one on its way to the chain, or the newest that is final there.
+    #[arg(long, value_name = "EPOCH", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    epoch: i64,
+}
+
+impl Proof {
+    pub(super) async fn run(self) -> Result<()> {
+        use proto::proof::v1::{GetFillProofRequest, GetWithdrawalProofRequest};
+        let client = self.connection.open().await?;
+        let account_id = self.account.resolve(&client).await?;
+        let mut proofs = client.proof();
+        // An epoch may end between two calls; then everything is asked again.
+        let file = loop {
+            let answer = proofs
+                .get_account_proof(GetAccountProofRequest {
+                    account_id,
+                    epoch: self.epoch,
+                    asset_id: 0,
+                    include_positions: true,
+                })
+                .await
+                .map_err(ClientError::from)?
+                .into_inner();
+            let account = u32::try_from(account_id).context("--account")?;
+            let header = answer.header_preimage;
+            let mut file = ProofFile::with(&header, &answer.state_preimage, account);
+            let paths = answer.balances.iter().filter_map(|b| b.proof.as_ref());
+            file.balances = paths.map(Path::from).collect();
+            for position in &answer.positions {
+                if let Some((path, over)) = position
+                    .proof
+                    .as_ref()
+                    .zip(position.contract_proof.as_ref())
+                {
+                    let contract = Some(Box::new(Path::from(over)));
+                    file.positions.push(Path {
+                        contract,
+                        ..Path::from(path)
+                    });
+                }
+            }
+            let mut same = true;
+            for transfer_id in &self.withdrawal {
+                let request = GetWithdrawalProofRequest {
+                    account_id,
+                    transfer_id: *transfer_id,
+                    epoch: self.epoch,
+                };
+                let answer = proofs.get_withdrawal_proof(request).await;
+                let answer = answer.map_err(ClientError::from)?.into_inner();
+                same &= answer.header_preimage == header;
+                file.withdrawals
+                    .extend(answer.proof.as_ref().map(Path::from));
+            }
+            for trade_id in &self.trade {
+                let request = GetFillProofRequest {
+                    account_id,
+                    trade_id: *trade_id,
+                    epoch: self.epoch,
+                };
+                let answer = proofs.get_fill_proof(request).await;
+                let answer = answer.map_err(ClientError::from)?.into_inner();
+                same &= answer.header_preimage == header;
+                file.fills.extend(answer.proof.as_ref().map(Path::from));
+            }
+            if same {
+                break file;
+            }
+        };
+        print(&format!("{}\n", file.json()))?;
+        Ok(())
+    }
+}
+
+/// Names the address on an EVM chain that may claim the account's withdrawals and leave with its balances.
+#[derive(Args, Clone, Debug)]
+pub struct Owner {
+    /// Address, 40 hex digits.
+    #[arg(value_name = "ADDRESS")]
+    address: String,
+    #[command(flatten)]
+    connection: Connection,
+    #[command(flatten)]
+    account: AccountChoice,
+}
+
+impl Owner {
+    pub(super) async fn run(self) -> Result<()> {
+        let l2_owner = unhex(&self.address).map_err(anyhow::Error::msg)?;
+        let client = self.connection.open().await?;
+        let account_id = self.account.resolve(&client).await?;
+        let mut id = [0; 8];
+        getrandom::fill(&mut id)
+            .map_err(|error| anyhow::anyhow!("cannot draw a request id: {error}"))?;
+        let answer = client
+            .account()
+            .set_l2_owner(SetL2OwnerRequest {
+                account_id,
+                l2_owner,
+                note: String::new(),
+                request_id: u64::from_le_bytes(id) | 1,
+            })
+            .await
+            .map_err(ClientError::from)?
+            .into_inner();
+        print(&format!(
+            "account {account_id} belongs to {} from journal position {} on (change {})\n",
+            self.address, answer.journal_seq, answer.nonce
+        ))?;
+        Ok(())
+    }
+}

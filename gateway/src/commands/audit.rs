@@ -1,0 +1,133 @@
+//! `hashpit audit`: executes a journal again, computes every root anew, and prints them.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use engine::{ids::AccountId, ids::AssetId, pipeline::Replay, roots::Epoch, roots::Roots};
+
+use super::journal::{begin, hex, journal_folder, verify};
+use crate::proofs::file::{Path, ProofFile};
+
+/// Executes a journal again, compares every result, and computes every epoch's root from it. Reads only.
+#[derive(Args, Clone, Debug)]
+pub struct Audit {
+    /// Data folder of the exchange, or its journal folder.
+    pub folder: PathBuf,
+    /// Ends with this epoch.
+    #[arg(long, value_name = "EPOCH")]
+    pub until: Option<u64>,
+    /// Prints a proof file for this account at the last epoch audited, instead of the list.
+    #[arg(long, value_name = "N", requires = "until")]
+    pub account: Option<u32>,
+}
+
+impl Audit {
+    /// Audits.
+    ///
+    /// # Errors
+    /// Damage, a result that differs from the recorded one, books that do not add up, an asset that owes more
+    /// than there is.
+    pub fn run(self) -> Result<()> {
+        let (roots, commands) = self.replay()?;
+        if let (Some(account), Some(until)) = (self.account, self.until) {
+            return prove(&roots, account, until);
+        }
+        println!(
+            "{} epochs, {commands} commands executed again with the recorded results; the books add up",
+            roots.epochs().len(),
+        );
+        Ok(())
+    }
+
+    /// The epochs that a replay finds.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn epochs(&self) -> Result<Vec<Epoch>> {
+        Ok(self.replay()?.0.epochs().iter().cloned().collect())
+    }
+
+    fn replay(&self) -> Result<(Roots, u64)> {
+        let folder = journal_folder(&self.folder)?;
+        let begin = begin::Begin::earliest(&folder)?;
+        let mut roots = verify::kept_roots(begin.annex.as_deref())?;
+        let mut exchange = begin.exchange;
+        let mut replay = Replay::default();
+        let mut missing = Vec::new();
+        let (list, until) = (self.account.is_none(), self.until.unwrap_or(u64::MAX));
+        begin::read(&folder, begin.position.as_ref(), |block| {
+            replay.block_seen(
+                &mut exchange,
+                block.payload,
+                block.count,
+                |state, stamped, events| {
+                    // A block may carry more than one mark: the state proven is that of the last wanted.
+                    if state.epochs().newest <= until {
+                        roots.hear(state, stamped, events);
+                    }
+                },
+            )?;
+            let sealed = roots.end_of_block(block.chain);
+            let epochs = roots.epochs().iter();
+            for epoch in epochs.skip(roots.epochs().len() - sealed) {
+                if list {
+                    println!("{}", line(epoch));
+                }
+                for flow in &epoch.header.assets {
+                    if flow.uncovered() != Some(0) {
+                        missing.push((epoch.header.epoch, flow.asset));
+                    }
+                }
+            }
+            let newest = roots.epochs().back().map_or(0, |epoch| epoch.header.epoch);
+            Ok(newest < until)
+        })?;
+        exchange
+            .audit()
+            .map_err(|why| anyhow!("the books do not add up: {why}"))?;
+        if let Some((epoch, asset)) = missing.first() {
+            bail!("epoch {epoch}: more is owed of asset {asset} than there is");
+        }
+        Ok((roots, exchange.seq()))
+    }
+}
+
+/// A line of the list.
+fn line(epoch: &Epoch) -> String {
+    let header = &epoch.header;
+    let owed: Vec<String> = header
+        .assets
+        .iter()
+        .map(|flow| format!("{}:{}", flow.asset, flow.liabilities))
+        .collect();
+    format!(
+        "epoch {} position {} hash {} state {} owed {}",
+        header.epoch,
+        header.seq,
+        hex(&epoch.hash),
+        hex(&header.state_root),
+        owed.join(" ")
+    )
+}
+
+fn prove(roots: &Roots, account: u32, until: u64) -> Result<()> {
+    let epoch = roots.provable().context("no epoch was marked")?;
+    if epoch.header.epoch != until {
+        bail!("the journal ends with epoch {}", epoch.header.epoch);
+    }
+    let mut file = ProofFile::of(epoch, account);
+    for tree in &epoch.state.assets {
+        let proven = roots.prove_balance(until, AccountId(account), AssetId(tree.asset.into()));
+        let (_, path) = proven.with_context(|| format!("account {account} was not open"))?;
+        file.balances.push(Path::from(&path));
+    }
+    for position in roots.prove_positions(until, AccountId(account)) {
+        file.positions.push(Path {
+            contract: Some(Box::new(Path::from(&position.contract_path))),
+            ..Path::from(&position.path)
+        });
+    }
+    println!("{}", file.json());
+    Ok(())
+}
