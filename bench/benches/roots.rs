@@ -41,6 +41,14 @@ fn hashed(lanes: Lanes, leaves: &[BalanceLeaf]) -> Vec<(u32, Sum)> {
     nodes
 }
 
+/// So many changed leaves, all over the tree.
+fn spread(dirty: u32, round: u64) -> Vec<BalanceLeaf> {
+    let step = f64::from(ACCOUNTS) / f64::from(dirty);
+    (0..dirty)
+        .map(|n| leaf((f64::from(n) * step) as u32, round))
+        .collect()
+}
+
 fn roots(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("root over 2^20 accounts, CPU time");
     group
@@ -52,8 +60,19 @@ fn roots(criterion: &mut Criterion) {
         let start = ThreadTime::now();
         tree.update(&hashed(lanes, &all));
         println!("{lanes:?} lanes: full build {:?}", start.elapsed());
+        for (epoch, dirty) in [(1, 10_000), (2, 100_000)] {
+            tree.keep(epoch);
+            let changed = spread(dirty, epoch + 1_000_000);
+            let start = ThreadTime::now();
+            tree.update(&hashed(lanes, &changed));
+            println!(
+                "{lanes:?} lanes: {dirty} dirty leaves below a kept epoch {:?}, {} nodes remembered",
+                start.elapsed(),
+                tree.remembered()
+            );
+            tree.drop(epoch);
+        }
         for dirty in [1_000, 10_000, 100_000_u32] {
-            let step = f64::from(ACCOUNTS) / f64::from(dirty);
             let mut round = 0;
             let name = BenchmarkId::new(format!("{lanes:?} lanes"), dirty);
             group.bench_function(name, |bencher| {
@@ -61,9 +80,7 @@ fn roots(criterion: &mut Criterion) {
                     let mut spent = Duration::ZERO;
                     for _ in 0..times {
                         round += 1;
-                        let changed: Vec<BalanceLeaf> = (0..dirty)
-                            .map(|n| leaf((f64::from(n) * step) as u32, round))
-                            .collect();
+                        let changed = spread(dirty, round);
                         let start = ThreadTime::now();
                         tree.update(&hashed(lanes, &changed));
                         std::hint::black_box(tree.root());

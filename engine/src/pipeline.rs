@@ -197,7 +197,8 @@ impl Fault {
         self.reason.get().and_then(|(_, code)| *code)
     }
 
-    pub(crate) fn set(&self, reason: String) {
+    /// Stops the exchange for this reason, if nothing has stopped it yet.
+    pub fn set(&self, reason: String) {
         self.set_with(reason, None);
     }
 

@@ -142,7 +142,9 @@ pub fn code(reason: Reason) -> Code {
         | R::TooManyItems
         | R::ClientSeqGap
         | R::NotEstablished => Code::InvalidArgument,
-        R::UnknownInstrument | R::UnknownOrder | R::NotFound | R::UnknownEpoch => Code::NotFound,
+        R::UnknownInstrument | R::UnknownOrder | R::NotFound | R::UnknownEpoch | R::EpochPruned => {
+            Code::NotFound
+        }
         R::DuplicateClientOrderId | R::AlreadyExists | R::RequestIdConflict => Code::AlreadyExists,
         R::RateLimited | R::Overloaded | R::SlowConsumer | R::DiskFull => Code::ResourceExhausted,
         R::ServerDraining => Code::Unavailable,

@@ -10,29 +10,21 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use engine::roots::{
-    chain::{AssetLine, ChainHeader, Top, Tops},
-    header::{AssetRoot, State},
-    leaf::tag,
+use gateway::anchor::{
+    chain::{At, Block, Call, Chain, ChainError, Log, Reading, Receipt, Sent},
+    contract::{Contract, Deployment, Span, Terms, VaultAsset},
+    embedded::evm::{Env, Machine},
+    signer::{LocalKey, Signer},
+    transaction::{Price, Transaction},
 };
-use gateway::{
-    anchor::{
-        chain::{At, Block, Call, Chain, ChainError, Log, Reading, Receipt, Sent},
-        contract::{Contract, Deployment, Span, Terms, VaultAsset},
-        embedded::evm::{Env, Machine},
-        header::{Content, Heads, Newest},
-        root_signer::Witness,
-        signer::{LocalKey, Signer},
-        transaction::{Price, Transaction},
-    },
-    proofs::Step,
-};
-
-mod ledger;
-
-pub use ledger::Ledger;
 
 use revm::primitives::{Address, B256, Bytes, U256, keccak256};
+
+mod heads;
+mod ledger;
+
+pub use heads::{TestHeads, TestWitness, empty};
+pub use ledger::Ledger;
 
 /// The chain's number.
 pub const CHAIN_ID: u64 = 11_501;
@@ -536,7 +528,10 @@ pub fn terms() -> Terms {
         window: span(3_600),
         silence: span(7 * 86_400),
         exit: span(86_400),
-        rotation: span(21 * 86_400),
+        rotation: Span {
+            time: 21 * 86_400,
+            blocks: 10,
+        },
         pause_length: 3_600,
         pause_every: 14 * 86_400,
         exits_per_block: 10,
@@ -713,122 +708,5 @@ impl World {
 impl Default for World {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// An exchange that seals an epoch every ten seconds.
-#[derive(Clone, Debug, Default)]
-pub struct TestHeads(Arc<Mutex<Newest>>, Arc<Mutex<Vec<(u64, &'static str)>>>);
-
-impl TestHeads {
-    /// From now on.
-    pub fn set(&self, newest: Newest) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = newest;
-    }
-}
-
-impl Heads for TestHeads {
-    fn newest(&mut self) -> Newest {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn content(
-        &mut self,
-        number: u64,
-        previous: B256,
-        served: u64,
-    ) -> Result<Option<Content>, String> {
-        let newest = self.newest();
-        let mut content = empty(number, previous);
-        content.header.seq = newest.seq;
-        content.header.time = newest.seq;
-        content.header.forced_count = served;
-        content.header.journal_head = keccak256(newest.epoch.to_be_bytes()).0;
-        Ok(Some(content))
-    }
-
-    fn note(&mut self, epoch: u64, step: Step) {
-        let word = match step {
-            Step::Signed(_) => "signed",
-            Step::Submitted(_) => "submitted",
-            Step::Mined(_) => "mined",
-            Step::Reorganised => "reorganised",
-            Step::Final(_) => "final",
-            Step::Failed => "failed",
-        };
-        self.told().push((epoch, word));
-    }
-
-    fn heartbeat(&mut self) {
-        self.told().push((0, "heartbeat"));
-    }
-}
-
-impl TestHeads {
-    /// What the exchange was told of its epochs.
-    pub fn told(&self) -> MutexGuard<'_, Vec<(u64, &'static str)>> {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A header of an exchange in which nobody has anything.
-///
-/// # Panics
-/// Never: nothing adds up to nothing.
-#[must_use]
-pub fn empty(number: u64, previous: B256) -> Content {
-    let tops = Tops {
-        balances: vec![Top::default()],
-        withdrawals: vec![Top::default()],
-        positions: [0; 32],
-    };
-    let root = |tag| Top::default().root(tag).expect("no sums");
-    let (root, sum) = root(tag::BALANCE_NODE);
-    let assets = vec![AssetRoot {
-        asset: 1,
-        root,
-        sum,
-    }];
-    let positions = tops.positions;
-    let line = AssetLine {
-        asset: 1,
-        withdraw_root: Top::default()
-            .root(tag::WITHDRAWAL_NODE)
-            .expect("no sums")
-            .0,
-        ..AssetLine::default()
-    };
-    let header = ChainHeader {
-        epoch: number,
-        anchor: number,
-        previous: previous.0,
-        state_root: State { assets, positions }.root(),
-        assets: vec![line],
-        ..ChainHeader::default()
-    };
-    Content {
-        header,
-        tops,
-        ..Content::default()
-    }
-}
-
-/// A signer's copy that agrees, or has something else.
-#[derive(Clone, Debug, Default)]
-pub struct TestWitness(Arc<Mutex<Option<String>>>);
-
-impl TestWitness {
-    /// From now on.
-    pub fn say(&self, what: Option<&str>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what.map(Into::into);
-    }
-}
-
-impl Witness for TestWitness {
-    fn agrees(&self, _: &ChainHeader) -> Result<(), String> {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            None => Ok(()),
-            Some(what) => Err(what.clone()),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! A second, slow exchange, what keeps the fast one equal to it, and a real exchange to talk to.
 
 pub mod anchor;
+pub mod commitments;
 pub mod compare;
 pub mod crowd;
 #[cfg(feature = "fault-disk")]

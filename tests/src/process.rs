@@ -21,6 +21,8 @@ pub const HIDDEN: &str = "process::serves_until_told_otherwise";
 pub const FOLDER: &str = "HASHPIT_SERVED_FOLDER";
 /// Names the address.
 pub const LISTEN: &str = "HASHPIT_SERVED_ADDRESS";
+/// How many commands lie between two snapshots.
+pub const SNAPSHOT_EVERY: &str = "HASHPIT_SERVED_SNAPSHOT_EVERY";
 /// What it answers when the exchange in it stopped by itself.
 pub const STOPPED_BY_ITSELF: i32 = 3;
 
@@ -30,6 +32,7 @@ pub struct Plan {
     folder: PathBuf,
     listen: SocketAddr,
     log: PathBuf,
+    snapshot_every: Option<u64>,
 }
 
 impl Plan {
@@ -45,7 +48,34 @@ impl Plan {
             folder: folder.into(),
             listen: SocketAddr::from(([127, net, high, low.clamp(1, 254)], 7_070)),
             log: folder.join("stderr.txt"),
+            snapshot_every: None,
         }
+    }
+
+    /// With a snapshot each so many commands, so that starts begin with one, and all segments that no
+    /// snapshot needs archived.
+    #[must_use]
+    pub fn snapshot_every(self, commands: u64) -> Self {
+        Self {
+            snapshot_every: Some(commands),
+            ..self
+        }
+    }
+
+    /// Moves the segments that it let go of back to where they were, now that it is gone. Answers how many.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    #[must_use]
+    pub fn bring_back_archived(&self) -> usize {
+        let archived = std::fs::read_dir(self.folder.join("archive"));
+        let segments = archived.into_iter().flatten().flatten();
+        let back = |file: std::fs::DirEntry| {
+            let place = self.folder.join("journal").join(file.file_name());
+            assert!(!place.exists(), "{} is in both places", place.display());
+            std::fs::rename(file.path(), place).expect("moved back");
+        };
+        segments.map(back).count()
     }
 
     /// With its log in another place than its data.
@@ -88,6 +118,9 @@ impl Plan {
             .open(&errors)
             .expect("a log file");
         let mut process = Command::new(std::env::current_exe().expect("this binary"));
+        if let Some(every) = self.snapshot_every {
+            process.env(SNAPSHOT_EVERY, every.to_string());
+        }
         process
             .args(["--exact", HIDDEN, "--ignored", "--nocapture"])
             .env(FOLDER, &self.folder)
@@ -102,6 +135,7 @@ impl Plan {
             child,
             out: BufReader::new(out).lines(),
             errors,
+            began: 0,
         }
     }
 
@@ -124,6 +158,7 @@ pub struct Server {
     /// Held open: the test harness in there says so when a minute is over, and a closed pipe would end it.
     out: Lines<BufReader<ChildStdout>>,
     errors: PathBuf,
+    began: u64,
 }
 
 /// What the system says about a process's memory, in KiB.
@@ -141,13 +176,27 @@ impl Server {
     /// # Panics
     /// If it ends instead.
     pub async fn listening(&mut self) {
-        self.says("listening").await;
+        let rest = self.says("listening").await;
+        self.note(&rest);
+    }
+
+    /// What stands behind "listening": the address, and the snapshot that it began with.
+    fn note(&mut self, rest: &str) {
+        let began = rest.split_whitespace().last();
+        self.began = began.and_then(|seq| seq.parse().ok()).unwrap_or(0);
+    }
+
+    /// The last command of the snapshot that it began with; 0 if it began with none.
+    #[must_use]
+    pub fn began(&self) -> u64 {
+        self.began
     }
 
     /// Waits until it listens, or ends; whether it listens.
     pub async fn comes_up(&mut self) -> bool {
         while let Ok(Some(line)) = self.out.next_line().await {
-            if line.starts_with("listening") {
+            if let Some(rest) = line.strip_prefix("listening") {
+                self.note(rest);
                 return true;
             }
         }

@@ -31,6 +31,7 @@ mod given;
 mod operator;
 mod oracle;
 mod quoting;
+mod roots;
 mod told;
 mod words;
 mod world;

@@ -5,11 +5,13 @@
 
 mod anvil;
 mod chain_trouble;
+mod contracts;
 mod crashes;
 mod deposits;
 mod embedded;
 mod endpoint;
 mod keys;
+mod leaving;
 mod serving;
 mod torture;
 

@@ -7,9 +7,12 @@ use engine::{
     record,
     roots::{Epoch, Roots, header::Header, keccak::Lanes, leaf::ContractLeaf},
 };
-use tests::{generator::Features, market::request, streams};
+use tests::{commitments::from_scratch, generator::Features, market::request, streams};
 
+mod anchored;
+mod chain;
 mod document;
+mod kept;
 mod served;
 
 /// A stream with an epoch's mark after each `every` commands, and owners named now and then.
@@ -65,17 +68,6 @@ fn blake3_like(seq: u64) -> Box<[u8; 32]> {
 
 fn newest(roots: &Roots) -> Epoch {
     roots.provable().expect("sealed").clone()
-}
-
-/// The same epoch from the whole state at once, by somebody who saw nothing of what led to it.
-fn from_scratch(exchange: &Exchange, stamped: &Stamped) -> Epoch {
-    let mut roots = Roots::new(Lanes::One);
-    let mark = engine::event::EpochMarked {
-        epoch: exchange.epochs().newest,
-    };
-    roots.hear(exchange, stamped, &[engine::event::Event::Epoch(mark)]);
-    roots.end_of_block([0; 32]);
-    newest(&roots)
 }
 
 fn check_epoch(exchange: &Exchange, roots: &Roots, seed: u64) {

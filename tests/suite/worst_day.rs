@@ -18,7 +18,7 @@ use gateway::commands::{follow::Follow, journal::verify};
 use tests::{
     market::Market,
     small_disk::SmallDisk,
-    venue::{Folder, Venue, limit, settings},
+    venue::{Folder, Venue, connect, limit, settings},
 };
 
 struct Nobody;
@@ -187,4 +187,27 @@ fn a_restart_under_a_clock_that_was_set_back_is_post_only_too() {
             "SESSION-05"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_raised_the_alarm_is_not_shown() {
+    let folder = Folder::new("alarm");
+    let venue = Venue::start(folder.path()).await;
+    let client = connect(
+        &format!("http://{}", venue.running.address),
+        &venue.keys,
+        "maker-1",
+    )
+    .await;
+    let account_id = venue.account("maker-1");
+    let look = || async {
+        let asked = proto::account::v1::GetAccountRequest { account_id };
+        client.account().get_account(asked).await
+    };
+    look().await.expect("shown");
+    let why = "core and follower differ at journal position 7";
+    venue.running.desk.fault.set(why.to_owned());
+    let refused = look().await.expect_err("not any more");
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    venue.running.stop().await;
 }

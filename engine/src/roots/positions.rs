@@ -54,7 +54,6 @@ impl Contract {
     }
 
     /// A position and its contract as they are now, or as they were at a kept epoch.
-    #[expect(clippy::type_complexity, reason = "one of each tree")]
     fn prove(
         &self,
         number: u32,

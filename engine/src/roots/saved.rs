@@ -10,9 +10,18 @@ use super::{
 };
 
 #[derive(Encode, Decode)]
+struct SavedEpoch {
+    header: Vec<u8>,
+    state: Vec<u8>,
+    tops: Tops,
+    tip: Tip,
+    first_seq: u64,
+}
+
+#[derive(Encode, Decode)]
 struct Saved {
-    /// Header, state, tops, tip and first position of each epoch, oldest first.
-    epochs: Vec<(Vec<u8>, Vec<u8>, Tops, Tip, u64)>,
+    /// Oldest first.
+    epochs: Vec<SavedEpoch>,
     fills: SavedFills,
 }
 
@@ -23,10 +32,12 @@ impl Roots {
     /// What is not in the state: the headers so far, and the frontier of the fills.
     #[must_use]
     pub fn save(&self) -> Vec<u8> {
-        let epochs = self.epochs.iter().map(|epoch| {
-            let (header, state) = (epoch.header.bytes(), epoch.state.bytes());
-            let (tops, tip) = (epoch.tops.clone(), epoch.tip.clone());
-            (header, state, tops, tip, epoch.first_seq)
+        let epochs = self.epochs.iter().map(|epoch| SavedEpoch {
+            header: epoch.header.bytes(),
+            state: epoch.state.bytes(),
+            tops: epoch.tops.clone(),
+            tip: epoch.tip.clone(),
+            first_seq: epoch.first_seq,
         });
         let saved = Saved {
             epochs: epochs.collect(),
@@ -52,7 +63,14 @@ impl Roots {
             ));
         }
         let mut roots = Self::default();
-        for (header, state, tops, tip, first_seq) in saved.epochs {
+        for epoch in saved.epochs {
+            let SavedEpoch {
+                header,
+                state,
+                tops,
+                tip,
+                first_seq,
+            } = epoch;
             let parsed = Header::parse(&header).zip(State::parse(&state));
             let (header, state) = parsed.ok_or("a saved epoch is damaged")?;
             let flows = header.assets.iter();

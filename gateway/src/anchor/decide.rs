@@ -51,7 +51,7 @@ impl Default for Policy {
         Self {
             every: 600,
             every_urgent: 60,
-            heartbeat: 3_600,
+            heartbeat: 1_800,
             gas: 400_000,
             fee_cap: 5_000_000_000,
             legacy: true,

@@ -91,7 +91,7 @@ pub fn health(
             Level::Page,
             format!("no final anchor for {} minutes", age / 60),
         );
-    } else if age > MISSED * policy.every {
+    } else if age > MISSED * policy.every && *rest != Rest::NothingNew {
         alarm(
             Level::Warning,
             format!("{} anchors missed", age / policy.every),
@@ -107,6 +107,15 @@ pub fn health(
         alarm(
             Level::Page,
             format!("signers refused {} times", counters.grave_refusals),
+        );
+    }
+    if counters.exits_open > 0 {
+        let open = counters.exits_open;
+        alarm(
+            Level::Page,
+            format!(
+                "{open} exit requests are open on the chain: one left unserved freezes the exchange"
+            ),
         );
     }
     if let Some(days) = fuel_days(policy, counters).filter(|days| *days < FUEL_DAYS) {

@@ -177,6 +177,17 @@ impl OnChain {
     /// # Errors
     /// If it is not there as the file has it.
     pub fn find(&self, header: &Header) -> Result<Found, OnChainError> {
+        // A node may have forgotten the state of a block a moment after it named it.
+        for _ in 0..2 {
+            match self.find_now(header) {
+                Err(OnChainError::Chain(ChainError::Missing { .. })) => {}
+                found => return found,
+            }
+        }
+        self.find_now(header)
+    }
+
+    fn find_now(&self, header: &Header) -> Result<Found, OnChainError> {
         let none = OnChainError::NotThere;
         let reading = self
             .chain

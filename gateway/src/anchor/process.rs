@@ -84,6 +84,8 @@ pub struct Counters {
     pub gas_used: u64,
     /// Silence after which anybody may freeze the contract, seconds, when last seen.
     pub silence: Option<u64>,
+    /// Exit requests on the chain that no header claims as served.
+    pub exits_open: u64,
     /// Where the exchange stood.
     pub newest: Newest,
 }
@@ -247,6 +249,8 @@ impl Process {
         self.counters.balance = Some(view.balance);
         self.counters.gas_price = Some(view.gas_price);
         self.counters.silence = Some(view.at_final.silence);
+        let at = &view.at_final;
+        self.counters.exits_open = at.exits_requested.saturating_sub(at.exits_served);
         Ok(view)
     }
 

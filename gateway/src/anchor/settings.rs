@@ -295,7 +295,7 @@ impl Fields {
         Ok(Policy {
             every,
             every_urgent: every.min(60),
-            heartbeat: (6 * every).min(6 * 3_600),
+            heartbeat: every.max(1_800),
             gas: bounded(
                 "gas_limit",
                 self.gas_limit.unwrap_or(standard.gas),

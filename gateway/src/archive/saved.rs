@@ -11,7 +11,7 @@ use engine::ids::Seq;
 
 use super::Archive;
 
-/// First in the bytes. Goes up whenever they change; `tests/suite/snapshots/files.rs` has their print.
+/// First in the bytes. Goes up whenever they change; `tests/suite/snapshots/state.rs` has their print.
 const VERSION: u32 = 1;
 
 /// Little-endian, fixed integers, as everywhere.

@@ -44,6 +44,8 @@ pub enum Anchor {
         #[arg(long, value_name = "FILE")]
         passphrase_file: PathBuf,
     },
+    /// Deploys the contracts on a chain, once.
+    Deploy(Box<super::deploy::Deploy>),
 }
 
 /// What a key is for.
@@ -66,6 +68,7 @@ impl Anchor {
     /// Files that are not there or do not read.
     pub fn run(self) -> Result<()> {
         match self {
+            Self::Deploy(deploy) => deploy.run(),
             Self::Status { folder, last } => {
                 print!("{}", status(&folder, last, run::now())?);
                 Ok(())

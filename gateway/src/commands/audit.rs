@@ -31,7 +31,8 @@ impl Audit {
     pub fn run(self) -> Result<()> {
         let (roots, commands) = self.replay()?;
         if let (Some(account), Some(until)) = (self.account, self.until) {
-            return prove(&roots, account, until);
+            println!("{}", prove(&roots, account, until)?.json());
+            return Ok(());
         }
         println!(
             "{} epochs, {commands} commands executed again with the recorded results; the books add up",
@@ -46,6 +47,16 @@ impl Audit {
     /// As [`Self::run`].
     pub fn epochs(&self) -> Result<Vec<Epoch>> {
         Ok(self.replay()?.0.epochs().iter().cloned().collect())
+    }
+
+    /// The proof file that `--account` and `--until` ask for.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; without both of them; an account that was not open, an epoch that there is not.
+    pub fn proof(&self) -> Result<ProofFile> {
+        let asked = self.account.zip(self.until);
+        let (account, until) = asked.context("--account and --until are both needed")?;
+        prove(&self.replay()?.0, account, until)
     }
 
     fn replay(&self) -> Result<(Roots, u64)> {
@@ -111,7 +122,7 @@ fn line(epoch: &Epoch) -> String {
     )
 }
 
-fn prove(roots: &Roots, account: u32, until: u64) -> Result<()> {
+fn prove(roots: &Roots, account: u32, until: u64) -> Result<ProofFile> {
     let epoch = roots.provable().context("no epoch was marked")?;
     if epoch.header.epoch != until {
         bail!("the journal ends with epoch {}", epoch.header.epoch);
@@ -128,6 +139,5 @@ fn prove(roots: &Roots, account: u32, until: u64) -> Result<()> {
             ..Path::from(&position.path)
         });
     }
-    println!("{}", file.json());
-    Ok(())
+    Ok(file)
 }

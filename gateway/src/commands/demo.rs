@@ -7,10 +7,11 @@ use clap::Args;
 
 use super::{
     journal::{hex, verify},
+    leaving,
     serve::Io,
 };
 use crate::{
-    anchor::{run::Anchoring, settings::Choice},
+    anchor::settings::Choice,
     demo::{self, DemoKeys, DemoOptions, series},
     keys::PrivateKey,
     sandbox::{Actor, Sandbox},
@@ -68,6 +69,8 @@ impl Demo {
             Choice::Embedded => Choice::EmbeddedQuick,
             other => other,
         };
+        settings.pipeline.epoch_ms = 1_000;
+        let key_folder = settings.keys();
         if let Some(first) = days.first() {
             settings.first_hashprice_millisat = first.millisat;
         }
@@ -86,7 +89,7 @@ impl Demo {
         let keys = keys(&sandbox)?;
         let address = format!("http://{}", running.address);
         let outcome = demo::run(&address, self.options, keys, async || {
-            prove(running, folder).await
+            prove(running, &sandbox, folder, &key_folder).await
         })
         .await?;
         println!("{outcome}");
@@ -119,30 +122,18 @@ fn keys(sandbox: &Sandbox) -> Result<DemoKeys> {
     })
 }
 
-/// What went to the chain, in one line.
-fn anchored(anchoring: &Anchoring) -> String {
-    let report = anchoring.report();
-    let last = report.state.last;
-    if let Some(fault) = report.fault {
-        return format!("FAILED anchoring: {fault}");
-    }
-    format!(
-        "anchored     {} headers of the journal's head on {} (chain {}), the newest {} s ago at header {}; \
-         {} gas in all",
-        last.number,
-        anchoring.chain.name(),
-        anchoring.contract.chain_id,
-        report.health.age,
-        last.head,
-        report.gas_used
-    )
-}
-
 /// Stops the exchange, replays its journal from the first command, and compares.
-async fn prove(running: Running, folder: &Path) -> Vec<String> {
+async fn prove(mut running: Running, sandbox: &Sandbox, folder: &Path, keys: &Path) -> Vec<String> {
     let follower = running.desk.follower.clone();
     let stats = running.journal.clone();
-    let anchored = running.anchoring.as_ref().map(anchored);
+    let on_chain = match running
+        .anchoring
+        .as_ref()
+        .map(|anchoring| anchoring.home.is_some())
+    {
+        Some(true) => Some(leaving::withdraw(&mut running, sandbox, keys).await),
+        _ => None,
+    };
     running.stop().await;
     let live = follower.read().digest();
     let conserved = follower.read().audit();
@@ -154,7 +145,18 @@ async fn prove(running: Running, folder: &Path) -> Vec<String> {
         .backend()
         .map_or("unknown".into(), |backend| format!("{backend:?}"));
     lines.push(format!("journal      written by {backend}"));
-    lines.extend(anchored);
+    let escaped = match on_chain {
+        None => Vec::new(),
+        Some(Err(why)) => vec![format!("FAILED on the chain: {why:#}")],
+        Some(Ok((mut told, last))) => {
+            match leaving::escape(folder, &last) {
+                Ok(more) => told.extend(more),
+                Err(why) => told.push(format!("FAILED to leave: {why:#}")),
+            }
+            told
+        }
+    };
+    lines.extend(escaped);
     let folder = folder.to_path_buf();
     let started = std::time::Instant::now();
     let verified = tokio::task::spawn_blocking(move || verify(&folder)).await;

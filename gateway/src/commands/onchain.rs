@@ -44,47 +44,47 @@ pub struct ChainChoice {
 pub struct Owner {
     /// Key file: `hashpit anchor key --role owner` makes one. It pays for gas, too.
     #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    pub key: PathBuf,
     /// File whose first line opens it.
     #[arg(long, value_name = "FILE")]
-    passphrase_file: PathBuf,
+    pub passphrase_file: PathBuf,
     /// Longest wait for a block, seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 180)]
-    patience: u64,
+    pub patience: u64,
 }
 
 /// Where something is done, and by whom.
 #[derive(Args, Clone, Debug)]
 pub struct Doing {
+    /// Where.
     #[command(flatten)]
-    chain: ChainChoice,
+    pub chain: ChainChoice,
+    /// Who.
     #[command(flatten)]
-    owner: Owner,
+    pub owner: Owner,
 }
 
 /// Pays the withdrawals in a proof file to their receivers, out of the contract.
 #[derive(Args, Clone, Debug)]
 pub struct Claim {
     /// The file, as `hashpit proof --withdrawal` prints it.
-    file: PathBuf,
+    pub file: PathBuf,
+    /// Where, and who.
     #[command(flatten)]
-    chain: ChainChoice,
-    #[command(flatten)]
-    owner: Owner,
+    pub on: Doing,
 }
 
 /// Deposits coins; they are credited to the account of the key's address.
 #[derive(Args, Clone, Debug)]
 pub struct Deposit {
     /// Minor units, such as satoshi.
-    amount: u64,
+    pub amount: u64,
     /// Number of the asset.
     #[arg(long, default_value_t = 1)]
-    asset: u16,
+    pub asset: u16,
+    /// Where, and who.
     #[command(flatten)]
-    chain: ChainChoice,
-    #[command(flatten)]
-    owner: Owner,
+    pub on: Doing,
 }
 
 /// Leaves without the operator.
@@ -212,7 +212,7 @@ impl Claim {
     /// # Errors
     /// What does not hold, or the contract's refusal.
     pub fn run(self) -> Result<()> {
-        let on = self.chain.open()?;
+        let on = self.on.chain.open()?;
         let (file, shown, found) = load(&self.file, &on)?;
         if shown.withdrawals.is_empty() {
             bail!(
@@ -234,7 +234,7 @@ impl Claim {
             );
             send(
                 &on,
-                &self.owner,
+                &self.on.owner,
                 &what,
                 (on.contract.vault, U256::ZERO, call),
             )?;
@@ -249,7 +249,7 @@ impl Deposit {
     /// # Errors
     /// The contract's refusal.
     pub fn run(self) -> Result<()> {
-        let on = self.chain.open()?;
+        let on = self.on.chain.open()?;
         let (scale, token) = on.asset(self.asset)?;
         let wei = u128::from(self.amount)
             .checked_mul(scale)
@@ -261,18 +261,18 @@ impl Deposit {
         );
         if token == Address::ZERO {
             let call = Contract::deposit_call(self.asset);
-            send(&on, &self.owner, &what, (vault, U256::from(wei), call))?;
+            send(&on, &self.on.owner, &what, (vault, U256::from(wei), call))?;
         } else {
             let approve = Words::new().word(vault.into_word()).wide(wei);
             let approve = approve.call("approve(address,uint256)");
             send(
                 &on,
-                &self.owner,
+                &self.on.owner,
                 "approval of the vault",
                 (token, U256::ZERO, approve),
             )?;
             let call = Contract::deposit_token_call(self.asset, wei);
-            send(&on, &self.owner, &what, (vault, U256::ZERO, call))?;
+            send(&on, &self.on.owner, &what, (vault, U256::ZERO, call))?;
         }
         Ok(())
     }

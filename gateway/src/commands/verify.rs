@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Checks a proof file with nothing but the file; exit code 1 if anything in it does not hold.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Verify {
     /// The file, as `hashpit proof` prints it.
     pub file: PathBuf,
@@ -42,6 +42,15 @@ impl Verify {
     /// # Errors
     /// The first thing that does not hold.
     pub fn run(self) -> Result<()> {
+        print!("{}", self.words()?);
+        Ok(())
+    }
+
+    /// What it prints.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn words(&self) -> Result<String> {
         let text = std::fs::read_to_string(&self.file)
             .with_context(|| format!("cannot read {}", self.file.display()))?;
         let file = ProofFile::parse(&text)
@@ -73,8 +82,7 @@ impl Verify {
                 Some((on.contract, name, found))
             }
         };
-        print!("{}", words(&file, &shown, root.is_some(), found.as_ref()));
-        Ok(())
+        Ok(words(&file, &shown, root.is_some(), found.as_ref()))
     }
 }
 
@@ -129,7 +137,7 @@ fn words(
     text += "PROVEN for everybody:\n";
     for flow in &header.assets {
         text += &format!(
-            "  asset {}: all accounts together have {}, yours among them; {} came in ({} of it play money), \
+            "  asset {}: all accounts together have {}, yours among them; {} came in ({} of it not over the chain), \
              {} went out\n",
             flow.asset, flow.liabilities, flow.deposited, flow.sandbox, flow.withdrawn
         );

@@ -2,7 +2,7 @@
 //!
 //! `WHO login DESK [action session|account|keep] [grace +S]`, `WHO lost DESK [heartbeat] [login N]`,
 //! `WHO logout DESK [cancel]`, `WHO entry DESK blocked|open`, `WHO timer +S|off [SELECTION] [via DESK]`,
-//! `WHO withdraw MONEY #N [manual]`.
+//! `WHO withdraw MONEY #N [manual|chain]`.
 
 use engine::{
     command::{
@@ -57,13 +57,17 @@ pub(super) fn act(
             })
         }
         "withdraw" => {
-            let manual = words.flag("manual");
+            let (manual, chain) = (words.flag("manual"), words.flag("chain"));
             Command::RequestWithdrawal(RequestWithdrawal {
                 account,
                 client_transfer_id: words.tagged()?.ok_or("  a withdrawal needs a #N")?,
                 asset: MONEY,
                 amount: words.next_number("an amount")?,
-                rail: if manual { Rail::Manual } else { Rail::Sandbox },
+                rail: match (manual, chain) {
+                    (true, _) => Rail::Manual,
+                    (false, true) => Rail::Chain,
+                    (false, false) => Rail::Sandbox,
+                },
             })
         }
         word => return Err(format!("  unknown word {word:?}")),

@@ -92,7 +92,12 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
             }))
         }
         "kill" | "release" => super::quoting::switch(world, verb, &mut words)?,
-        _ => return super::oracle::act(world, verb, line),
+        _ => {
+            return match super::roots::act(world, verb, line)? {
+                None => super::oracle::act(world, verb, line),
+                done => Ok(done),
+            };
+        }
     };
     words.finish()?;
     Ok(Some(Done::of(world.apply(command)?)))

@@ -71,7 +71,8 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
             Event::Done(answer) if answer.first_seq != 0 => phrases.push("done before".into()),
             Event::Delivery(_) => phrases.extend(super::delivery::told(world, event, wish)),
             other => {
-                let of_index = super::oracle::told(other, wish);
+                let of_index =
+                    super::roots::told(other).or_else(|| super::oracle::told(other, wish));
                 phrases.extend(of_index.or_else(|| super::quoting::told(world, other, wish)));
             }
         }

@@ -9,10 +9,12 @@ use engine::{
     ids::{AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId, OrderId, SessionId},
     instrument::TradingState,
     order::Order,
+    roots::Roots,
     units::{Nanos, SECOND},
 };
 
 use super::{combinations, words::grouped};
+use crate::commitments;
 
 /// Noon of 30 November 2026, UTC.
 const START: i64 = (20_787 * 86_400 + 43_200) * SECOND;
@@ -38,6 +40,7 @@ pub(super) struct Desk {
 #[derive(Default)]
 pub(super) struct World {
     pub(super) exchange: Exchange,
+    pub(super) roots: Roots,
     history: Vec<(Stamped, Vec<Event>)>,
     pub(super) now: Nanos,
     pub(super) accounts: Vec<(String, AccountId)>,
@@ -83,6 +86,8 @@ impl World {
         };
         let mut events = Vec::new();
         self.exchange.apply(&stamped, &mut events);
+        self.roots.hear(&self.exchange, &stamped, &events);
+        self.roots.end_of_block([0xcc; 32]);
         self.history.push((stamped, events.clone()));
         self.check_events(&events)?;
         Ok(events)
@@ -190,7 +195,7 @@ impl World {
 
     /// The same commands give the same events, also where the state was saved and loaded on the way.
     pub(super) fn replay(&self) -> Result<(), String> {
-        let mut exchange = Exchange::new();
+        let (mut exchange, mut roots) = (Exchange::new(), Roots::default());
         let places = [1, 2, 3].map(|quarter| self.history.len() * quarter / 4);
         for (place, (stamped, first)) in self.history.iter().enumerate() {
             if places.contains(&place) {
@@ -211,6 +216,14 @@ impl World {
                     "command {} differs on replay: {again:?}",
                     stamped.seq
                 ));
+            }
+            roots.hear(&exchange, stamped, &again);
+            roots.end_of_block([0xcc; 32]);
+            // From the middle on, so that what changes later comes on top of trees that are there.
+            let looked_at = place % 7 == 3 || place + 1 == self.history.len();
+            if looked_at && place >= self.history.len() / 3 {
+                commitments::check(&roots, &exchange, stamped)?;
+                roots = commitments::marked(roots, &exchange, stamped);
             }
         }
         Ok(())

@@ -345,15 +345,21 @@ impl Finished {
             .map_err(|error| error.to_string())
     }
 
-    /// A snapshot and a letting go with harm at every operation in turn. Answers the operations.
+    /// A snapshot and a letting go with harm at every operation in turn, where there are snapshots of so many
+    /// percent of the way already. Answers the operations.
     ///
     /// # Errors
     /// What does not hold, and at which operation.
-    pub fn every_operation(&self, harm: Harm, retention: &Retention) -> Result<u64, String> {
+    pub fn every_operation(
+        &self,
+        harm: Harm,
+        retention: &Retention,
+        taken: &[usize],
+    ) -> Result<u64, String> {
         let ready = self.disk.fork();
-        // Segments lie between them, so that one who keeps too few of either is caught.
-        self.snapshot_at(&ready, 20)?;
-        self.snapshot_at(&ready, 50)?;
+        for percent in taken {
+            self.snapshot_at(&ready, *percent)?;
+        }
         for left in 1.. {
             let at = |what: String| format!("{harm:?} at operation {left}: {what}");
             let disk = ready.fork();
@@ -470,6 +476,36 @@ impl Finished {
         let oldest = &segments(&disk)[0];
         engine::journal::Disk::remove(&disk, oldest).map_err(|error| error.to_string())?;
         self.truth.check_both(&disk).map(drop)
+    }
+
+    /// Nothing may be let go on the strength of a snapshot that no start can begin with, though its bytes are
+    /// what was written.
+    ///
+    /// # Errors
+    /// What went nevertheless, or does not start.
+    pub fn unreadable_history(&self) -> Result<(), String> {
+        let disk = self.disk.fork();
+        let (exchange, position, _) = &self.moments[self.moments.len() / 2];
+        let dir = snapshots::beside(&folder());
+        snapshots::write(&disk, &dir, exchange, position, b"no history")
+            .map_err(|error| error.to_string())?;
+        let mut keeper = Keeper::start(
+            Arc::new(disk.clone()),
+            &folder(),
+            None,
+            Exchange::new(),
+            Heard::default(),
+        )
+        .map_err(|error| error.to_string())?;
+        while keeper.turn().map_err(|error| error.to_string())? {}
+        keeper.snapshot().map_err(|error| error.to_string())?;
+        let gone = keeper
+            .retire(&Retention::Remove(1))
+            .map_err(|error| error.to_string())?;
+        match gone.is_empty() {
+            true => self.truth.check(&disk, 0).map(drop),
+            false => Err(format!("{gone:?} went")),
+        }
     }
 
     /// A mistake on purpose: the state one command on, under the place before it.

@@ -11,7 +11,7 @@ use gateway::{
 use revm::primitives::{Address, B256};
 use tests::venue::{Folder, settings};
 
-fn anchoring(folder: &Path) -> Settings {
+pub(super) fn anchoring(folder: &Path) -> Settings {
     let file = folder.join("anchor.toml");
     std::fs::write(
         &file,
@@ -25,7 +25,7 @@ fn anchoring(folder: &Path) -> Settings {
 }
 
 /// Waits until so many anchors are final.
-async fn until_final(running: &Running, number: u64) -> Report {
+pub(super) async fn until_final(running: &Running, number: u64) -> Report {
     let anchoring = running.anchoring.as_ref().expect("it anchors");
     let mut reports = anchoring.watch();
     let report = reports

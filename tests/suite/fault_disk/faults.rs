@@ -21,6 +21,11 @@ fn number(name: &str, otherwise: u64) -> u64 {
     given.map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
+/// Bytes of a disk that keeps one journal for all rounds.
+fn room_for(rounds: u64) -> usize {
+    (256 + 2 * usize::try_from(rounds).expect("not so many")) * MIB
+}
+
 /// A venue on a fault disk. Dropped from the top: first the process, then what it stands on.
 struct Stage {
     server: Option<Server>,
@@ -42,7 +47,9 @@ impl Stage {
         };
         let data = files.folder().join("data");
         std::fs::create_dir(&data).expect("a folder");
-        let plan = Plan::new(&data).log(&folder.path().join("stderr.txt"));
+        let plan = Plan::new(&data)
+            .log(&folder.path().join("stderr.txt"))
+            .snapshot_every(200);
         let server = Some(plan.start().await);
         Some(Self {
             server,
@@ -83,6 +90,8 @@ impl Stage {
             .await;
         let witnesses = crowd.finish().await;
         self.server.take().expect("running").kill().await;
+        let archived = self.plan.bring_back_archived();
+        println!("{archived} segments had been archived");
         let journal = Journalled::read(&self.plan.folder().join("journal"));
         let verdict = judge(&witnesses, &journal);
         gateway::commands::journal::verify(self.plan.folder()).expect("a good journal");
@@ -93,13 +102,13 @@ impl Stage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_takes_nothing_that_was_told() {
-    let Some(mut stage) = Stage::set("power", 256 * MIB).await else {
-        return;
-    };
     let (rounds, seed) = (
         number("HASHPIT_FAULT_ROUNDS", 4),
         number("HASHPIT_FAULT_SEED", 1),
     );
+    let Some(mut stage) = Stage::set("power", room_for(rounds)).await else {
+        return;
+    };
     let (mut random, mut cuts) = (Random::new(seed), 0);
     let mut crowd = Crowd::gather(&stage.plan, seed).await;
     stage.files.sync().expect("keys and folders are there");
@@ -179,13 +188,13 @@ async fn a_disk_that_only_says_synced_is_caught() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_breaks_stops_the_exchange_before_it_tells() {
-    let Some(mut stage) = Stage::set("breaks", 256 * MIB).await else {
-        return;
-    };
     let (rounds, seed) = (
         number("HASHPIT_FAULT_ROUNDS", 4),
         number("HASHPIT_FAULT_SEED", 2),
     );
+    let Some(mut stage) = Stage::set("breaks", room_for(rounds)).await else {
+        return;
+    };
     let mut crowd = Crowd::gather(&stage.plan, seed).await;
     stage.files.sync().expect("keys and folders are there");
     for round in 0..rounds {

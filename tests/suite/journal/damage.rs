@@ -74,6 +74,32 @@ fn the_last_block_cut_at_every_sector() {
 }
 
 #[test]
+fn the_last_block_cut_at_every_byte() {
+    let dir = killed_after(&records(1, [100, 3000, 14_000]));
+    let last = data_blocks(&dir).pop().unwrap();
+    let used = HEADER_BYTES + last.payload;
+    let whole = fs::read(&last.segment).unwrap();
+    let start = last.offset as usize;
+    // From the end to the beginning, one byte less each time. A byte that was zero anyway makes no tear.
+    let mut rest = whole[start..start + used].to_vec();
+    for kept in (0..used).rev() {
+        let lost = std::mem::take(&mut rest[kept]);
+        zero(&last.segment, (start + kept) as u64, 1);
+        let torn = scan_only(&dir).unwrap().torn;
+        let gone = rest.iter().all(|byte| *byte == 0);
+        let intact = rest[..] == whole[start..start + used];
+        assert_eq!(
+            torn.is_some(),
+            !gone && !intact,
+            "{kept} bytes kept, {lost} lost"
+        );
+        if let Some(torn) = torn {
+            assert_eq!(torn.first_seq, last.first_seq, "{kept} bytes kept");
+        }
+    }
+}
+
+#[test]
 fn sectors_of_the_last_block_missing_in_the_middle() {
     let all = records(1, [100, 3000, 14_000]);
     let whole = killed_after(&all);
@@ -104,7 +130,9 @@ fn a_rotten_bit_in_the_last_block_that_nothing_covers_is_cut() {
 fn any_rotten_bit_in_a_block_that_was_told_is_refused() {
     let dir = killed_after(&records(1, [100, 300, 500]));
     let inner = data_blocks(&dir).remove(1);
-    for bit in (0..1024).chain((1024..inner.bytes * 8).step_by(101)) {
+    // Every bit of the header, one bit of every byte behind it.
+    let bytes = (128..inner.bytes).map(|byte| byte * 8 + byte % 8);
+    for bit in (0..1024).chain(bytes) {
         flip(&inner.segment, inner.offset, bit);
         match reason(scan_only(&dir)) {
             Reason::ToldAndDamaged { proof_offset, .. } => assert!(proof_offset > inner.offset),

@@ -2,11 +2,12 @@
 //!
 //! Slices of closed-loop load (what can be served) and of open-loop load (twice that) take turns on
 //! the same connections; all the while one client cancels its orders one by one, one session sends and never
-//! reads, and one market data stream is never read. Speed is printed, not demanded: machines are shared.
-//! What is demanded cannot flake: everything is answered once, refusals say when to come back, cancels work,
-//! memory stays below its bound, and who does not read is cut off with the reason.
+//! reads, and one market data stream is never read. What is always demanded cannot flake: everything is
+//! answered once, refusals say when to come back, cancels work, memory stays below its bound, who does not
+//! read is cut off with the reason, and at least half of what can be served is served.
 //!
-//! `HASHPIT_OVERLOAD_SECONDS=60` for the long version (default 3).
+//! `HASHPIT_OVERLOAD_SECONDS=60` for the long version (default 3). A minute is long enough to measure: then it
+//! must have been a flood, and what is served in it must stay within a tenth of what can be served.
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ use tests::{
 
 /// Who floods.
 const ACTORS: [&str; 4] = ["maker-1", "maker-2", "miner-1", "miner-2"];
+/// Seconds from which on speed is measured, and not only printed.
+const MEASURES: u64 = 60;
 /// Commands under way per line in the closed loop.
 const WINDOW: usize = 512;
 /// Open-loop load as a multiple of what the closed loop reached.
@@ -305,8 +308,12 @@ async fn a_flood_is_refused_in_words_and_served_as_far_as_possible() {
         "goodput in overload: {:.0} % of the closed loop's",
         100.0 * goodput
     );
-    assert!(goodput > 0.1, "collapsed: {goodput}");
-    every_refusal_is_explicit(&flood, &open);
+    let refused = every_refusal_is_explicit(&flood, &open);
+    if seconds >= MEASURES {
+        assert!(goodput >= 0.9, "collapsed: {goodput}");
+        assert!(refused > 0, "it was no flood");
+    }
+    assert!(goodput >= 0.5, "collapsed: {goodput}");
     assert!(server.lives());
     end(server, &folder).await;
 }
@@ -339,7 +346,8 @@ fn memory_is_bounded(before: tests::process::Memory, after: tests::process::Memo
     );
 }
 
-fn every_refusal_is_explicit(flood: &Flood, open: &[Slice]) {
+/// Answers how many there were.
+fn every_refusal_is_explicit(flood: &Flood, open: &[Slice]) -> u64 {
     let mut reasons = std::collections::BTreeMap::new();
     for line in &flood.lines {
         let tally = line.tally();
@@ -365,6 +373,7 @@ fn every_refusal_is_explicit(flood: &Flood, open: &[Slice]) {
         // The generator had too little of the machine; the pipeline's own test refuses for certain.
         println!("it was no flood: nothing was refused");
     }
+    refused
 }
 
 /// Both streams that nobody read are over, with the reason, once somebody looks.

@@ -45,8 +45,8 @@ fn by_the_book(message: &[u8]) -> [u8; 32] {
             }
             for y in 0..5 {
                 let row: [u64; 5] = std::array::from_fn(|x| a[x][y]);
-                for x in 0..5 {
-                    a[x][y] = row[x] ^ (!row[(x + 1) % 5] & row[(x + 2) % 5]);
+                for (x, column) in a.iter_mut().enumerate() {
+                    column[y] = row[x] ^ (!row[(x + 1) % 5] & row[(x + 2) % 5]);
                 }
             }
             a[0][0] ^= constant;
