@@ -106,7 +106,7 @@ pub async fn prepare(
         }
         Environment::Sandbox => {
             let actors = if fresh {
-                make_actors(desk, &settings.keys(), home).await?
+                make_actors(desk, settings, home).await?
             } else {
                 find_actors(desk, &settings.keys())
             };
@@ -354,7 +354,8 @@ fn key_file(folder: &Path, name: &str) -> Result<(std::path::PathBuf, PrivateKey
     Ok((path, key))
 }
 
-async fn make_actors(desk: &Desk, folder: &Path, home: Option<&Home>) -> Result<Vec<Actor>> {
+async fn make_actors(desk: &Desk, settings: &Settings, home: Option<&Home>) -> Result<Vec<Actor>> {
+    let folder = &settings.keys();
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the key folder {}", folder.display()))?;
     let (path, key) = key_file(folder, "operator")?;
@@ -378,7 +379,7 @@ async fn make_actors(desk: &Desk, folder: &Path, home: Option<&Home>) -> Result<
         let account = match account_of(desk, name) {
             // The key comes last: with it, the actor is complete.
             Some(account) if is_registered(desk, &key) => account,
-            found => make_actor(desk, (name, kind), found, (&key, folder, home)).await?,
+            found => make_actor(desk, (name, kind), found, (&key, settings, home)).await?,
         };
         actors.push(Actor {
             name: name.into(),
@@ -413,7 +414,7 @@ async fn make_actor(
     desk: &Desk,
     (name, kind): (&str, AccountKind),
     found: Option<AccountId>,
-    (key, folder, home): (&PrivateKey, &Path, Option<&Home>),
+    (key, settings, home): (&PrivateKey, &Settings, Option<&Home>),
 ) -> Result<AccountId> {
     let code = name.to_ascii_uppercase();
     let known = desk.state(|state| {
@@ -445,16 +446,13 @@ async fn make_actor(
             AccountId(send(desk, Command::CreateAccount(request(account))).await?)
         }
     };
-    let by_hand = match home {
-        Some(home) => !deposit(desk, home, (name, account), folder).await?,
-        None => true,
+    let play_money = match home {
+        Some(home) => !deposit(desk, home, (name, account), &settings.keys()).await?,
+        None => settings.play_money,
     };
     for (asset, amount) in [(BTC, FIRST_SAT), (USDC, FIRST_DOLLARS)] {
-        if !by_hand {
-            break;
-        }
         let funded = desk.state(|state| state.ledger().balance(account, asset).cash.0 > 0);
-        if !funded {
+        if play_money && !funded {
             let deposit = CreditDeposit {
                 account,
                 asset,

@@ -39,6 +39,9 @@ pub struct Settings {
     pub anchor: Choice,
     /// Serve the embedded chain by JSON-RPC here.
     pub chain_rpc: Option<SocketAddr>,
+    /// Whether the sandbox's actors are given play money. Not where deposits come from a chain: with play money
+    /// in the books nothing can be posted there (ROOT-06).
+    pub play_money: bool,
     /// Epochs that were chosen to be anchored: kept provable if their marks are executed again at the start.
     pub chosen_epochs: Vec<u64>,
     /// Threads and queues.
@@ -62,6 +65,7 @@ impl Settings {
             first_hashprice_millisat: 42_635_721,
             anchor: Choice::Off,
             chain_rpc: None,
+            play_money: true,
             chosen_epochs: Vec::new(),
             pipeline: engine::pipeline::Settings::default(),
         }

@@ -25,6 +25,9 @@ struct Saved {
     fills: SavedFills,
 }
 
+/// First in the bytes. Goes up whenever they change.
+const VERSION: u32 = 1;
+
 /// A forged length asks for no more memory than this.
 const BYTES: usize = 1 << 28;
 
@@ -43,7 +46,7 @@ impl Roots {
             epochs: epochs.collect(),
             fills: self.fills.save(),
         };
-        let mut bytes = Vec::new();
+        let mut bytes = VERSION.to_le_bytes().to_vec();
         crate::record::append(&saved, &mut bytes);
         bytes
     }
@@ -53,6 +56,15 @@ impl Roots {
     /// # Errors
     /// What is wrong with the bytes.
     pub fn load(bytes: &[u8]) -> Result<Self, String> {
+        let (version, bytes) = bytes
+            .split_first_chunk::<4>()
+            .ok_or("the saved roots end before their version")?;
+        let version = u32::from_le_bytes(*version);
+        if version != VERSION {
+            return Err(format!(
+                "the saved roots are of version {version}, and this program reads {VERSION}"
+            ));
+        }
         let config = crate::exchange::encoding().with_limit::<BYTES>();
         let (saved, used) = bincode::decode_from_slice::<Saved, _>(bytes, config)
             .map_err(|error| format!("the saved roots: {error}"))?;

@@ -117,3 +117,27 @@ fn a_chosen_epoch_is_kept_when_its_mark_is_executed_again() {
     let root = path.reach().expect("a sound path").root;
     assert_eq!(root, chosen.header.fills_root);
 }
+
+#[test]
+fn saved_roots_of_another_version_or_cut_short_are_refused_in_words() {
+    let (mut exchange, mut roots) = (Exchange::new(), Roots::default());
+    for stamped in &marked(10, 300, 100) {
+        step(&mut exchange, &mut [&mut roots], stamped);
+    }
+    let bytes = roots.save();
+    let again = Roots::load(&bytes).expect("as saved");
+    assert_eq!(
+        (again.epochs(), again.save()),
+        (roots.epochs(), bytes.clone())
+    );
+    let mut newer = bytes.clone();
+    newer[0] += 1;
+    let error = Roots::load(&newer).expect_err("newer");
+    assert!(
+        error.contains("version 2, and this program reads 1"),
+        "{error}"
+    );
+    for cut in [0, 3, 4, 20, bytes.len() / 2, bytes.len() - 1] {
+        Roots::load(&bytes[..cut]).expect_err("cut short");
+    }
+}
