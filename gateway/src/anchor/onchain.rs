@@ -116,6 +116,21 @@ fn place(header: &ChainHeader, asset: u16) -> u64 {
     header.assets.iter().position(at).unwrap_or(0) as u64
 }
 
+/// The header of an epoch as a log has it. How many exits it claims as served is tried: up to `requested`.
+fn form(header: &Header, row: &Row, before: B256, requested: u64) -> Result<ChainHeader, String> {
+    let form = |served| ChainHeader::of(header, (row.anchor, before.0), served);
+    let matching = (0..=requested)
+        .filter_map(|served| form(served).ok())
+        .find(|formed| formed.hash() == row.hash.0);
+    matching.ok_or_else(|| match form(0) {
+        Err(why) => format!("epoch {} cannot stand on a chain: {why}", row.epoch),
+        Ok(_) => format!(
+            "the chain has ANOTHER header for epoch {}, {}: somebody was shown other books",
+            row.epoch, row.hash
+        ),
+    })
+}
+
 impl OnChain {
     /// All headers on the chain until a block, in order; those that a rotation dropped are left out.
     ///
@@ -214,19 +229,7 @@ impl OnChain {
         let before = at
             .checked_sub(1)
             .map_or(B256::ZERO, |before| rows[before].hash);
-        let form = |served| ChainHeader::of(header, (row.anchor, before.0), served);
-        let matching = (0..=standing.exits_requested)
-            .filter_map(|served| form(served).ok())
-            .find(|formed| formed.hash() == row.hash.0);
-        let formed = matching.ok_or_else(|| {
-            none(match form(0) {
-                Err(why) => format!("epoch {number} cannot stand on a chain: {why}"),
-                Ok(_) => format!(
-                    "the chain has ANOTHER header for epoch {number}, {}: somebody was shown other books",
-                    row.hash
-                ),
-            })
-        })?;
+        let formed = form(header, &row, before, standing.exits_requested).map_err(none)?;
         let committed = Words::new().number(row.anchor).call("committed(uint64)");
         let at = At::Number(reading.block.number);
         let found = self.word(at, self.contract.registry, committed)?;
@@ -256,6 +259,36 @@ impl OnChain {
             block: reading.block.number,
             payable,
         })
+    }
+
+    /// Compares every header on the chain with the one of its epoch in somebody's own books. Answers how many
+    /// are the same, and how many are of epochs that he does not have.
+    ///
+    /// # Errors
+    /// No answer, or a header that his books do not give.
+    pub fn audit<'a>(
+        &self,
+        own: impl Fn(u64) -> Option<&'a Header>,
+    ) -> Result<(usize, usize), OnChainError> {
+        let reading = self
+            .chain
+            .read(At::Finalized, Address::ZERO, &self.contract.reads())?;
+        let standing = self
+            .contract
+            .standing(&reading.answers, &self.chain.name())?;
+        let (mut same, mut unknown, mut before) = (0, 0, B256::ZERO);
+        for row in self.rows(reading.block.number)? {
+            match own(row.epoch) {
+                None => unknown += 1,
+                Some(header) => {
+                    let formed = form(header, &row, before, standing.exits_requested);
+                    formed.map_err(OnChainError::NotThere)?;
+                    same += 1;
+                }
+            }
+            before = row.hash;
+        }
+        Ok((same, unknown))
     }
 
     /// The call that pays a withdrawal to its receiver.

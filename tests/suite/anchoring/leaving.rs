@@ -18,6 +18,7 @@ use gateway::{
         withdraw,
     },
     commands::{
+        audit::Audit,
         onchain::{ChainChoice, Claim, Deposit, Doing, Exit, Owner},
         verify::Verify,
     },
@@ -215,6 +216,21 @@ async fn coins_come_out_by_proof_with_the_exchange_stopped_and_without_the_opera
         .expect("holds");
     assert!(told.contains("PROVEN by the registry"), "{told}");
     assert!(told.contains("past its challenge window"), "{told}");
+    let audit = Audit {
+        folder: data.clone(),
+        rpc: vec![format!("http://{}", node.address)],
+        registry: Some(registry),
+        ..Audit::default()
+    };
+    let audited = tokio::task::spawn_blocking(move || audit.compared()).await;
+    let told = audited
+        .expect("no panic")
+        .expect("the journal gives what is on the chain");
+    let told = told.expect("asked");
+    assert!(
+        told.contains("are those of this journal; 0 are of"),
+        "{told}"
+    );
     let text = std::fs::read_to_string(&file).expect("readable");
     let forged = folder.path().join("FORGED.json");
     std::fs::write(&forged, text.replace("\"account\": ", "\"account\": 1")).expect("written");

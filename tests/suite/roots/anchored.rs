@@ -233,6 +233,7 @@ async fn a_chosen_epoch_is_proven_on_its_way_and_audited_afterwards() {
                 .account_id,
         )
         .ok(),
+        ..Audit::default()
     };
     let file = audit.proof().expect("found in the journal");
     let hash = hex(&chosen.hash);
