@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use engine::{
-    command::Stamped,
+    command::{Command, Stamped},
     event::Event,
     exchange::Exchange,
     ids::Seq,
@@ -182,6 +182,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         Some((place, anchor)) => {
             let books = BookHeads::new(book.clone(), desk.clone());
             first_deposits(&place, &books).await?;
+            if place.home.is_some() {
+                first_epoch(&desk, &book).await?;
+            }
             Some(anchoring::start(place, &anchor, &settings.data, &books)?)
         }
         None => None,
@@ -278,6 +281,22 @@ async fn first_deposits(place: &Place, books: &BookHeads) -> Result<(), AnchorEr
     let turn = turn.await;
     turn.map_err(|error| AnchorError::Thread(std::io::Error::other(error)))??;
     Ok(())
+}
+
+/// An epoch with everything that was prepared, or the first one to be anchored would lack assets.
+async fn first_epoch(desk: &Desk, book: &Book) -> Result<(), StartError> {
+    let mut sealed = book.watch();
+    let marked = desk.ask(Command::MarkEpoch).await;
+    marked.map_err(|status| StartError::Prepare(status.message().to_owned()))?;
+    let wanted = desk.state(|state| state.epochs().newest);
+    let there = async {
+        while book.sealed(wanted - 1).is_empty() {
+            // A reader that is behind looks again, too.
+            drop(sealed.recv().await);
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), there).await;
+    waited.map_err(|_| StartError::Prepare("the first epoch is not sealed".into()))
 }
 
 fn prepare_folder(folder: &Path) -> Result<(), StartError> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use engine::{
     command::{ChainDeposit, Command},
-    roots::chain::ChainHeader,
+    roots::{chain::ChainHeader, header::Header},
 };
 use revm::primitives::B256;
 use tokio::runtime::Handle;
@@ -67,17 +67,18 @@ impl Heads for BookHeads {
         previous: B256,
         served: u64,
     ) -> Result<Option<Content>, String> {
+        let form = |header: &Header| {
+            ChainHeader::of(header, (number, previous.0), served).map_err(|why| why.to_string())
+        };
+        // Before it is chosen: what cannot stand on a chain is not kept for it.
+        if let Some(epoch) = self.book.roots().provable() {
+            form(&epoch.header)?;
+        }
         let Some(epoch) = self.book.choose() else {
             return Ok(None);
         };
-        let formed = ChainHeader::of(&epoch.header, (number, previous.0), served);
-        let header = match formed {
-            Ok(header) => header,
-            Err(why) => {
-                self.book.note(epoch.header.epoch, Step::Failed);
-                return Err(why.to_string());
-            }
-        };
+        let header = form(&epoch.header)
+            .inspect_err(|_| self.book.note(epoch.header.epoch, Step::Failed))?;
         self.withdrawals = header.withdraw_count;
         Ok(Some(Content {
             header,

@@ -16,7 +16,7 @@ use super::{
     chain::{Answer, At, Chain, ChainError, Sent},
     contract::Contract,
     decide::{Memory, Policy, Rest, Step, View, decide},
-    header::{Heads, Newest},
+    header::{Content, Heads, Newest},
     record::{Intent, Record, State},
     refusals,
     root_signer::{Refusal, RootSigner},
@@ -266,19 +266,14 @@ impl Process {
                 };
                 return Ok(Done::Noted);
             }
-            Step::Seal(number) => match self.parts.heads.content(
-                number,
-                self.state.last.head,
-                view.at_final.exits_served,
-            ) {
-                Ok(Some(content)) => Record::Sealed {
+            Step::Seal(number) => match self.choose(number, view.at_final.exits_served) {
+                Ok(content) => Record::Sealed {
                     number,
                     hash: content.hash(),
                     content,
                     at: now,
                 },
-                Ok(None) => return Ok(Done::Rest(Rest::NothingNew)),
-                Err(why) => return Ok(Done::Rest(Rest::Unpostable(why))),
+                Err(rest) => return Ok(Done::Rest(rest)),
             },
             Step::Sign => match self.sign(view.at_latest.signer_set)? {
                 Ok((signed, call)) => {
@@ -363,6 +358,36 @@ impl Process {
         self.log.append(&body)?;
         self.state = after;
         Ok(())
+    }
+
+    /// The header of the newest epoch, if the contract would take it but for the signatures: once it is written
+    /// down and signed, no other one can ever stand for its number.
+    fn choose(&mut self, number: u64, served: u64) -> Result<Content, Rest> {
+        let previous = self.state.last.head;
+        let content = match self.parts.heads.content(number, previous, served) {
+            Ok(Some(content)) => content,
+            Ok(None) => return Err(Rest::NothingNew),
+            Err(why) => return Err(Rest::Unpostable(why)),
+        };
+        let gas = self.parts.gas.address();
+        let call = self.parts.contract.post(&content, &[]);
+        let call = self.parts.contract.call(gas, call);
+        let asked = self.parts.chain.read(At::Latest, gas, &[call]);
+        let refused = match asked.map(|reading| reading.answers.into_iter().next()) {
+            Ok(Some(Answer::Returned(_))) => return Ok(content),
+            // The signatures are looked at last.
+            Ok(Some(Answer::Reverted(data, _))) if refusals::is_unsigned(&data) => {
+                return Ok(content);
+            }
+            Ok(Some(Answer::Reverted(data, words))) if data.is_empty() => Rest::Unpostable(words),
+            Ok(Some(Answer::Reverted(data, _))) => Rest::Unpostable(refusals::words(&data)),
+            Ok(None) => Rest::Away("no answer".into()),
+            Err(error) => self.unknown(&error),
+        };
+        self.parts
+            .heads
+            .note(content.header.epoch, crate::proofs::Step::Failed);
+        Err(refused)
     }
 
     /// Collects as many signatures as the contract asks for, in ascending order of addresses.

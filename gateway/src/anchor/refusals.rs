@@ -72,6 +72,13 @@ pub fn words(data: &[u8]) -> String {
     told.unwrap_or_else(|| format!("error {}", hex::encode_prefixed(selector)))
 }
 
+/// Whether it is only the signatures that a header lacks.
+#[must_use]
+pub fn is_unsigned(data: &[u8]) -> bool {
+    let error = keccak256("SignatureLength(uint256,uint256)");
+    data.get(..4) == Some(&error[..4])
+}
+
 fn value(word: B256, kind: &str, whole: &Reader<'_>) -> Option<String> {
     let wide = || Reader::new(word.as_slice()).wide();
     Some(match kind {

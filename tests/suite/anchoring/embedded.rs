@@ -159,13 +159,13 @@ fn empty_blocks_come_with_the_clock_and_stay_what_they_were() {
         "the tenth and two behind it have them"
     );
     place.pass(60);
-    assert_eq!(chain.block(At::Finalized).expect("a head").number, 20);
+    assert_eq!(chain.block(At::Finalized).expect("a head").number, 22);
     let (five, six) = (
         chain.block(At::Number(5)).expect("there"),
         chain.block(At::Number(6)).expect("there"),
     );
     assert_eq!(six.parent, five.hash);
-    assert!(chain.block(At::Number(21)).is_err(), "not yet");
+    assert!(chain.block(At::Number(23)).is_err(), "not yet");
     drop(chain);
     let chain = place.open();
     assert_eq!(chain.block(At::Number(5)).expect("there"), five);
