@@ -279,8 +279,9 @@ async fn first_deposits(place: &Place, books: &BookHeads) -> Result<(), AnchorEr
     let mut sink = books.clone();
     let turn = tokio::task::spawn_blocking(move || watcher.turn(&mut sink));
     let turn = turn.await;
-    turn.map_err(|error| AnchorError::Thread(std::io::Error::other(error)))??;
-    Ok(())
+    let turn = turn.map_err(|error| AnchorError::Thread(std::io::Error::other(error)))?;
+    turn.map(drop)
+        .map_err(|error| AnchorError::Deposits(Box::new(error)))
 }
 
 /// An epoch with everything that was prepared, or the first one to be anchored would lack assets.

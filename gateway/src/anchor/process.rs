@@ -38,9 +38,9 @@ pub enum ProcessError {
     #[error("the log anchors in {logged:?}, the settings say {configured:?}")]
     OtherContract {
         /// In the log.
-        logged: Contract,
+        logged: Box<Contract>,
         /// In the settings.
-        configured: Contract,
+        configured: Box<Contract>,
     },
 }
 
@@ -121,7 +121,7 @@ impl Process {
         if let Some((logged, _)) = state.contract
             && logged != parts.contract
         {
-            let configured = parts.contract;
+            let (logged, configured) = (Box::new(logged), Box::new(parts.contract));
             return Err(ProcessError::OtherContract { logged, configured });
         }
         let mut process = Self {

@@ -76,7 +76,7 @@ pub enum AnchorError {
     Refused(String),
     /// Deposits of a new sandbox.
     #[error("the first deposits do not come in: {0}")]
-    Deposits(#[from] DepositError),
+    Deposits(Box<DepositError>),
     /// No thread.
     #[error("cannot start the anchor's thread: {0}")]
     Thread(std::io::Error),
