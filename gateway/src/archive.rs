@@ -446,7 +446,7 @@ mod tests {
             archive.rows += places.len();
             archive.sessions.insert(SessionId(session), places);
         }
-        archive.make_room(90_010);
+        archive.make_room(90_000);
         assert_eq!((archive.rows, archive.rows_kept()), (80_010, 50_000));
         archive.make_room(60_000);
         assert_eq!((archive.rows, archive.rows_kept()), (50_010, 25_000));
