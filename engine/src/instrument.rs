@@ -408,6 +408,10 @@ pub struct Instrument {
     pub public_seq: u64,
     /// Of the day.
     pub statistics: Statistics,
+    /// Where the newest daily fixing left the mark, or the newest fixing at which nobody held a position,
+    /// with the index value then: a book takes the mark only so far from there (MARK-05). `None` until the
+    /// index has a value.
+    pub anchor: Option<(Ticks, Decimal)>,
     /// Stops that wait and pegged orders.
     pub(crate) followers: u32,
     /// A combination, or a leg of one, that is not over.

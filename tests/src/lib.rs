@@ -3,12 +3,14 @@
 pub mod anchor;
 pub mod commitments;
 pub mod compare;
+pub mod crashes;
 pub mod crowd;
 #[cfg(feature = "fault-disk")]
 pub mod fault_disk;
 pub mod flood;
 pub mod fuzz;
 pub mod generator;
+pub mod ground;
 pub mod journalled;
 pub mod legs;
 pub mod market;
@@ -17,6 +19,7 @@ pub mod process;
 pub mod readings;
 pub mod rows;
 pub mod scenario;
+pub mod series;
 pub mod sim;
 pub mod small_disk;
 pub mod streams;

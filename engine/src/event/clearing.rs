@@ -110,6 +110,8 @@ pub enum Moving {
     Backstop,
     /// The other side's position was closed, by its place in the queue.
     Deleveraged,
+    /// The insurance fund stands in, because the other side hedges real machines.
+    Fund,
 }
 
 /// One side of lots that changed hands outside the book.

@@ -453,6 +453,7 @@ impl Exchange {
             at_mark,
             public_seq: 1,
             statistics: Statistics::default(),
+            anchor: value.map(|value| (mark, value)),
             followers: 0,
             combined: false,
         });

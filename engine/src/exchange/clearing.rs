@@ -8,8 +8,10 @@ mod defaults;
 mod health;
 mod liquidation;
 mod offers;
+mod reach;
 mod settlement;
 mod waterfall;
 
 pub(in crate::exchange) use defaults::Defaults;
 pub use offers::{Bid, Offer};
+pub(in crate::exchange) use reach::leash;

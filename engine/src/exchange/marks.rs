@@ -1,6 +1,6 @@
 //! Index values move marks; a daily fixing also pays the day's result (MARK, MONEY-10).
 
-use super::Exchange;
+use super::{Exchange, clearing::leash};
 use crate::{
     command::{FixingKind, Side, SubmitFixing},
     event::{Address, Done, Event, IndexChange, Refused},
@@ -8,7 +8,7 @@ use crate::{
     instrument::{Instrument, Kind},
     limits,
     reason::{Field, Problem, Reason},
-    units::{Decimal, Minor, Ticks, div_half_even},
+    units::{Decimal, Minor, PPM, Ticks, div_half_even},
 };
 
 impl Exchange {
@@ -103,7 +103,12 @@ impl Exchange {
                 self.follow_legs(id);
             } else if contract.is_marked(self.at) {
                 let mark = self.new_mark(contract, before, fixing.value);
-                self.contract_mut(id).mark_at(mark);
+                let contract = self.contract_mut(id);
+                contract.mark_at(mark);
+                let idle = contract.statistics.open_interest == 0;
+                if idle || contract.anchor.is_none() || fixing.kind == FixingKind::Daily {
+                    contract.anchor = Some((mark, fixing.value));
+                }
                 self.stir(id);
                 self.touched_statistics.push(id);
                 self.revalue(id);
@@ -136,14 +141,14 @@ impl Exchange {
             return index;
         }
         let model = before.map_or(index, |before| moved_with_index(contract.mark, before, now));
-        let Some(mid) = self.firm_mid(contract) else {
-            return model;
-        };
-        // A book may pull the mark only a tenth of a band a fixing: two friends in an empty month need
-        // many fixings, in the open, to walk it away from the index.
-        let (low, high) = contract.terms.band(model);
-        let pull = Ticks((high.0 - low.0) / 20);
-        mid.clamp(model - pull, model + pull).max(Ticks(1))
+        // A book may pull the mark only a tenth of a band a fixing, and no further than the leash.
+        let pulled = self.firm_mid(contract).map_or(model, |mid| {
+            let (low, high) = contract.terms.band(model);
+            let pull = Ticks((high.0 - low.0) / 20);
+            mid.clamp(model - pull, model + pull)
+        });
+        let (low, high) = on_a_leash(contract, now);
+        pulled.clamp(low, high).max(Ticks(1))
     }
 
     /// The mid of a book with enough on both sides to be meant, rounded half to even.
@@ -217,6 +222,28 @@ pub(super) fn within_reach(before: Decimal, now: Decimal) -> bool {
             let (before, now) = (i128::from(before), i128::from(now));
             now <= before * 10 && now * 10 >= before
         })
+}
+
+/// Between which marks a book may take a forward until the next daily fixing (MARK-05). A mark that did
+/// not follow the index is as good as one that did: the book says which.
+fn on_a_leash(contract: &Instrument, now: Decimal) -> (Ticks, Ticks) {
+    let held = contract.statistics.open_interest != 0;
+    let Some((anchor, then)) = contract.anchor.filter(|_| held) else {
+        return (Ticks(1), Ticks(limits::MARK_TICKS));
+    };
+    let moved = moved_with_index(anchor, then, now);
+    let margin = &contract.terms.margin;
+    let initial = margin.initial_buy.0.min(margin.initial_sell.0);
+    let share = leash(initial, margin.maintenance_of_initial.0);
+    let away = |mark: Ticks| {
+        let exact = i128::from(mark.0) * share / PPM;
+        Ticks(i64::try_from(exact).unwrap_or(0))
+    };
+    let (low, high) = (anchor.min(moved), anchor.max(moved));
+    (
+        low - away(low),
+        (high + away(high)).min(Ticks(limits::MARK_TICKS)),
+    )
 }
 
 /// A mark that keeps its ratio to the index, rounded half to even.

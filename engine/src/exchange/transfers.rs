@@ -239,6 +239,9 @@ impl Exchange {
             (TransferState::Pending, Decision::Reject) => TransferState::Refused,
             _ => return Err(Problem::about(Reason::IllegalTransition, Field::Transfer)),
         };
+        if next == TransferState::Paid {
+            self.check_payment(&transfer)?;
+        }
         if transfer.state == TransferState::Pending {
             self.withdrawals.decide(transfer.account);
         }
@@ -265,6 +268,28 @@ impl Exchange {
             cancelled: 0,
             first_seq: 0,
         })
+    }
+}
+
+impl Exchange {
+    /// Money leaves only while the fund can stand for the asset, and never what an account's own positions
+    /// lack (MONEY-11).
+    fn check_payment(&self, transfer: &Transfer) -> Result<(), Problem> {
+        if self.is_in_debt(transfer.asset) {
+            return Err(Problem::about(Reason::KillSwitchExchange, Field::Asset));
+        }
+        let balance = self.ledger.balance(transfer.account, transfer.asset);
+        let left = balance.available() + Minor(transfer.amount);
+        if balance.available() < Minor::ZERO {
+            let reason = Reason::InsufficientBalance;
+            return Err(Problem::limit(
+                reason,
+                Field::Amount,
+                left.0.max(0),
+                transfer.amount,
+            ));
+        }
+        Ok(())
     }
 }
 

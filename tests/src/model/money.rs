@@ -304,6 +304,28 @@ impl Model {
         }
     }
 
+    /// MARK-05: how far from the newest daily fixing a book may take a mark.
+    fn leash(&self, instrument: InstrumentId, new: Decimal) -> (i128, i128) {
+        let contract = &self.contracts[&instrument];
+        let held = self.is_held(instrument);
+        let Some((anchor, then)) = contract.anchor.filter(|_| held) else {
+            return (1, i128::from(engine::limits::MARK_TICKS));
+        };
+        let moved = scaled_ratio(i128::from(anchor), new, then).max(1);
+        let margin = &contract.terms.margin;
+        let initial = i128::from(margin.initial_buy.0.min(margin.initial_sell.0));
+        let kept = i128::from(margin.maintenance_of_initial.0);
+        let share = initial * (MILLION - kept) * MILLION / (MILLION * MILLION + initial * kept);
+        let (low, high) = (moved.min(anchor.into()), moved.max(anchor.into()));
+        (low - low * share / MILLION, high + high * share / MILLION)
+    }
+
+    /// Whether anybody has a position.
+    pub(crate) fn is_held(&self, instrument: InstrumentId) -> bool {
+        let mut held = self.positions.iter();
+        held.any(|((_, of), position)| *of == instrument && position.net != 0)
+    }
+
     /// MARK-02: new mark of a contract after its index moved.
     pub(crate) fn new_mark(
         &self,
@@ -333,7 +355,9 @@ impl Model {
                 .map(|(bid, ask)| half_even(bid + ask, 2));
             let width = by_index * i128::from(contract.terms.limits.band_basis_points) / 10_000;
             let pull = 2 * width / 20;
-            mid.map_or(by_index, |mid| mid.clamp(by_index - pull, by_index + pull))
+            let pulled = mid.map_or(by_index, |mid| mid.clamp(by_index - pull, by_index + pull));
+            let (low, high) = self.leash(instrument, new);
+            pulled.clamp(low, high)
         } else {
             ratio(new, contract.terms.tick_size)
         };

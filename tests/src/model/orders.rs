@@ -158,7 +158,7 @@ impl Model {
                 slid,
             } => {
                 let old = &self.orders[&key];
-                let same = !loses && (old.open, old.visible) == (order.open, order.visible);
+                let same = !loses && (old.open, old.shown()) == (order.open, order.shown());
                 if old.resting && !same {
                     self.touched.insert(order.terms.instrument);
                 }

@@ -109,6 +109,7 @@ impl Model {
             product: product.map_or(ProductId::NONE, ProductId::nth),
             money,
             mark,
+            anchor: value.map(|value| (mark, value)),
             width: None,
             state: TradingState::Closed,
             scheduled: None,
@@ -235,10 +236,16 @@ impl Model {
             .transfers
             .get(&body.transfer)
             .ok_or(Reason::NotFound)?;
+        let asset = self.withdrawals.get(&key).map(|row| row.asset);
+        let lacking = asset.is_some_and(|asset| self.available(key.0, asset) < 0);
         let withdrawal = self.withdrawals.get_mut(&key).ok_or(Reason::NotFound)?;
         let (state, leaves) = withdrawal
             .decide(body.decision)
             .ok_or(Reason::IllegalTransition)?;
+        // MONEY-11: not what the account's own positions lack.
+        if leaves && lacking {
+            return Err(Reason::InsufficientBalance);
+        }
         withdrawal.state = state;
         if leaves {
             let (asset, amount) = (withdrawal.asset, i128::from(withdrawal.amount));
@@ -293,10 +300,14 @@ impl Model {
             .collect();
         for id in &on_index {
             let mark = self.new_mark(*id, old, fixing.value);
+            let held = self.is_held(*id);
             if let Some(contract) = self.contracts.get_mut(id)
                 && (!contract.expired || contract.is_forward())
             {
                 contract.mark = mark;
+                if daily || !held || contract.anchor.is_none() {
+                    contract.anchor = Some((mark, fixing.value));
+                }
             }
             self.touched.insert(*id);
         }

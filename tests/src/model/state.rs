@@ -61,6 +61,8 @@ pub struct Contract {
     pub money: Arithmetic,
     /// Values positions, centres the band.
     pub mark: i64,
+    /// MARK-05: the mark and the index value of the newest daily fixing, or the newest with nobody in it.
+    pub anchor: Option<(i64, engine::units::Decimal)>,
     /// COMBO-02: half the band of a combination; an outright's follows from its mark.
     pub width: Option<i64>,
     /// Accepts what.

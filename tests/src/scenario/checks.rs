@@ -5,7 +5,7 @@
 //! [cost N] [buys N] [sells N] [owed N] [needs N]`, `contract [NAME] [mark N] [low N] [high N] [volume N]
 //! [last N] [interest N] [settlement N]`, `order WHO #N [price P] [total N] [filled N] [open N]
 //! [priority N]`,
-//! `fees N`, `rounding N`.
+//! `fees N`, `rounding N`, `insured N` (what the insurance fund has).
 
 use engine::ids::{AccountId, house};
 
@@ -38,6 +38,7 @@ pub(super) fn look(world: &World, line: &str) -> Result<Option<(String, String)>
             order(world, account, id)?
         }
         "fees" => return cash(world, house::FEES, words).map(Some),
+        "insured" => return cash(world, house::INSURANCE, words).map(Some),
         "rounding" => return cash(world, house::ROUNDING, words).map(Some),
         _ => return Ok(None),
     };

@@ -153,6 +153,7 @@ pub(super) fn told(world: &World, event: &ClearingEvent, wish: &str) -> Option<S
                 Moving::Offer(number) => format!("offer {number}"),
                 Moving::Backstop => "backstop".into(),
                 Moving::Deleveraged => "deleveraged".into(),
+                Moving::Fund => "fund".into(),
             };
             let (lots, price) = (grouped(row.lots.0), grouped(row.price.0));
             let text = format!("{} {verb} {lots} @ {price} by {why}", who(row.account));

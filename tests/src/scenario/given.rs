@@ -125,6 +125,20 @@ fn list(world: &mut World, kind: Kind, mut words: Words<'_>) -> Result<(), Strin
     make(world, Command::SetTradingState(request(open))).map(|_| ())
 }
 
+/// A listing that may be refused.
+pub(super) fn listing(world: &World, kind: &str, words: &mut Words<'_>) -> Result<Command, String> {
+    let kind = match kind {
+        "spot" => Kind::SpotBlock,
+        "forward" => Kind::Forward,
+        word => return Err(format!("  unknown word {word:?}")),
+    };
+    let name = words.next("the contract's name")?;
+    let rest = std::mem::replace(words, Words::new(""));
+    Ok(Command::CreateInstrument(request(terms(
+        world, kind, name, rest,
+    )?)))
+}
+
 /// The contracts a combination is made of: all that are named next.
 fn legs(world: &World, kind: Kind, words: &mut Words<'_>) -> Vec<Leg> {
     let mut legs = Vec::new();

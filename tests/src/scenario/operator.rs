@@ -1,7 +1,7 @@
 //! Lines of the operator and of time.
 //!
 //! `state open|post-only|cancel-only|halted|closed|pre-open|no-cancel|volatility [on CONTRACT|product P|all] [in +S] [cancel]`,
-//! `fixing daily|indicative ROUND VALUE`, `clock +S`, `restart post-only +S recovery +S`,
+//! `insure MONEY`, `list spot|forward NAME ...` as in `given` (and not open), `fixing daily|indicative ROUND VALUE`, `clock +S`, `restart post-only +S recovery +S`,
 //! `status WHO active|reduce-only|suspended|closed [cancel]`, `deposit WHO MONEY`,
 //! `resolve WHO #N approve|complete|reject`. Without `->` nothing may be refused and no order touched.
 
@@ -48,6 +48,8 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
         "state" => state(world, &mut words)?,
         "fixing" => fixing(world, &mut words)?,
         "default" => clearing::terms(world, &mut words)?,
+        "insure" => super::delivery::insurance(words.next_number("an amount")?),
+        "list" => super::given::listing(world, words.next("a kind")?, &mut words)?,
         "restart" => {
             let span = |text: Option<&str>| text.map_or(Ok(0), seconds);
             let until = span(words.value("post-only")?)?;

@@ -1,6 +1,6 @@
 //! Lines of sources outside.
 //!
-//! `given oracle NAME NAME ... [priced] [agreeing N] [halt +S] [settle +S] [submitted]` registers the sources for
+//! `given oracle NAME NAME ... [priced] [agreeing N] [halt +S] [settle +S] [exponent E] [submitted]` registers the sources for
 //! the chain, with `priced` for the coin's price as well, and for values of the index; `submitted` leaves out the
 //! formula. `node NAME height H [fees F] [bits HEX] [fork N] [seq N] [ago +S]`, `price NAME P [seq N] [ago +S]`,
 //! `header NAME height H [fork N] [depth N]`, `sign NAME indicative|daily|restate ROUND VALUE`,
@@ -86,6 +86,8 @@ pub(super) fn given(world: &mut World, mut words: Words<'_>) -> Result<(), Strin
     let priced = words.flag("priced");
     let submitted = words.flag("submitted");
     let agreeing = count(words.number("agreeing")?, 2)?;
+    let exponent = words.number("exponent")?.unwrap_or(EXPONENT.into());
+    let exponent = i32::try_from(exponent).map_err(|error| error.to_string())?;
     let halt_after_ms = millis(words.value("halt")?, 60_000)?;
     let settle_after_ms = millis(words.value("settle")?, 0)?;
     let feed = |name: &str, kind, stale_ms| {
@@ -123,7 +125,7 @@ pub(super) fn given(world: &mut World, mut words: Words<'_>) -> Result<(), Strin
         chains: if submitted { vec![] } else { vec![CHAIN] },
         prices: if priced { vec![PRICE] } else { vec![] },
         agreeing,
-        exponent: EXPONENT,
+        exponent,
         halt_after_ms,
         settle_after_ms,
     };

@@ -264,6 +264,9 @@ impl World {
 
     pub(super) fn account_name(&self, account: AccountId) -> &str {
         let row = self.accounts.iter().find(|(_, known)| *known == account);
+        if account == engine::ids::house::INSURANCE {
+            return "insurance";
+        }
         row.map_or("?", |(name, _)| name)
     }
 

@@ -6,7 +6,7 @@ use crate::{
     command::Origin,
     event::{ClearingEvent, Event, Health},
     exchange::{Exchange, Timer},
-    ids::{AccountId, AssetId, IndexId},
+    ids::{AccountId, AssetId, IndexId, house},
     instrument::Kind,
     position::Position,
     reason::Reason,
@@ -43,6 +43,8 @@ impl Exchange {
                 touched.extend(
                     holders
                         .filter(|position| position.net != Lots::ZERO)
+                        // Where the fund stands in, it does so until the end.
+                        .filter(|position| position.account != house::INSURANCE)
                         .map(|position| (position.account, asset)),
                 );
             }

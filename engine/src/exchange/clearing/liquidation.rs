@@ -7,8 +7,19 @@ use crate::{
     exchange::{Exchange, News, Timer, admission::Admitted},
     ids::{AccountId, AssetId, InstrumentId},
     instrument::{Instrument, TradingState},
+    position::Position,
     units::{Lots, MILLISECOND, Minor, Nanos, PPM, Ticks, div_up},
 };
+
+/// What a liquidation does next.
+enum Next {
+    /// An order in this contract.
+    Close(InstrumentId),
+    /// Nothing trades at the moment; it will again.
+    Wait,
+    /// No order can close anything.
+    Nothing,
+}
 
 impl Exchange {
     /// The next order of a liquidation is due.
@@ -33,11 +44,15 @@ impl Exchange {
         if self.is_restored(account, asset, out) {
             return;
         }
-        let heaviest = self.heaviest(account, asset);
-        let Some(instrument) = heaviest.filter(|_| tries < terms.tries) else {
-            return self.offer_rest(account, asset, out);
+        let next = match tries < terms.tries {
+            true => self.next_to_close(account, asset, tries),
+            false => Next::Nothing,
         };
-        self.close_slice(account, instrument, out);
+        match next {
+            Next::Close(instrument) => self.close_slice(account, instrument, out),
+            Next::Wait => {}
+            Next::Nothing => return self.offer_rest(account, asset, out),
+        }
         if self.is_restored(account, asset, out) {
             return;
         }
@@ -48,13 +63,48 @@ impl Exchange {
         self.timers.set(due, Timer::Liquidate(account, asset));
     }
 
-    /// The contract that frees most margin, of those that trade; the first listed of equals.
-    fn heaviest(&self, account: AccountId, asset: AssetId) -> Option<InstrumentId> {
-        self.margined(account, asset)
+    /// Of the contracts that trade and in whose book somebody would trade within reach, the one that
+    /// frees most margin, the first listed of equals. If there is none, those that trade have their turns:
+    /// there may be liquidity behind combinations. What is halted or in a call for a while is left out.
+    fn next_to_close(&self, account: AccountId, asset: AssetId, tries: i32) -> Next {
+        let mut held: Vec<&Position> = self
+            .margined(account, asset)
             .filter(|position| position.net != Lots::ZERO)
-            .filter(|position| self.contract(position.instrument).state == TradingState::Open)
-            .max_by_key(|position| (position.requirement, std::cmp::Reverse(position.instrument)))
-            .map(|position| position.instrument)
+            .collect();
+        held.sort_by_key(|position| (std::cmp::Reverse(position.requirement), position.instrument));
+        let state = |position: &Position| self.contract(position.instrument).state;
+        let trades: Vec<&Position> = held
+            .iter()
+            .copied()
+            .filter(|position| state(position) == TradingState::Open)
+            .collect();
+        let met = trades
+            .iter()
+            .find(|position| self.meets_somebody(position.instrument, Side::closing(position.net)));
+        if let Some(position) = met {
+            return Next::Close(position.instrument);
+        }
+        if !trades.is_empty() {
+            let turn = usize::try_from(tries).unwrap_or(0) % trades.len();
+            return Next::Close(trades[turn].instrument);
+        }
+        let over = |position: &&Position| {
+            use TradingState::{Closed, InDelivery, Settled};
+            matches!(state(position), Closed | InDelivery | Settled)
+        };
+        match held.iter().all(over) {
+            true => Next::Nothing,
+            false => Next::Wait,
+        }
+    }
+
+    /// Whether an order of that side at the reach would find the other side.
+    fn meets_somebody(&self, instrument: InstrumentId, side: Side) -> bool {
+        let price = self.reach_of(self.contract(instrument), side);
+        let best = self
+            .book(instrument)
+            .and_then(|book| book.best(side.opposite()));
+        best.is_some_and(|best| side.accepts(price, best))
     }
 
     /// One immediate order of the account's own, told like all others.

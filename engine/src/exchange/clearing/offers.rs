@@ -22,7 +22,8 @@ pub struct Offer {
     pub instrument: InstrumentId,
     /// Signed.
     pub net: Lots,
-    /// Worst price a bid may name.
+    /// Worst price a bid may name: the published reach, and no further than the defaulter's equity and the
+    /// fund's money pay for.
     pub worst: Ticks,
     /// When the bids are opened.
     pub closes: Nanos,
@@ -75,9 +76,12 @@ impl Exchange {
             .distressed
             .insert((account, asset), Distress::Offered);
         let closes = self.at.after(i64::from(terms.offer_ms) * MILLISECOND);
+        // Beyond it nobody could pay the difference: the fund does not go into debt to find a buyer.
+        let share = self.concession_share(account, asset);
+        let share = share.min(terms.offer_reach.0);
         for (instrument, net) in left {
             let mark = self.contract(instrument).mark;
-            let away = distance(mark, terms.offer_reach.0);
+            let away = distance(mark, share);
             let worst = match net.0 {
                 0.. => Ticks((mark.0 - away).max(1)),
                 _ => Ticks(mark.0 + away),
@@ -145,8 +149,17 @@ impl Exchange {
         let account = self.account(bid.origin.account);
         let account = account.ok_or(Problem::about(Reason::NotFound, Field::Account))?;
         let makes = account.kind == AccountKind::MarketMaker;
-        if !makes || account.status != AccountStatus::Active {
+        // Taking a bid back is never refused for who one is by now.
+        let enters = bid.lots != Lots::ZERO;
+        if !makes || (enters && account.status != AccountStatus::Active) {
             return Err(Problem::about(Reason::AccountNotActive, Field::Account));
+        }
+        if enters && self.is_switched_off(bid.origin.account) {
+            let reason = match account.firm_killed {
+                true => Reason::KillSwitchFirm,
+                false => Reason::KillSwitchAccount,
+            };
+            return Err(Problem::about(reason, Field::Account));
         }
         let offer = self.defaults.offers.get(&bid.offer);
         let offer = offer.ok_or(Problem::about(Reason::NotFound, Field::Request))?;
@@ -186,11 +199,14 @@ impl Exchange {
             let left = self.positions.view(from, instrument).net;
             // A cascade may have turned the position round: that is not what was bid for.
             let same_side = left.0.signum() == offer.net.0.signum();
+            if !same_side {
+                break;
+            }
+            // Cut to what the defaulter and the fund can give away, then to what the bidder can carry.
             let lots = Lots(left.0.abs().min(bid.lots.0));
-            if same_side
-                && lots > Lots::ZERO
-                && self.can_take(bid.account, instrument, (left, lots), bid.price)
-            {
+            let lots = self.within_concession((from, instrument), (left, lots), bid.price);
+            let lots = self.lots_it_can_take(bid.account, instrument, (left, lots), bid.price);
+            if lots > Lots::ZERO {
                 let moving = (bid.price, lots, Moving::Offer(number));
                 self.move_position(from, bid.account, instrument, moving, out);
             }

@@ -5,12 +5,12 @@ use crate::{
     command::{FixingKind, SubmitFixing},
     event::{ClearingEvent, DaySettled, Event, PostingKind},
     exchange::Exchange,
-    ids::{AccountId, InstrumentId, house},
+    ids::{AccountId, IndexId, InstrumentId, house},
     instrument::{Instrument, Kind, TradingState, Window},
     ledger::About,
     position::Position,
     reason::{Field, Problem, Reason},
-    units::{DAY, Decimal, Lots, Minor, Nanos, TickLots, TickValue},
+    units::{DAY, Decimal, Lots, Minor, Nanos, TickLots, TickValue, div_half_even},
 };
 
 /// How a day of a contract settles.
@@ -59,7 +59,8 @@ impl Exchange {
             contract.terms.index == fixing.index && contract.state == TradingState::InDelivery
         };
         let fits = |contract: &Instrument| in_ticks(fixing.value, contract).is_some();
-        if !self.instruments.iter().filter(in_delivery).all(fits) {
+        let fine = self.is_settleable(fixing.index, fixing.value);
+        if !fine || !self.instruments.iter().filter(in_delivery).all(fits) {
             return Err(Problem::about(Reason::InvalidField, Field::Value));
         }
         Ok(())
@@ -228,10 +229,58 @@ impl Day {
     }
 }
 
-/// An index value in ticks of a contract, as a fraction; none if it is too fine or too large to reckon
-/// with.
+/// Parts of a tick that a fixing counts in: what money can hold then stays inside 127 bits on the way.
+const FINEST: i128 = 1_000_000;
+
+/// An index value in ticks of a contract, as a fraction, in millionths of a tick at the finest, half to
+/// even (what is published needs no rounding here, SETTLE-04); none if it is too large to reckon with.
 fn in_ticks(value: Decimal, contract: &Instrument) -> Option<(i128, i128)> {
     let (top, bottom) = value.over(contract.terms.tick_size)?;
-    // Six decimals more than a tick: what money can hold then stays inside 127 bits on the way.
-    (1..=1_000_000).contains(&bottom).then_some((top, bottom))
+    if (1..=FINEST).contains(&bottom) {
+        return Some((top, bottom));
+    }
+    let top = top.checked_mul(FINEST)?;
+    Some((div_half_even(top, bottom), FINEST))
+}
+
+impl Exchange {
+    /// The first UTC day since 1970 that a forward on the index still has to settle, begun or not.
+    pub(in crate::exchange) fn first_day_needed(&self, index: IndexId) -> Option<i64> {
+        let waits = self.instruments.iter().filter(|contract| {
+            contract.terms.index == index
+                && contract.terms.kind == Kind::Forward
+                && contract.terms.cascade.is_empty()
+                && contract.state != TradingState::Settled
+        });
+        waits
+            .map(|contract| contract.settled_until.0.div_euclid(DAY))
+            .min()
+    }
+
+    /// A day's value as it can be settled: to a millionth of a tick of every forward on the index, half to
+    /// even (INDEX-06).
+    pub(in crate::exchange) fn settleable(&self, index: IndexId, value: Decimal) -> Decimal {
+        let forwards = self.instruments.iter().filter(|contract| {
+            contract.terms.index == index
+                && contract.terms.kind == Kind::Forward
+                && contract.state != TradingState::Settled
+        });
+        let finest = forwards.map(|contract| {
+            let tick = contract.terms.tick_size;
+            let digits = (FINEST / i128::from(tick.mantissa.max(1))).max(1).ilog10();
+            tick.exponent - digits.cast_signed()
+        });
+        let exponent = finest.max().unwrap_or(i32::MIN).max(value.exponent);
+        let unit = Decimal {
+            mantissa: 1,
+            exponent,
+        };
+        let rounded = value.ratio(unit).filter(|mantissa| *mantissa > 0);
+        rounded.map_or(value, |mantissa| Decimal { mantissa, exponent })
+    }
+
+    /// Whether a value is no finer than what can be settled.
+    pub(in crate::exchange) fn is_settleable(&self, index: IndexId, value: Decimal) -> bool {
+        crate::exchange::marks::same_value(self.settleable(index, value), value)
+    }
 }

@@ -1,9 +1,9 @@
-//! Who bears what a defaulter cannot: backstop, deleveraging, insurance fund, and the debt that stops
-//! the venue (DEFAULT-06 to DEFAULT-09; `domain.md` section 11).
+//! Who bears what a defaulter cannot, once the makers have bid for the fund's money too: backstop,
+//! deleveraging, what the fund owes the winners, and the debt that stops the venue (DEFAULT-06 to DEFAULT-09; `domain.md` section 11).
 
 use super::health::Distress;
 use crate::{
-    command::{DefaultTerms, Side, SwitchScope},
+    command::{AccountStatus, DefaultTerms, Side, SwitchScope},
     event::{ClearingEvent, Covered, Done, Event, Moving, PostingKind, SwitchChange},
     exchange::Exchange,
     ids::{AccountId, AssetId, InstrumentId, house},
@@ -88,54 +88,65 @@ impl Exchange {
         }
         let mark = self.contract(instrument).mark;
         let net = self.positions.view(account, instrument).net;
-        // The most lots that fit, found by halving.
-        let (mut fits, mut size) = (0, net.0.abs() + 1);
-        while fits + 1 < size {
-            let middle = fits + (size - fits) / 2;
-            if self.can_take(backstop, instrument, (net, Lots(middle)), mark) {
-                fits = middle;
-            } else {
-                size = middle;
-            }
+        let status = self.account(backstop).map(|row| row.status);
+        if status != Some(AccountStatus::Active) || self.is_liquidated(backstop) {
+            return;
         }
-        if fits > 0 {
-            let moving = (mark, Lots(fits), Moving::Backstop);
+        let lots = self.affordable(backstop, instrument, (net, Lots(net.0.abs())), mark);
+        if lots > Lots::ZERO {
+            let moving = (mark, lots, Moving::Backstop);
             self.move_position(account, backstop, instrument, moving, out);
         }
     }
 
-    /// The other side gives up lots at the mark, the highest in the queue first.
+    /// The other side gives up lots at the mark, the highest in the queue first. Hedges of real machines stay:
+    /// the fund stands in for what only they could give up, until the contract has settled in cash.
     fn deleverage(&mut self, account: AccountId, instrument: InstrumentId, out: &mut Vec<Event>) {
         let net = self.positions.view(account, instrument).net;
         let mark = self.contract(instrument).mark;
         let side = Side::closing(net);
         for other in self.deleverage_queue(instrument, side) {
             let left = self.positions.view(account, instrument).net.0.abs();
-            let has = self.positions.view(other, instrument).net.0.abs();
-            let lots = Lots(left.min(has));
+            let has = self.lots_to_give(&self.positions.view(other, instrument));
+            let lots = Lots(left.min(has.0));
             if other != account && lots > Lots::ZERO {
                 let moving = (mark, lots, Moving::Deleveraged);
                 self.move_position(account, other, instrument, moving, out);
             }
         }
+        let left = Lots(self.positions.view(account, instrument).net.0.abs());
+        if left > Lots::ZERO && account != house::INSURANCE {
+            let moving = (mark, left, Moving::Fund);
+            self.move_position(account, house::INSURANCE, instrument, moving, out);
+        }
     }
 
-    /// Who holds the side (sell = short), by profit x leverage, the highest first, then by number: the
-    /// order in which positions are closed if nobody else takes a defaulter's.
+    /// What deleveraging may take of a position.
+    fn lots_to_give(&self, position: &Position) -> Lots {
+        Lots(position.net.0.abs()) - self.covered_lots(position)
+    }
+
+    /// Who gives up lots of a side (sell = short): the fund, if it had to stand in before, then by profit x
+    /// leverage, the highest first, then by number: the order in which positions are closed if nobody else
+    /// takes a defaulter's. Whose lots are all covered by machines does not stand in it.
     #[must_use]
     pub fn deleverage_queue(&self, instrument: InstrumentId, side: Side) -> Vec<AccountId> {
         let holds = |position: &&Position| match side {
             Side::Buy => position.net.0 > 0,
             Side::Sell => position.net.0 < 0,
         };
-        let mut queue: Vec<(i128, AccountId)> = self
+        let mut queue: Vec<(bool, i128, AccountId)> = self
             .positions
             .in_instrument(instrument)
             .filter(holds)
-            .map(|position| (self.rank(position), position.account))
+            .filter(|position| self.lots_to_give(position) > Lots::ZERO)
+            .map(|position| {
+                let own = position.account == house::INSURANCE;
+                (!own, self.rank(position), position.account)
+            })
             .collect();
-        queue.sort_by_key(|(rank, account)| (std::cmp::Reverse(*rank), *account));
-        queue.into_iter().map(|(_, account)| account).collect()
+        queue.sort_by_key(|(own, rank, account)| (*own, std::cmp::Reverse(*rank), *account));
+        queue.into_iter().map(|(_, _, account)| account).collect()
     }
 
     /// Profit x leverage, leverage in millionths: notional over what the account has.

@@ -254,6 +254,22 @@ impl Exchange {
         moments.map(sum_at).max().unwrap_or(0)
     }
 
+    /// What a seller could still sell at every moment of a window, in hashes per second: sellable less blocks
+    /// and obligations, open orders not counted; nothing without delivery rules.
+    pub(in crate::exchange) fn free_capacity(
+        &self,
+        account: AccountId,
+        commodity: CommodityId,
+        window: Window,
+    ) -> u128 {
+        let Some(rules) = self.delivery_rules(commodity) else {
+            return 0;
+        };
+        let (attested, _) = self.attested(account, commodity, rules.attestors);
+        let sold = self.peak(account, commodity, window, None, false);
+        Self::sellable(attested, rules).saturating_sub(sold)
+    }
+
     /// All time that is still to come.
     fn ahead(&self) -> Window {
         Window {

@@ -127,12 +127,15 @@ impl Exchange {
     ) -> Outcome {
         self.check_method(set)?;
         let at = self.at;
+        let today = at.0.div_euclid(crate::units::DAY);
+        // Days of contracts that are in delivery already wait for a value too.
+        let first = self.first_day_needed(set.index).unwrap_or(today).min(today);
         let rounds = self.oracle.rounds.entry(set.index);
         let rounds = rounds.or_insert_with(|| Rounds::new(at));
         let before = rounds.method.replace(set.clone());
         let sampled = |method: &SetMethod| method.formula != Formula::Submitted;
         if sampled(set) && !before.as_ref().is_some_and(sampled) {
-            (rounds.last_valid, rounds.day) = (at, at.0.div_euclid(crate::units::DAY));
+            (rounds.last_valid, rounds.day) = (at, first.max(0));
             rounds.samples = Default::default();
             let first = Nanos((at.0.div_euclid(SAMPLE) + 1) * SAMPLE);
             self.timers.set(first, Timer::Sample(set.index));

@@ -105,22 +105,30 @@ impl Exchange {
     /// Days before this one are over: each gets its value, or waits for one (INDEX-06).
     fn close_days(&mut self, id: IndexId, today: i64, out: &mut Vec<Event>) {
         let at = self.at;
+        if self.rounds(id).is_none_or(|rounds| rounds.day >= today) {
+            return;
+        }
+        let needed = self.first_day_needed(id).unwrap_or(today);
+        let exponent = |rounds: &Rounds| rounds.method.as_ref().map_or(0, |method| method.exponent);
+        let closing = self.rounds(id).and_then(|rounds| {
+            let (mantissa, basis) = rounds.samples.close()?;
+            let exponent = exponent(rounds);
+            Some((Decimal { mantissa, exponent }, basis))
+        });
+        // Only the first of them has samples.
+        let mut closing = closing.map(|(value, basis)| (self.settleable(id, value), basis));
         let Some(rounds) = self.oracle.rounds.get_mut(&id) else {
             return;
         };
-        // Whoever was away longer than the list is long begins it anew.
+        // Whoever was away longer than the list is long begins it anew, but with no day left out that a
+        // contract has to settle.
         let oldest = today - i64::try_from(limits::DAYS_PENDING).unwrap_or(0);
+        let oldest = oldest.min(needed);
         while rounds.day < today {
             let day = rounds.day.max(oldest);
             let samples = std::mem::take(&mut rounds.samples);
-            let closed = if day == rounds.day {
-                samples.close()
-            } else {
-                None
-            };
+            let value = closing.take().filter(|_| day == rounds.day);
             rounds.day = day + 1;
-            let exponent = rounds.method.as_ref().map_or(0, |method| method.exponent);
-            let value = closed.map(|(mantissa, basis)| (Decimal { mantissa, exponent }, basis));
             let settles = at.after(rounds.wait());
             let pending = PendingDay {
                 day: day.unsigned_abs(),
@@ -128,7 +136,7 @@ impl Exchange {
                 settles,
                 valid: samples.count(),
             };
-            rounds.propose(id, pending, at, out);
+            rounds.propose(id, pending, needed, at, out);
         }
         self.plan_settlement(id);
     }
@@ -194,11 +202,12 @@ impl Rounds {
         self.quality
     }
 
-    /// A day has a value, or none yet, or another one.
+    /// A day has a value, or none yet, or another one. `needed`: the first that a contract has to settle.
     pub(super) fn propose(
         &mut self,
         id: IndexId,
         day: PendingDay,
+        needed: i64,
         at: Nanos,
         out: &mut Vec<Event>,
     ) {
@@ -211,7 +220,11 @@ impl Rounds {
         match same_day {
             Some(known) => *known = day,
             None => {
-                if self.pending.len() >= limits::DAYS_PENDING {
+                // A day that a contract has to settle waits for as long as it takes.
+                let idle = |day: &PendingDay| day.day < needed.unsigned_abs();
+                if self.pending.len() >= limits::DAYS_PENDING
+                    && self.pending.front().is_some_and(idle)
+                {
                     self.pending.pop_front();
                 }
                 self.pending.push_back(day);

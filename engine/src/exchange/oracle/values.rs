@@ -60,6 +60,7 @@ impl Exchange {
         if word.value.mantissa <= 0
             || !(-18..=18).contains(&word.value.exponent)
             || !self.is_credible(word.index, word.value)
+            || !self.is_settleable(word.index, word.value)
         {
             let actual = word.value.mantissa;
             return Err(Problem::limit(
@@ -95,6 +96,7 @@ impl Exchange {
 
     fn take_value(&mut self, word: &SignValue, place: usize, out: &mut Vec<Event>) {
         let (at, seq) = (self.at, self.seq);
+        let needed_day = self.first_day_needed(word.index).unwrap_or(i64::MAX);
         let Some(rounds) = self.oracle.rounds.get_mut(&word.index) else {
             return;
         };
@@ -112,7 +114,7 @@ impl Exchange {
             let day = rounds.agree_day(word.round, word.value, at);
             if word.kind == ValueKind::Restatement || computes {
                 if let Some(day) = day {
-                    rounds.propose(word.index, day, at, out);
+                    rounds.propose(word.index, day, needed_day, at, out);
                 }
                 self.plan_settlement(word.index);
             } else if word.kind == ValueKind::Daily && rounds.wait() > 0 {
@@ -122,7 +124,7 @@ impl Exchange {
                     settles: at.after(rounds.wait()),
                     valid: 0,
                 };
-                rounds.propose(word.index, day, at, out);
+                rounds.propose(word.index, day, needed_day, at, out);
                 self.plan_settlement(word.index);
             } else {
                 if word.kind == ValueKind::Daily {
