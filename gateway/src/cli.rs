@@ -13,13 +13,14 @@ mod offers;
 mod oracle;
 mod orders;
 pub mod parse;
-mod proof;
+pub mod proof;
 mod quote;
 mod risk;
 mod statement;
 mod submit;
 pub(crate) mod table;
 mod tail;
+pub mod withdraw;
 
 use std::{
     io::{self, Write},
@@ -130,6 +131,10 @@ pub enum Command {
     Oracle(oracle::Oracle),
     /// Prints a proof of what an account has.
     Proof(proof::Proof),
+    /// Asks for a withdrawal by the chain.
+    Withdraw(withdraw::Withdraw),
+    /// Approves a withdrawal (operator).
+    Approve(withdraw::Approve),
     /// Names the address that may leave with an account's balances.
     Owner(proof::Owner),
 }
@@ -155,6 +160,8 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Offers(c) => c.run().await,
         Command::Oracle(c) => c.run().await,
         Command::Proof(c) => c.run().await,
+        Command::Withdraw(c) => c.run().await,
+        Command::Approve(c) => c.run().await,
         Command::Owner(c) => c.run().await,
     }
 }

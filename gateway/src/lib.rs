@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod admin;
+pub mod anchor;
 pub mod archive;
 pub mod auth;
 pub mod bulletin;

@@ -36,6 +36,18 @@ enum Command {
     /// Checks and shows journals. Reads only.
     #[command(subcommand)]
     Journal(commands::journal::Journal),
+    /// Shows how anchoring on the chain stands; makes keys for it.
+    #[command(subcommand)]
+    Anchor(commands::anchor::Anchor),
+    /// Serves the embedded chain of a stopped exchange by JSON-RPC.
+    Chain(commands::chain::ChainCommand),
+    /// Deposits coins on the chain.
+    Deposit(commands::onchain::Deposit),
+    /// Has the contract pay the withdrawals in a proof file. Needs no exchange.
+    Claim(commands::onchain::Claim),
+    /// Leaves without the operator: request, freeze, settle, escape. Needs no exchange.
+    #[command(subcommand)]
+    Exit(commands::onchain::Exit),
     /// Checks a proof file, without the exchange.
     Verify(commands::verify::Verify),
     /// Executes a journal again and computes every epoch's root. Reads only.
@@ -71,6 +83,11 @@ fn main() -> ExitCode {
         Command::Meter(meter) => runtime.block_on(meter.run()),
         Command::Follow(follow) => runtime.block_on(follow.run()),
         Command::Journal(journal) => journal.run(),
+        Command::Anchor(anchor) => anchor.run(),
+        Command::Chain(chain) => runtime.block_on(chain.run()),
+        Command::Deposit(deposit) => deposit.run(),
+        Command::Claim(claim) => claim.run(),
+        Command::Exit(exit) => exit.run(),
         Command::Verify(verify) => verify.run(),
         Command::Audit(audit) => audit.run(),
         Command::Client(command) => runtime.block_on(cli::run(command)),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use engine::{
     command::{
         AccountKind, Command, CreditDeposit, FixingKind, NewAccount, NewFirm, NewKey, Rail,
-        Request, SubmitFixing,
+        Request, SetAccountOwner, SubmitFixing,
     },
     event::Event,
     exchange::Exchange,
@@ -18,6 +18,11 @@ use engine::{
 use proto::common::v1::Permission;
 
 use crate::{
+    anchor::{
+        home::{self, Home},
+        key_file::Role,
+        signer::Signer,
+    },
     desk::{Desk, Environment, refused},
     keys::PrivateKey,
     refusal,
@@ -71,11 +76,21 @@ const TRADERS: [(&str, AccountKind); 7] = [
     ("taker-2", AccountKind::Client),
 ];
 
-/// Prepares a new exchange; finds what an old one has.
+/// What each trader begins with, satoshi.
+const FIRST_SAT: i64 = 1_000 * 100_000_000;
+/// What each trader begins with, millionths of a dollar.
+const FIRST_DOLLARS: i64 = 10_000_000 * 1_000_000;
+
+/// Prepares a new exchange; finds what an old one has. With an embedded chain the play money is deposited there,
+/// so that the books can be anchored; without one it is only written down.
 ///
 /// # Errors
 /// Files, or a refused command.
-pub async fn prepare(desk: &Desk, settings: &Settings) -> Result<Option<Sandbox>> {
+pub async fn prepare(
+    desk: &Desk,
+    settings: &Settings,
+    home: Option<&Home>,
+) -> Result<Option<Sandbox>> {
     // Each piece is looked up by its name first: a start that was interrupted goes on where it ended.
     let fresh = desk.state(|state| state.keys().len() <= TRADERS.len());
     reference_data(desk, settings).await?;
@@ -91,7 +106,7 @@ pub async fn prepare(desk: &Desk, settings: &Settings) -> Result<Option<Sandbox>
         }
         Environment::Sandbox => {
             let actors = if fresh {
-                make_actors(desk, settings).await?
+                make_actors(desk, settings, home).await?
             } else {
                 find_actors(desk, &settings.keys())
             };
@@ -339,7 +354,7 @@ fn key_file(folder: &Path, name: &str) -> Result<(std::path::PathBuf, PrivateKey
     Ok((path, key))
 }
 
-async fn make_actors(desk: &Desk, settings: &Settings) -> Result<Vec<Actor>> {
+async fn make_actors(desk: &Desk, settings: &Settings, home: Option<&Home>) -> Result<Vec<Actor>> {
     let folder = &settings.keys();
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the key folder {}", folder.display()))?;
@@ -364,7 +379,7 @@ async fn make_actors(desk: &Desk, settings: &Settings) -> Result<Vec<Actor>> {
         let account = match account_of(desk, name) {
             // The key comes last: with it, the actor is complete.
             Some(account) if is_registered(desk, &key) => account,
-            found => make_actor(desk, (name, kind), found, (&key, settings.play_money)).await?,
+            found => make_actor(desk, (name, kind), found, (&key, settings, home)).await?,
         };
         actors.push(Actor {
             name: name.into(),
@@ -399,7 +414,7 @@ async fn make_actor(
     desk: &Desk,
     (name, kind): (&str, AccountKind),
     found: Option<AccountId>,
-    (key, play_money): (&PrivateKey, bool),
+    (key, settings, home): (&PrivateKey, &Settings, Option<&Home>),
 ) -> Result<AccountId> {
     let code = name.to_ascii_uppercase();
     let known = desk.state(|state| {
@@ -431,7 +446,11 @@ async fn make_actor(
             AccountId(send(desk, Command::CreateAccount(request(account))).await?)
         }
     };
-    for (asset, amount) in [(BTC, 1_000 * 100_000_000), (USDC, 10_000_000 * 1_000_000)] {
+    let play_money = match home {
+        Some(home) => !deposit(desk, home, (name, account), &settings.keys()).await?,
+        None => settings.play_money,
+    };
+    for (asset, amount) in [(BTC, FIRST_SAT), (USDC, FIRST_DOLLARS)] {
         let funded = desk.state(|state| state.ledger().balance(account, asset).cash.0 > 0);
         if play_money && !funded {
             let deposit = CreditDeposit {
@@ -454,6 +473,36 @@ async fn make_actor(
     ]);
     register(desk, firm, name, key.public_key(), permissions).await?;
     Ok(account)
+}
+
+/// Has a trader deposit his money on the embedded chain, with a key of his own beside his other one. False if
+/// this exchange was given play money before: then more of it does no harm.
+async fn deposit(
+    desk: &Desk,
+    home: &Home,
+    (name, account): (&str, AccountId),
+    folder: &Path,
+) -> Result<bool> {
+    let played = |state: &Exchange| state.transfers().iter().any(|row| row.rail != Rail::Chain);
+    if desk.state(played) {
+        return Ok(false);
+    }
+    let passphrase = home::passphrase(folder, true)?;
+    let owner = home::key(folder, &owner_key(name), Role::Owner, &passphrase, true)?;
+    let set = SetAccountOwner {
+        account,
+        owner: owner.address().into_array(),
+    };
+    send(desk, Command::SetAccountOwner(request(set))).await?;
+    let (sat, dollars) = (FIRST_SAT.unsigned_abs(), FIRST_DOLLARS.unsigned_abs());
+    home.fund(&owner, sat.into(), dollars.into())?;
+    Ok(true)
+}
+
+/// Name of the file, without its ending, of an actor's key on the chain.
+#[must_use]
+pub fn owner_key(name: &str) -> String {
+    format!("{name}.owner")
 }
 
 /// The actors of an exchange that was prepared before.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use engine::{
-    command::Stamped,
+    command::{Command, Stamped},
     event::Event,
     exchange::Exchange,
     ids::Seq,
@@ -17,6 +17,13 @@ use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
     account, admin,
+    anchor::{
+        books::BookHeads,
+        deposits::Watcher,
+        embedded::face,
+        run::{self as anchoring, AnchorError, Anchoring, Place},
+        settings::{AnchorSettings, Choice, SettingsError},
+    },
     archive::Archive,
     auth::Doorman,
     bulletin::Bulletin,
@@ -54,6 +61,12 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Where to anchor.
+    #[error("the anchor's settings")]
+    AnchorSettings(#[from] SettingsError),
+    /// Anchoring.
+    #[error("cannot anchor")]
+    Anchor(#[from] AnchorError),
     /// Anything of the operating system's.
     #[error("cannot start")]
     System(#[from] std::io::Error),
@@ -75,6 +88,10 @@ pub struct Running {
     pub recovered: journal::RecoveryReport,
     /// The snapshot that the start began with.
     pub began: Began,
+    /// Anchoring, unless it is off.
+    pub anchoring: Option<Anchoring>,
+    /// Where the embedded chain is served by JSON-RPC, if it is.
+    pub chain_rpc: Option<SocketAddr>,
     /// Epochs, their proofs, and how far they have come.
     pub book: Arc<Book>,
     /// Counters of the journal.
@@ -85,6 +102,7 @@ pub struct Running {
     close: oneshot::Sender<()>,
     server: tokio::task::JoinHandle<()>,
     calendar: tokio::task::JoinHandle<()>,
+    chain_face: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Longest wait for clients to go when the server stops.
@@ -96,6 +114,12 @@ const GOOD_BYE: Duration = Duration::from_secs(2);
 /// What an operator can do something about.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
     prepare_folder(&settings.data)?;
+    let anchor = match &settings.anchor {
+        Choice::Off => None,
+        Choice::Embedded => Some(AnchorSettings::default()),
+        Choice::EmbeddedQuick => Some(AnchorSettings::quick()),
+        Choice::File(path) => Some(AnchorSettings::read(path)?),
+    };
     // Before the long part: a port in use should be told at once.
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr()?;
@@ -146,13 +170,44 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         draining,
         excavations: [Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1))],
     };
-    let sandbox = sandbox::prepare(&desk, &settings)
+    let place = match &anchor {
+        Some(anchor) => Some(anchoring::open(anchor, &settings.data)?),
+        None => None,
+    };
+    let home = place.as_ref().and_then(|place| place.home.clone());
+    let sandbox = sandbox::prepare(&desk, &settings, home.as_ref())
         .await
         .map_err(|why| StartError::Prepare(format!("{why:#}")))?;
+    let anchoring = match place.zip(anchor) {
+        Some((place, anchor)) => {
+            let books = BookHeads::new(book.clone(), desk.clone());
+            first_deposits(&place, &books).await?;
+            if place.home.is_some() {
+                first_epoch(&desk, &book).await?;
+            }
+            Some(anchoring::start(place, &anchor, &settings.data, &books)?)
+        }
+        None => None,
+    };
     // On a full disk nothing new is listed, and everybody still gets out; the calendar tries again.
     if let Err(why) = listing::list_due(&desk).await {
         tracing::warn!(%why, "nothing new is listed yet");
     }
+    let chain_face = match (settings.chain_rpc, home) {
+        (Some(address), Some(home)) => {
+            let listener = bind(address).await?;
+            Some((
+                listener.local_addr()?,
+                tokio::spawn(face::serve(home.chain, listener)),
+            ))
+        }
+        (Some(address), None) => {
+            let why = "only the embedded chain is served by JSON-RPC".into();
+            let source = std::io::Error::other::<String>(why);
+            return Err(StartError::Listen { address, source });
+        }
+        (None, _) => None,
+    };
     let calendar = tokio::spawn(listing::keep_listed(desk.clone()));
     let (close, closed) = oneshot::channel();
     let server = tokio::spawn(serve(desk.clone(), book.clone(), listener, closed));
@@ -162,6 +217,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         sandbox,
         recovered: report,
         began,
+        anchoring,
+        chain_rpc: chain_face.as_ref().map(|(address, _)| *address),
+        chain_face: chain_face.map(|(_, task)| task),
         book,
         journal: stats,
         pipeline,
@@ -178,6 +236,9 @@ impl Running {
     /// The durable state stays readable through [`Self::desk`]'s follower until dropped.
     pub async fn stop(self) {
         self.calendar.abort();
+        if let Some(face) = &self.chain_face {
+            face.abort();
+        }
         // Nobody may be listening any more; then nobody needs to be told.
         self.drain.send_replace(true);
         self.close.send(()).unwrap_or_default();
@@ -185,9 +246,12 @@ impl Running {
         if tokio::time::timeout(GOOD_BYE, self.server).await.is_err() {
             abort.abort();
         }
-        let pipeline = self.pipeline;
-        let keeping = self.keeping;
+        let (pipeline, keeping, anchoring) = (self.pipeline, self.keeping, self.anchoring);
         let threads = tokio::task::spawn_blocking(move || {
+            // First: what it credits must still be taken.
+            if let Some(anchoring) = anchoring {
+                anchoring.stop();
+            }
             pipeline.stop();
             keeping.stop();
         });
@@ -204,6 +268,36 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// What a new sandbox deposited is in the books before anybody trades.
+async fn first_deposits(place: &Place, books: &BookHeads) -> Result<(), AnchorError> {
+    if place.home.is_none() {
+        return Ok(());
+    }
+    let watcher = Watcher::new(place.chain.clone(), place.contract, place.first_block);
+    let mut sink = books.clone();
+    let turn = tokio::task::spawn_blocking(move || watcher.turn(&mut sink));
+    let turn = turn.await;
+    let turn = turn.map_err(|error| AnchorError::Thread(std::io::Error::other(error)))?;
+    turn.map(drop)
+        .map_err(|error| AnchorError::Deposits(Box::new(error)))
+}
+
+/// An epoch with everything that was prepared, or the first one to be anchored would lack assets.
+async fn first_epoch(desk: &Desk, book: &Book) -> Result<(), StartError> {
+    let mut sealed = book.watch();
+    let marked = desk.ask(Command::MarkEpoch).await;
+    marked.map_err(|status| StartError::Prepare(status.message().to_owned()))?;
+    let wanted = desk.state(|state| state.epochs().newest);
+    let there = async {
+        while book.sealed(wanted - 1).is_empty() {
+            // A reader that is behind looks again, too.
+            drop(sealed.recv().await);
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), there).await;
+    waited.map_err(|_| StartError::Prepare("the first epoch is not sealed".into()))
 }
 
 fn prepare_folder(folder: &Path) -> Result<(), StartError> {
@@ -284,7 +378,9 @@ async fn recover(settings: &Settings) -> Result<Recovered<Filed>, StartError> {
     journal_settings.io = settings.io;
     journal_settings.segment_bytes = settings.segment_bytes;
     journal_settings.reserve_segments = settings.reserve_segments;
-    let chosen = settings.chosen_epochs.clone();
+    let mut chosen = settings.chosen_epochs.clone();
+    // A log that does not read is told when anchoring starts.
+    chosen.extend(anchoring::chosen(&settings.data).unwrap_or_default());
     let replay = tokio::task::spawn_blocking(move || {
         pipeline::recover(journal_settings, |kept| {
             let mut filed = match kept {

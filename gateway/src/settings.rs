@@ -7,7 +7,7 @@ use engine::{
     keeper::Retention,
 };
 
-use crate::desk::Environment;
+use crate::{anchor::settings::Choice, desk::Environment};
 
 /// Milliseconds between two epochs of `hashpit serve`, unless told otherwise.
 pub const EPOCH_MS: i64 = 10_000;
@@ -35,6 +35,10 @@ pub struct Settings {
     pub operator_public_key: Option<[u8; 32]>,
     /// Value of the BTC hashprice index before its first fixing, in millisat per PH/s and day.
     pub first_hashprice_millisat: i64,
+    /// Where state roots are anchored.
+    pub anchor: Choice,
+    /// Serve the embedded chain by JSON-RPC here.
+    pub chain_rpc: Option<SocketAddr>,
     /// Whether the sandbox's actors are given play money. Not where deposits come from a chain: with play money
     /// in the books nothing can be posted there (ROOT-06).
     pub play_money: bool,
@@ -59,6 +63,8 @@ impl Settings {
             environment: Environment::Sandbox,
             operator_public_key: None,
             first_hashprice_millisat: 42_635_721,
+            anchor: Choice::Off,
+            chain_rpc: None,
             play_money: true,
             chosen_epochs: Vec::new(),
             pipeline: engine::pipeline::Settings::default(),

@@ -1,5 +1,6 @@
 //! A second, slow exchange, what keeps the fast one equal to it, and a real exchange to talk to.
 
+pub mod anchor;
 pub mod commitments;
 pub mod compare;
 pub mod crashes;

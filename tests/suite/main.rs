@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one file per question.
 
+mod anchoring;
 mod auctions;
 mod bug_classes;
 mod combinations;

@@ -15,7 +15,7 @@ use super::{
 pub const ASSETS: usize = 8;
 
 /// One asset in a [`ChainHeader`]. Minor units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct AssetLine {
     /// Number of the asset.
     pub asset: u16,
@@ -28,7 +28,7 @@ pub struct AssetLine {
 }
 
 /// The contract's `Header`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct ChainHeader {
     /// The exchange's number of the epoch.
     pub epoch: u64,

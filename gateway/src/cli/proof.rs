@@ -1,12 +1,15 @@
 //! `proof` and `owner`: what to keep in case the exchange is gone one day, and who may use it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use proto::{account::v1::SetL2OwnerRequest, proof::v1::GetAccountProofRequest};
+use proto::{
+    account::v1::SetL2OwnerRequest,
+    proof::v1::{GetAccountProofRequest, ListEpochsRequest},
+};
 
 use super::{AccountChoice, Connection, print};
 use crate::{
-    client::ClientError,
+    client::{Client, ClientError},
     proofs::file::{Path, ProofFile, unhex},
 };
 
@@ -27,72 +30,56 @@ pub struct Proof {
     /// At this epoch instead of the newest: one on its way to the chain, or the newest that is final there.
     #[arg(long, value_name = "EPOCH", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
     epoch: i64,
+    /// At the newest epoch that is final on the chain: what `hashpit claim` and `exit` take.
+    #[arg(long, conflicts_with = "epoch")]
+    anchored: bool,
+}
+
+/// What is to be in a proof file.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Whose.
+    pub account_id: i64,
+    /// At which epoch; 0 = the newest.
+    pub epoch: i64,
+    /// Numbers of transfers.
+    pub withdrawals: &'a [i64],
+    /// Numbers of trades.
+    pub trades: &'a [i64],
+}
+
+/// The newest epoch that is final on the chain.
+///
+/// # Errors
+/// A refusal of the exchange, or there is none.
+pub async fn newest_final(client: &Client) -> Result<i64> {
+    let request = ListEpochsRequest::default();
+    let answer = client.proof().list_epochs(request).await;
+    let newest = answer
+        .map_err(ClientError::from)?
+        .into_inner()
+        .newest_final_epoch;
+    if newest == 0 {
+        bail!("no epoch is final on a chain yet");
+    }
+    Ok(newest)
 }
 
 impl Proof {
     pub(super) async fn run(self) -> Result<()> {
-        use proto::proof::v1::{GetFillProofRequest, GetWithdrawalProofRequest};
         let client = self.connection.open().await?;
         let account_id = self.account.resolve(&client).await?;
-        let mut proofs = client.proof();
-        // An epoch may end between two calls; then everything is asked again.
-        let file = loop {
-            let answer = proofs
-                .get_account_proof(GetAccountProofRequest {
-                    account_id,
-                    epoch: self.epoch,
-                    asset_id: 0,
-                    include_positions: true,
-                })
-                .await
-                .map_err(ClientError::from)?
-                .into_inner();
-            let account = u32::try_from(account_id).context("--account")?;
-            let header = answer.header_preimage;
-            let mut file = ProofFile::with(&header, &answer.state_preimage, account);
-            let paths = answer.balances.iter().filter_map(|b| b.proof.as_ref());
-            file.balances = paths.map(Path::from).collect();
-            for position in &answer.positions {
-                if let Some((path, over)) = position
-                    .proof
-                    .as_ref()
-                    .zip(position.contract_proof.as_ref())
-                {
-                    let contract = Some(Box::new(Path::from(over)));
-                    file.positions.push(Path {
-                        contract,
-                        ..Path::from(path)
-                    });
-                }
-            }
-            let mut same = true;
-            for transfer_id in &self.withdrawal {
-                let request = GetWithdrawalProofRequest {
-                    account_id,
-                    transfer_id: *transfer_id,
-                    epoch: self.epoch,
-                };
-                let answer = proofs.get_withdrawal_proof(request).await;
-                let answer = answer.map_err(ClientError::from)?.into_inner();
-                same &= answer.header_preimage == header;
-                file.withdrawals
-                    .extend(answer.proof.as_ref().map(Path::from));
-            }
-            for trade_id in &self.trade {
-                let request = GetFillProofRequest {
-                    account_id,
-                    trade_id: *trade_id,
-                    epoch: self.epoch,
-                };
-                let answer = proofs.get_fill_proof(request).await;
-                let answer = answer.map_err(ClientError::from)?.into_inner();
-                same &= answer.header_preimage == header;
-                file.fills.extend(answer.proof.as_ref().map(Path::from));
-            }
-            if same {
-                break file;
-            }
+        let epoch = match self.anchored {
+            true => newest_final(&client).await?,
+            false => self.epoch,
         };
+        let wanted = Wanted {
+            account_id,
+            epoch,
+            withdrawals: &self.withdrawal,
+            trades: &self.trade,
+        };
+        let file = download(&client, &wanted).await?;
         print(&format!("{}\n", file.json()))?;
         Ok(())
     }
@@ -134,5 +121,79 @@ impl Owner {
             self.address, answer.journal_seq, answer.nonce
         ))?;
         Ok(())
+    }
+}
+
+/// Downloads what is wanted, all of one epoch.
+///
+/// # Errors
+/// A refusal of the exchange.
+pub async fn download(client: &Client, wanted: &Wanted<'_>) -> Result<ProofFile> {
+    use proto::proof::v1::{GetFillProofRequest, GetWithdrawalProofRequest};
+    let mut proofs = client.proof();
+    let Wanted {
+        account_id,
+        epoch,
+        withdrawals,
+        trades,
+    } = wanted;
+    let account_id = *account_id;
+    // An epoch may end between two calls; then everything is asked again.
+    loop {
+        let answer = proofs
+            .get_account_proof(GetAccountProofRequest {
+                account_id,
+                epoch: *epoch,
+                asset_id: 0,
+                include_positions: true,
+            })
+            .await
+            .map_err(ClientError::from)?
+            .into_inner();
+        let account = u32::try_from(account_id).context("--account")?;
+        let header = answer.header_preimage;
+        let mut file = ProofFile::with(&header, &answer.state_preimage, account);
+        let paths = answer.balances.iter().filter_map(|b| b.proof.as_ref());
+        file.balances = paths.map(Path::from).collect();
+        for position in &answer.positions {
+            if let Some((path, over)) = position
+                .proof
+                .as_ref()
+                .zip(position.contract_proof.as_ref())
+            {
+                let contract = Some(Box::new(Path::from(over)));
+                file.positions.push(Path {
+                    contract,
+                    ..Path::from(path)
+                });
+            }
+        }
+        let mut same = true;
+        for transfer_id in *withdrawals {
+            let request = GetWithdrawalProofRequest {
+                account_id,
+                transfer_id: *transfer_id,
+                epoch: *epoch,
+            };
+            let answer = proofs.get_withdrawal_proof(request).await;
+            let answer = answer.map_err(ClientError::from)?.into_inner();
+            same &= answer.header_preimage == header;
+            file.withdrawals
+                .extend(answer.proof.as_ref().map(Path::from));
+        }
+        for trade_id in *trades {
+            let request = GetFillProofRequest {
+                account_id,
+                trade_id: *trade_id,
+                epoch: *epoch,
+            };
+            let answer = proofs.get_fill_proof(request).await;
+            let answer = answer.map_err(ClientError::from)?.into_inner();
+            same &= answer.header_preimage == header;
+            file.fills.extend(answer.proof.as_ref().map(Path::from));
+        }
+        if same {
+            return Ok(file);
+        }
     }
 }

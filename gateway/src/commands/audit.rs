@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use engine::{ids::AccountId, ids::AssetId, pipeline::Replay, roots::Epoch, roots::Roots};
+use revm::primitives::Address;
 
-use super::journal::{begin, hex, journal_folder, verify};
+use super::{
+    journal::{begin, hex, journal_folder, verify},
+    onchain::ChainChoice,
+};
 use crate::proofs::file::{Path, ProofFile};
 
 /// Executes a journal again, compares every result, and computes every epoch's root from it. Reads only.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Audit {
     /// Data folder of the exchange, or its journal folder.
     pub folder: PathBuf,
@@ -20,6 +24,15 @@ pub struct Audit {
     /// Prints a proof file for this account at the last epoch audited, instead of the list.
     #[arg(long, value_name = "N", requires = "until")]
     pub account: Option<u32>,
+    /// Endpoint (JSON-RPC) of a chain; every header that is anchored there must be the one found here.
+    #[arg(long, value_name = "URL", requires = "registry")]
+    pub rpc: Vec<String>,
+    /// The registry there.
+    #[arg(long, value_name = "ADDRESS", requires = "rpc")]
+    pub registry: Option<Address>,
+    /// Look for logs from this block on.
+    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
+    pub from_block: u64,
 }
 
 impl Audit {
@@ -38,6 +51,9 @@ impl Audit {
             "{} epochs, {commands} commands executed again with the recorded results; the books add up",
             roots.epochs().len(),
         );
+        if let Some(told) = self.on_the_chain(&roots)? {
+            println!("{told}");
+        }
         Ok(())
     }
 
@@ -57,6 +73,33 @@ impl Audit {
         let asked = self.account.zip(self.until);
         let (account, until) = asked.context("--account and --until are both needed")?;
         prove(&self.replay()?.0, account, until)
+    }
+
+    /// What the chain says to the epochs that were found; none if it is not asked.
+    fn on_the_chain(&self, roots: &Roots) -> Result<Option<String>> {
+        let Some(registry) = self.registry else {
+            return Ok(None);
+        };
+        let chain = ChainChoice {
+            rpc: self.rpc.clone(),
+            registry,
+            from_block: self.from_block,
+            confirmations: None,
+        };
+        let on = chain.open()?;
+        let own = |epoch| roots.epoch(epoch).map(|epoch| &epoch.header);
+        let (same, unknown) = on.audit(own)?;
+        Ok(Some(format!(
+            "{same} headers on the chain are those of this journal; {unknown} are of epochs that were not replayed"
+        )))
+    }
+
+    /// The epochs that a replay finds, compared with the chain if one was named.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn compared(&self) -> Result<Option<String>> {
+        self.on_the_chain(&self.replay()?.0)
     }
 
     fn replay(&self) -> Result<(Roots, u64)> {

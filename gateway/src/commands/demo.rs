@@ -7,9 +7,11 @@ use clap::Args;
 
 use super::{
     journal::{hex, verify},
+    leaving,
     serve::Io,
 };
 use crate::{
+    anchor::settings::Choice,
     demo::{self, DemoKeys, DemoOptions, series},
     keys::PrivateKey,
     sandbox::{Actor, Sandbox},
@@ -29,6 +31,13 @@ pub struct Demo {
     /// How the journal writes.
     #[arg(long, value_enum, default_value = "auto")]
     io: Io,
+    /// Where state roots are anchored: on the embedded chain, nowhere (off), or as a file says.
+    #[arg(
+        long,
+        value_name = "embedded|off|FILE.toml",
+        default_value = "embedded"
+    )]
+    anchor: Choice,
 }
 
 impl Demo {
@@ -56,6 +65,12 @@ impl Demo {
         let days = series::load().context("cannot read the hashprice series")?;
         let mut settings = Settings::sandbox(folder);
         settings.io = self.io.choice();
+        settings.anchor = match self.anchor {
+            Choice::Embedded => Choice::EmbeddedQuick,
+            other => other,
+        };
+        settings.pipeline.epoch_ms = 1_000;
+        let key_folder = settings.keys();
         if let Some(first) = days.first() {
             settings.first_hashprice_millisat = first.millisat;
         }
@@ -74,7 +89,7 @@ impl Demo {
         let keys = keys(&sandbox)?;
         let address = format!("http://{}", running.address);
         let outcome = demo::run(&address, self.options, keys, async || {
-            prove(running, folder).await
+            prove(running, &sandbox, folder, &key_folder).await
         })
         .await?;
         println!("{outcome}");
@@ -108,9 +123,17 @@ fn keys(sandbox: &Sandbox) -> Result<DemoKeys> {
 }
 
 /// Stops the exchange, replays its journal from the first command, and compares.
-async fn prove(running: Running, folder: &Path) -> Vec<String> {
+async fn prove(mut running: Running, sandbox: &Sandbox, folder: &Path, keys: &Path) -> Vec<String> {
     let follower = running.desk.follower.clone();
     let stats = running.journal.clone();
+    let on_chain = match running
+        .anchoring
+        .as_ref()
+        .map(|anchoring| anchoring.home.is_some())
+    {
+        Some(true) => Some(leaving::withdraw(&mut running, sandbox, keys).await),
+        _ => None,
+    };
     running.stop().await;
     let live = follower.read().digest();
     let conserved = follower.read().audit();
@@ -122,6 +145,18 @@ async fn prove(running: Running, folder: &Path) -> Vec<String> {
         .backend()
         .map_or("unknown".into(), |backend| format!("{backend:?}"));
     lines.push(format!("journal      written by {backend}"));
+    let escaped = match on_chain {
+        None => Vec::new(),
+        Some(Err(why)) => vec![format!("FAILED on the chain: {why:#}")],
+        Some(Ok((mut told, last))) => {
+            match leaving::escape(folder, &last) {
+                Ok(more) => told.extend(more),
+                Err(why) => told.push(format!("FAILED to leave: {why:#}")),
+            }
+            told
+        }
+    };
+    lines.extend(escaped);
     let folder = folder.to_path_buf();
     let started = std::time::Instant::now();
     let verified = tokio::task::spawn_blocking(move || verify(&folder)).await;

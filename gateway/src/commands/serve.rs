@@ -10,6 +10,7 @@ use engine::{
 };
 
 use crate::{
+    anchor::settings::Choice,
     desk::Environment,
     sandbox::Sandbox,
     server::{self, Running},
@@ -58,6 +59,17 @@ pub struct Serve {
     #[arg(long, value_name = "SEGMENTS", default_value_t = RESERVE_SEGMENTS as u64,
         value_parser = clap::value_parser!(u64).range(1..=64))]
     pub reserve: u64,
+    /// Where state roots are anchored: on the embedded chain, nowhere (off), or as a file says.
+    #[arg(
+        long,
+        value_name = "embedded|off|FILE.toml",
+        default_value = "embedded",
+        env = "HASHPIT_ANCHOR"
+    )]
+    pub anchor: Choice,
+    /// Serve the embedded chain by JSON-RPC on this address, such as 127.0.0.1:8545.
+    #[arg(long, value_name = "ADDRESS")]
+    pub chain_rpc: Option<SocketAddr>,
     /// Milliseconds between two epochs, each of which gets a root over all accounts; 0 = none.
     #[arg(long, value_name = "MS", default_value_t = crate::settings::EPOCH_MS,
         value_parser = clap::value_parser!(i64).range(0..=86_400_000))]
@@ -111,6 +123,8 @@ impl Serve {
         settings.retention = self.retention();
         settings.pipeline.epoch_ms = self.epoch_ms;
         settings.reserve_segments = usize::try_from(self.reserve).context("--reserve")?;
+        settings.anchor = self.anchor.clone();
+        settings.chain_rpc = self.chain_rpc;
         if self.production {
             settings.environment = Environment::Production;
         }
@@ -185,6 +199,15 @@ fn announce(running: &Running) {
             cut.offset,
             cut.fault
         );
+    }
+    match &running.anchoring {
+        Some(anchoring) => println!(
+            "anchors in the registry {} on {} (chain {})",
+            anchoring.contract.registry,
+            anchoring.chain.name(),
+            anchoring.contract.chain_id
+        ),
+        None => println!("anchors nowhere (--anchor off)"),
     }
     if let Some(sandbox) = running.sandbox.as_ref().filter(|sandbox| sandbox.fresh) {
         print_actors(sandbox, running.address);

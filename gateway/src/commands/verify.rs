@@ -6,16 +6,34 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use engine::units::Nanos;
 
-use crate::proofs::file::{ProofFile, Shown, hex, unhex};
+use revm::primitives::Address;
+
+use super::onchain::ChainChoice;
+use crate::{
+    anchor::{contract::Contract, onchain::Found},
+    proofs::file::{ProofFile, Shown, hex, unhex},
+};
 
 /// Checks a proof file with nothing but the file; exit code 1 if anything in it does not hold.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Verify {
     /// The file, as `hashpit proof` prints it.
     pub file: PathBuf,
     /// Hash of the epoch (64 hex digits) as it is known from elsewhere: a chain, an auditor, another user.
     #[arg(long, value_name = "HEX")]
     pub root: Option<String>,
+    /// Endpoint (JSON-RPC) of the chain that the epoch is anchored on; several must all tell the same.
+    #[arg(long, value_name = "URL", requires = "registry")]
+    pub rpc: Vec<String>,
+    /// The registry there.
+    #[arg(long, value_name = "ADDRESS", requires = "rpc")]
+    pub registry: Option<Address>,
+    /// Look for logs from this block on: one not after the contracts' deployment.
+    #[arg(long, value_name = "BLOCK", default_value_t = 0)]
+    pub from_block: u64,
+    /// Blocks on top of a final one, instead of the node's own word for it.
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub confirmations: Option<u64>,
 }
 
 impl Verify {
@@ -48,12 +66,33 @@ impl Verify {
         let shown = file
             .check(root)
             .map_err(|why| anyhow!("NOT PROVEN: {why}"))?;
-        Ok(words(&file, &shown, root.is_some()))
+        let found = match self.registry {
+            None => None,
+            Some(registry) => {
+                let chain = ChainChoice {
+                    rpc: self.rpc.clone(),
+                    registry,
+                    from_block: self.from_block,
+                    confirmations: self.confirmations,
+                };
+                let on = chain.open()?;
+                let found = on.find(&shown.header);
+                let found = found.map_err(|why| anyhow!("NOT PROVEN by the chain: {why}"))?;
+                let name = format!("{} (chain {})", on.chain.name(), on.contract.chain_id);
+                Some((on.contract, name, found))
+            }
+        };
+        Ok(words(&file, &shown, root.is_some(), found.as_ref()))
     }
 }
 
 /// What was proven, and what was not.
-fn words(file: &ProofFile, shown: &Shown, known: bool) -> String {
+fn words(
+    file: &ProofFile,
+    shown: &Shown,
+    known: bool,
+    found: Option<&(Contract, String, Found)>,
+) -> String {
     let header = &shown.header;
     let time = Nanos(i64::try_from(header.time).unwrap_or(i64::MAX));
     let mut text = format!(
@@ -112,6 +151,13 @@ fn words(file: &ProofFile, shown: &Shown, known: bool) -> String {
             }
         }
     }
+    if let Some((contract, name, found)) = found {
+        text += &on_the_chain(contract, name, found);
+        text += "NOT PROVEN, neither by the file nor by the chain:\n";
+        text += "  that the endpoints tell the truth: ask several (--rpc), or a node of your own\n";
+        text += "  that balances changed by legal matches only: `hashpit audit` replays the journal for that\n";
+        return text;
+    }
     text += "NOT PROVEN by this file:\n";
     text += if known {
         "  who else was shown the hash that you gave: that is worth as much as where you have it from\n"
@@ -120,5 +166,42 @@ fn words(file: &ProofFile, shown: &Shown, known: bool) -> String {
     };
     text += "  that the coins are where the exchange says\n";
     text += "  that balances changed by legal matches only: `hashpit audit` replays the journal for that\n";
+    text
+}
+
+/// What the contracts say.
+fn on_the_chain(contract: &Contract, name: &str, found: &Found) -> String {
+    let row = &found.row;
+    let seconds = i64::try_from(row.posted.time).unwrap_or(i64::MAX);
+    let time = Nanos(seconds.saturating_mul(engine::units::SECOND));
+    let mut text = format!(
+        "PROVEN by the registry {} on {name}, at final block {}:\n  anchor {} is this epoch's header, hash {}, \
+         posted {} in block {}\n  the contract took it because it links to the one before, k of n signers \
+         signed it, and all accounts and withdrawals together are exactly what was deposited\n",
+        contract.registry,
+        found.block,
+        row.anchor,
+        row.hash,
+        super::journal::time(time),
+        row.posted.number
+    );
+    let exits = found.standing.exits_requested
+        - found
+            .standing
+            .exits_served
+            .min(found.standing.exits_requested);
+    text += &match (&found.payable, found.standing.frozen) {
+        (Ok(()), true) => {
+            "  it is settled: `hashpit exit escape` pays the balances in the file\n".to_owned()
+        }
+        (Ok(()), false) => {
+            "  it is past its challenge window: `hashpit claim` pays withdrawals\n".to_owned()
+        }
+        (Err(why), true) => {
+            format!("  THE EXCHANGE IS FROZEN; nothing is paid from it now: {why}\n")
+        }
+        (Err(why), false) => format!("  nothing is paid from it yet: {why}\n"),
+    };
+    text += &format!("  {exits} exit requests are open\n");
     text
 }

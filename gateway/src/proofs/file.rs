@@ -116,7 +116,11 @@ impl From<&wire::InclusionProof> for Path {
 }
 
 impl Path {
-    fn inclusion(&self, tree: TreeKind) -> Result<Inclusion, String> {
+    /// As the engine checks it.
+    ///
+    /// # Errors
+    /// What is wrong with its hex.
+    pub fn inclusion(&self, tree: TreeKind) -> Result<Inclusion, String> {
         let mut steps = Vec::new();
         for step in &self.path {
             let bytes = unhex(step)?;

@@ -67,6 +67,7 @@ fn verify(folder: &Path, file: &ProofFile, root: &str) -> Result<String, String>
     let verify = Verify {
         file: path,
         root: Some(root.to_owned()),
+        ..Verify::default()
     };
     verify.words().map_err(|why| format!("{why:#}"))
 }
@@ -232,6 +233,7 @@ async fn a_chosen_epoch_is_proven_on_its_way_and_audited_afterwards() {
                 .account_id,
         )
         .ok(),
+        ..Audit::default()
     };
     let file = audit.proof().expect("found in the journal");
     let hash = hex(&chosen.hash);

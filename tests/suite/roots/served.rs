@@ -205,6 +205,7 @@ async fn a_user_keeps_a_proof_that_holds_without_the_exchange() {
         folder: folder.path().to_owned(),
         until: None,
         account: None,
+        ..gateway::commands::audit::Audit::default()
     };
     let epochs = audit.epochs().expect("sound");
     for epoch in &before {

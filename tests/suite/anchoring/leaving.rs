@@ -1,0 +1,299 @@
+//! A user who trusts nobody: he keeps a proof, checks it against the chain, and gets his coins with the exchange
+//! stopped; and when the operator is gone for good, he leaves with his last proof.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use engine::journal::{Disk, RealDisk};
+use gateway::{
+    anchor::{
+        embedded::{Embedded, Genesis, face},
+        home, run,
+    },
+    cli::{
+        proof::{Wanted, download},
+        withdraw,
+    },
+    commands::{
+        audit::Audit,
+        onchain::{ChainChoice, Claim, Deposit, Doing, Exit, Owner},
+        verify::Verify,
+    },
+    server::Running,
+};
+use revm::primitives::{Address, U256};
+use tests::venue::{Folder, Venue};
+
+use super::serving::{anchoring, until_final};
+
+/// What is withdrawn, satoshi.
+const SATOSHI: i64 = 250_000_000;
+
+/// The chain of a stopped exchange, by JSON-RPC; its clock may be ahead.
+struct Node {
+    chain: Arc<Embedded>,
+    address: SocketAddr,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Node {
+    async fn start(data: &Path, ahead: u64) -> Self {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let folder = run::folder(data).join("chain");
+        let genesis = Genesis {
+            chain_id: home::CHAIN_ID,
+            coins: Vec::new(),
+        };
+        let clock = Arc::new(move || run::now() + ahead);
+        let chain = Embedded::open(disk, &folder, &genesis, clock).expect("opens");
+        let chain = Arc::new(chain);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("listens");
+        Self {
+            address: listener.local_addr().expect("an address"),
+            serving: tokio::spawn(face::serve(chain.clone(), listener)),
+            chain,
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+fn doing(node: SocketAddr, registry: Address, keys: &Path, who: &str) -> Doing {
+    Doing {
+        chain: ChainChoice {
+            rpc: vec![format!("http://{node}")],
+            registry,
+            from_block: 0,
+            confirmations: None,
+        },
+        owner: Owner {
+            key: keys.join(format!("{who}.owner.key")),
+            passphrase_file: keys.join("passphrase"),
+            patience: 5,
+        },
+    }
+}
+
+fn verify(file: &Path, node: SocketAddr, registry: Address) -> Verify {
+    Verify {
+        file: file.into(),
+        rpc: vec![format!("http://{node}")],
+        registry: Some(registry),
+        ..Verify::default()
+    }
+}
+
+/// As the commands run: away from the async threads; errors in words.
+async fn command<E: std::fmt::Display + Send + 'static>(
+    run: impl FnOnce() -> Result<(), E> + Send + 'static,
+) -> Result<(), String> {
+    let done = tokio::task::spawn_blocking(run).await.expect("no panic");
+    done.map_err(|why| format!("{why:#}"))
+}
+
+async fn words(verify: Verify) -> Result<String, String> {
+    let told = tokio::task::spawn_blocking(move || verify.words()).await;
+    told.expect("no panic").map_err(|why| format!("{why:#}"))
+}
+
+/// Waits until an epoch with so many withdrawals is final on the chain, and says which.
+async fn anchored_with(running: &Running, withdrawals: u64) -> i64 {
+    let anchoring = running.anchoring.as_ref().expect("it anchors");
+    let mut reports = anchoring.watch();
+    let report = reports
+        .wait_for(|report| {
+            let roots = running.book.roots();
+            let epoch = roots.epoch(report.state.last.epoch);
+            let issued = |epoch: &engine::roots::Epoch| -> u64 {
+                epoch
+                    .header
+                    .assets
+                    .iter()
+                    .map(|flow| flow.withdrawals)
+                    .sum()
+            };
+            epoch.is_some_and(|epoch| issued(epoch) >= withdrawals)
+        })
+        .await
+        .expect("it runs")
+        .clone();
+    i64::try_from(report.state.last.epoch).expect("small")
+}
+
+async fn proof(venue: &Venue, who: &str, epoch: i64, transfers: &[i64], to: PathBuf) -> PathBuf {
+    let wanted = Wanted {
+        account_id: venue.account(who),
+        epoch,
+        withdrawals: transfers,
+        trades: &[],
+    };
+    let file = download(&venue.client(who).await, &wanted)
+        .await
+        .expect("proven");
+    std::fs::write(&to, file.json()).expect("written");
+    to
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn coins_come_out_by_proof_with_the_exchange_stopped_and_without_the_operator() {
+    let folder = Folder::new("anchor-leaving");
+    let mut settings = anchoring(folder.path());
+    settings.chain_rpc = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let venue = Venue::start_with(settings.clone()).await;
+    let registry = venue
+        .running
+        .anchoring
+        .as_ref()
+        .expect("it anchors")
+        .contract
+        .registry;
+    until_final(&venue.running, 1).await;
+    let (data, keys) = (settings.data.clone(), settings.keys());
+
+    // A deposit from outside is credited by itself, once.
+    let before = venue
+        .running
+        .desk
+        .state(|state| state.chain_deposits().count);
+    let node = venue.running.chain_rpc.expect("served");
+    let deposit = Deposit {
+        amount: 5_000,
+        asset: 1,
+        on: doing(node, registry, &keys, "taker-2"),
+    };
+    command(|| deposit.run()).await.expect("deposited");
+    let count = |venue: &Venue| {
+        venue
+            .running
+            .desk
+            .state(|state| state.chain_deposits().count)
+    };
+    let mut reports = venue
+        .running
+        .anchoring
+        .as_ref()
+        .expect("it anchors")
+        .watch();
+    let credited = reports.wait_for(|report| report.deposits > before).await;
+    credited.expect("credited");
+    assert_eq!(count(&venue), before + 1);
+
+    // A withdrawal leaves the books, stands in an anchored epoch, and the user keeps the proof.
+    let taker = venue.client("taker-1").await;
+    let transfer = withdraw::request(&taker, venue.account("taker-1"), 1, SATOSHI).await;
+    let transfer = transfer.expect("asked");
+    let operator = venue.client("operator").await;
+    withdraw::approve(&operator, transfer)
+        .await
+        .expect("approved");
+    let epoch = anchored_with(&venue.running, 1).await;
+    let to = folder.path().join("PROOF.json");
+    let file = proof(&venue, "taker-1", epoch, &[transfer], to).await;
+
+    // The operator falls silent; the last proof of another user is of the last anchor.
+    let account = u32::try_from(venue.account("taker-2")).expect("small");
+    let mut venue = venue;
+    let anchoring = venue.running.anchoring.take().expect("it anchors");
+    let reports = anchoring.watch();
+    anchoring.stop();
+    let last = i64::try_from(reports.borrow().state.last.epoch).expect("small");
+    let to = folder.path().join("LAST.json");
+    let last = proof(&venue, "taker-2", last, &[], to).await;
+    venue.running.stop().await;
+
+    // The exchange is gone. Chain and file are enough.
+    let node = Node::start(&data, 60).await;
+    let told = words(verify(&file, node.address, registry))
+        .await
+        .expect("holds");
+    assert!(told.contains("PROVEN by the registry"), "{told}");
+    assert!(told.contains("past its challenge window"), "{told}");
+    let audit = Audit {
+        folder: data.clone(),
+        rpc: vec![format!("http://{}", node.address)],
+        registry: Some(registry),
+        ..Audit::default()
+    };
+    let audited = tokio::task::spawn_blocking(move || audit.compared()).await;
+    let told = audited
+        .expect("no panic")
+        .expect("the journal gives what is on the chain");
+    let told = told.expect("asked");
+    assert!(
+        told.contains("are those of this journal; 0 are of"),
+        "{told}"
+    );
+    let text = std::fs::read_to_string(&file).expect("readable");
+    let forged = folder.path().join("FORGED.json");
+    std::fs::write(&forged, text.replace("\"account\": ", "\"account\": 1")).expect("written");
+    let refused = words(verify(&forged, node.address, registry)).await;
+    assert!(refused.expect_err("forged").contains("NOT PROVEN"));
+
+    let owner = |who: &str| {
+        let passphrase = home::passphrase(&keys, false).expect("there");
+        let role = gateway::anchor::key_file::Role::Owner;
+        let key = home::key(&keys, &format!("{who}.owner"), role, &passphrase, false);
+        gateway::anchor::signer::Signer::address(&key.expect("opens"))
+    };
+    let before = node.chain.balance(owner("taker-1"));
+    let claim = Claim {
+        file: file.clone(),
+        on: doing(node.address, registry, &keys, "taker-1"),
+    };
+    let again = claim.clone();
+    command(|| claim.run()).await.expect("paid");
+    let paid = node.chain.balance(owner("taker-1")) - before;
+    let coins = U256::from(SATOSHI) * U256::from(home::WEI_PER_SAT);
+    let fee = U256::from(1_000_000) * U256::from(gateway::anchor::embedded::BASE_FEE);
+    assert!(paid <= coins && paid > coins - fee, "{paid} wei");
+    let refused = command(|| again.run()).await.expect_err("once");
+    assert!(refused.contains("AlreadyPaid(id: 0)"), "{refused}");
+    let on = || doing(node.address, registry, &keys, "taker-2");
+    let early = Exit::Freeze {
+        unserved: None,
+        on: on(),
+    };
+    let refused = command(|| early.run()).await.expect_err("too early");
+    assert!(refused.contains("NotYet"), "{refused}");
+    let request = Exit::Request { account, on: on() };
+    command(|| request.run()).await.expect("filed");
+    drop(node);
+
+    // Two hours of silence later anybody freezes, anybody settles, and the owner leaves with all he had.
+    let node = Node::start(&data, 7_200).await;
+    let on = || doing(node.address, registry, &keys, "taker-2");
+    let freeze = Exit::Freeze {
+        unserved: Some(0),
+        on: on(),
+    };
+    command(|| freeze.run()).await.expect("frozen");
+    let early = Exit::Escape {
+        file: last.clone(),
+        on: on(),
+    };
+    let leave = early.clone();
+    let refused = command(|| early.run()).await.expect_err("not settled");
+    assert!(refused.contains("NotSettled"), "{refused}");
+    let settle = Exit::Settle {
+        file: last.clone(),
+        on: on(),
+    };
+    command(|| settle.run()).await.expect("settled");
+    let before = node.chain.balance(owner("taker-2"));
+    command(|| leave.run()).await.expect("paid");
+    let paid = node.chain.balance(owner("taker-2")) - before;
+    let coins = U256::from(1_000 * 100_000_000_u64 + 5_000) * U256::from(home::WEI_PER_SAT);
+    assert!(paid <= coins && paid > coins - fee - fee, "{paid} wei");
+    let told = words(verify(&last, node.address, registry))
+        .await
+        .expect("holds");
+    assert!(told.contains("it is settled"), "{told}");
+}
