@@ -263,3 +263,31 @@ fn the_words_of_an_anchor_come_in_their_order() {
     assert_eq!((word(&desk), desk.state().last.number), (None, 1));
     desk.each_was_posted_once();
 }
+
+#[test]
+fn an_idle_exchange_is_asked_for_an_epoch_and_told_how_far_each_one_came() {
+    let mut desk = Desk::new(4);
+    desk.until_final(1);
+    let words: Vec<_> = desk.heads.told().clone();
+    let steps = ["signed", "submitted", "mined", "final"];
+    assert_eq!(words, steps.map(|word| (1, word)));
+    // Nothing happens any more: no epoch, and the contract would hear nothing.
+    let last = desk.state().last;
+    desk.heads.set(Newest {
+        epoch: last.epoch,
+        seq: last.seq,
+        urgent: false,
+    });
+    let asked = |desk: &mut Desk, after: u64| {
+        let process = desk.process.as_mut().expect("it runs");
+        let rest = process.turn(last.at + after).expect("the log holds");
+        assert_eq!(rest, Rest::NothingNew);
+        let told = desk.heads.told();
+        told.iter().filter(|(_, word)| *word == "heartbeat").count()
+    };
+    let every = desk.policy.heartbeat;
+    assert_eq!(asked(&mut desk, every - 1), 0);
+    assert_eq!(asked(&mut desk, every), 1);
+    assert_eq!(asked(&mut desk, every + 1), 1, "once in a while");
+    assert_eq!(asked(&mut desk, 2 * every), 2);
+}
