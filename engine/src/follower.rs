@@ -4,7 +4,10 @@
 //! nothing of that command is told to anybody. Because it holds only durable state, every query is
 //! answered from it, without touching the core.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{
+    Arc, PoisonError, RwLock, RwLockReadGuard,
+    atomic::{AtomicBool, Ordering},
+};
 
 use crate::{command::Stamped, event::Event, exchange::Exchange, ids::Seq};
 
@@ -24,6 +27,8 @@ pub struct Divergence {
 #[derive(Clone, Debug)]
 pub struct Follower {
     exchange: Arc<RwLock<Exchange>>,
+    /// Set while the lock is still held, so that nobody reads the state behind a difference unawares.
+    differs: Arc<AtomicBool>,
 }
 
 impl Follower {
@@ -32,7 +37,14 @@ impl Follower {
     pub fn new(exchange: Exchange) -> Self {
         Self {
             exchange: Arc::new(RwLock::new(exchange)),
+            differs: Arc::default(),
         }
+    }
+
+    /// Whether the copies have differed: what can be read is then nobody's truth.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.differs.load(Ordering::SeqCst)
     }
 
     /// The durable state, for a short look. Writers wait meanwhile: bound what you read.
@@ -65,6 +77,7 @@ impl Follower {
             exchange.apply(command, scratch);
             let core = events.get(start..end).unwrap_or_default();
             if core != scratch.as_slice() {
+                self.differs.store(true, Ordering::SeqCst);
                 return Err(difference(command.seq, core, scratch));
             }
             start = end;

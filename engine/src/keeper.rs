@@ -5,6 +5,7 @@
 //! orders to disk while trading goes on. It also decides which segments nobody needs any more. The same
 //! code runs as a thread of the exchange and, without writing anything, as a process of its own.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,6 +102,8 @@ pub struct Keeper<H> {
     exchange: Exchange,
     history: H,
     snapshot_seq: Seq,
+    /// Snapshots that a start was tried from.
+    tried: BTreeSet<Seq>,
 }
 
 impl<H: History> Keeper<H> {
@@ -121,6 +124,7 @@ impl<H: History> Keeper<H> {
             journal: journal.to_owned(),
             replay: Replay::default(),
             snapshot_seq: exchange.seq(),
+            tried: BTreeSet::new(),
             exchange,
             history,
         })
@@ -192,17 +196,21 @@ impl<H: History> Keeper<H> {
         }
         let annex = self.history.annex();
         let written = snapshots::write(&*self.disk, &dir, &self.exchange, &position, &annex)?;
+        drop(annex);
+        // Before an older one goes: bytes that are what was written may still be nothing to begin with.
+        snapshots::try_start(&*self.disk, &written.path, H::try_annex)?;
         self.snapshot_seq = written.seq;
+        self.tried.insert(written.seq);
         snapshots::keep(&*self.disk, &dir, position.exchange_id(), SNAPSHOTS_KEPT)?;
         Ok(written)
     }
 
     /// Lets go of segments that neither a snapshot nor `retention` asks for. Answers which. Before the
-    /// first goes, a start from each of the kept snapshots is tried.
+    /// first goes, a start was tried from each of the kept snapshots.
     ///
     /// # Errors
     /// The system's.
-    pub fn retire(&self, retention: &Retention) -> Result<Vec<Retired>, KeeperError> {
+    pub fn retire(&mut self, retention: &Retention) -> Result<Vec<Retired>, KeeperError> {
         let (kept, archive) = match retention {
             Retention::All => return Ok(Vec::new()),
             Retention::Archive(kept, folder) => (*kept, Some(folder.as_path())),
@@ -216,8 +224,19 @@ impl<H: History> Keeper<H> {
         if oldest.is_none_or(|oldest| oldest >= unwanted) {
             return Ok(Vec::new());
         }
-        let needed =
-            snapshots::oldest_needed(&*self.disk, &dir, exchange_id, SNAPSHOTS_KEPT, H::try_annex)?;
+        let needed = snapshots::oldest_needed(
+            &*self.disk,
+            &dir,
+            exchange_id,
+            SNAPSHOTS_KEPT,
+            |path, seq| {
+                if !self.tried.contains(&seq) {
+                    snapshots::try_start(&*self.disk, path, H::try_annex)?;
+                    self.tried.insert(seq);
+                }
+                Ok(())
+            },
+        )?;
         let Some(needed) = needed else {
             // With a single snapshot, or none, the whole journal is the second chance.
             return Ok(Vec::new());
@@ -294,8 +313,14 @@ impl<H: History> Keeper<H> {
             position = written.seq, bytes = written.bytes, snapshot = %written.path.display(),
             "took a snapshot"
         );
-        for segment in self.retire(retention)? {
-            tracing::info!(segment = segment.id, archived = ?segment.archived, "let go of a segment");
+        match self.retire(retention) {
+            Ok(gone) => {
+                for segment in gone {
+                    tracing::info!(segment = segment.id, archived = ?segment.archived, "let go of a segment");
+                }
+            }
+            // The journal only grows; the next snapshot tries again.
+            Err(error) => tracing::error!(%error, "no segment could be let go of"),
         }
         Ok(())
     }

@@ -263,10 +263,34 @@ pub fn keep(
     Ok(removed)
 }
 
-/// The oldest segment that the newest `count` snapshots need to go on from, each of them begun from for
-/// trial: loaded into a state of its own, what is remembered beside it read by `remembers`. None if there
-/// are not that many. Bytes that are what was written may still be nothing to begin with, and segments that
-/// were let go do not come back.
+/// Tries a start from a snapshot: loads it into a state of its own, and has `remembers` read what stands
+/// beside it. One that is no beginning is removed, so that it does not count as one of those that are kept.
+/// For the moment of the trial both are in memory a second time.
+///
+/// # Errors
+/// Why nobody can begin with it, or the system's.
+pub fn try_start(
+    disk: &dyn Disk,
+    path: &Path,
+    remembers: impl Fn(&[u8], Seq) -> Result<(), String>,
+) -> Result<(), SnapshotError> {
+    let tried = load(disk, path, 0);
+    let tried = tried.map_err(|flaw| flaw.to_string());
+    let Err(why) = tried.and_then(|it| remembers(&it.annex, it.exchange.seq())) else {
+        return Ok(());
+    };
+    disk.remove(path).map_err(io_error("remove", path))?;
+    if let Some(dir) = path.parent() {
+        disk.sync_dir(dir).map_err(io_error("sync", dir))?;
+    }
+    Err(SnapshotError::NoBeginning {
+        path: path.to_owned(),
+        why,
+    })
+}
+
+/// The oldest segment that the newest `count` whole snapshots need to go on from, if `begins` has nothing
+/// against them; none if there are not that many. Segments that were let go do not come back.
 ///
 /// # Errors
 /// The system's.
@@ -275,15 +299,17 @@ pub fn oldest_needed(
     dir: &Path,
     exchange_id: u64,
     count: usize,
-    remembers: impl Fn(&[u8], Seq) -> Result<(), String>,
+    mut begins: impl FnMut(&Path, Seq) -> Result<(), SnapshotError>,
 ) -> Result<Option<u64>, SnapshotError> {
     let mut needed = Vec::new();
     for (seq, path) in list(disk, dir)? {
-        let tried = load(disk, &path, exchange_id).map_err(|flaw| flaw.to_string());
-        match tried.and_then(|it| remembers(&it.annex, seq).map(|()| it.position)) {
-            Ok(position) => needed.push(position.segment_id()),
-            Err(why) => {
-                tracing::warn!(snapshot = %path.display(), "nothing is let go on its strength: {why}");
+        if let Ok(header) = verify(disk, &path, exchange_id) {
+            match begins(&path, seq) {
+                Ok(()) => needed.push(header.position.segment_id()),
+                Err(error @ SnapshotError::NoBeginning { .. }) => {
+                    tracing::warn!(%error, "nothing is let go on its strength");
+                }
+                Err(error) => return Err(error),
             }
         }
         if needed.len() == count {

@@ -29,8 +29,10 @@ mod saved;
 const RECENT_EVENTS: usize = 500_000;
 /// Rows kept per account, session and contract, as long as all of them fit.
 const ROWS: usize = 100_000;
-/// Rows in all, of fills, postings, trades and places of events: about 160 bytes each.
+/// Rows in all, of fills, postings and trades: 100 to 350 bytes each.
 const ROWS_IN_ALL: usize = 4_000_000;
+/// Rows that each account and contract keeps, however many of them there are.
+const ROWS_AT_LEAST: usize = 1_000;
 
 /// Something with its journal position and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -105,22 +107,26 @@ pub fn switch_key(scope: SwitchScope) -> (u8, u32) {
     }
 }
 
-/// The newest rows of one list. Counts what it adds to all lists.
-fn push<T>(rows: &mut VecDeque<T>, row: T, (kept, in_all): (usize, &mut usize)) {
-    if rows.len() >= kept {
+/// The newest rows of one list; whether it has become longer.
+fn push<T>(rows: &mut VecDeque<T>, row: T, kept: usize) -> bool {
+    let full = rows.len() >= kept;
+    if full {
         rows.pop_front();
-    } else {
-        *in_all += 1;
     }
     rows.push_back(row);
+    !full
 }
 
-fn shorten<K, T>(lists: &mut HashMap<K, VecDeque<T>>, kept: usize) -> usize {
-    for rows in lists.values_mut() {
-        rows.drain(..rows.len().saturating_sub(kept));
+/// Rows there would be if each list kept at most so many.
+fn within<K, T>(lists: &HashMap<K, VecDeque<T>>, kept: usize) -> usize {
+    lists.values().map(|rows| rows.len().min(kept)).sum()
+}
+
+fn shorten<K, T>(lists: &mut HashMap<K, VecDeque<T>>, kept: usize) {
+    for rows in lists.values_mut().filter(|rows| rows.len() > kept) {
+        rows.drain(..rows.len() - kept);
         rows.shrink_to_fit();
     }
-    lists.values().map(VecDeque::len).sum()
 }
 
 impl Archive {
@@ -138,28 +144,36 @@ impl Archive {
         }
     }
 
-    /// Rows kept of each account, session and contract: older ones are in the journal.
+    /// Rows kept of each account and contract: older ones are in the journal.
     #[must_use]
     pub fn rows_kept(&self) -> usize {
-        (ROWS >> self.halvings).max(1)
+        (ROWS >> self.halvings).max(ROWS_AT_LEAST)
     }
 
     /// Makes room for all lists: each keeps half as many rows as before, so that the long ones give up
-    /// theirs and the short ones lose nothing. Depends on what was filed alone, as a replay must.
+    /// theirs and the short ones lose nothing. Depends on what was filed alone, as a replay must. The places
+    /// of sessions' events stay: a command sent again must find its first answer.
     fn make_room(&mut self, in_all: usize) {
-        while self.rows > in_all && self.rows_kept() > 1 {
+        if self.rows <= in_all || self.rows_kept() == ROWS_AT_LEAST {
+            return;
+        }
+        let mut rows = self.rows;
+        while rows > in_all && self.rows_kept() > ROWS_AT_LEAST {
             self.halvings += 1;
             let kept = self.rows_kept();
-            self.rows = shorten(&mut self.sessions, kept)
-                + shorten(&mut self.fills, kept)
-                + shorten(&mut self.postings, kept)
-                + shorten(&mut self.trades, kept)
-                + shorten(&mut self.resets, kept);
-            tracing::warn!(
-                kept,
-                "memory for the past is used up: listings keep fewer rows of each account and contract"
-            );
+            rows = within(&self.fills, kept)
+                + within(&self.postings, kept)
+                + within(&self.trades, kept);
         }
+        let kept = self.rows_kept();
+        shorten(&mut self.fills, kept);
+        shorten(&mut self.postings, kept);
+        shorten(&mut self.trades, kept);
+        self.rows = rows;
+        tracing::warn!(
+            kept,
+            "memory for the past is used up: listings keep fewer rows of each account and contract"
+        );
     }
 
     /// Notes what a command did, without keeping its events at hand.
@@ -179,32 +193,19 @@ impl Archive {
                                 legs: legs_after(events, place).copied().collect(),
                             };
                             let rows = self.fills.entry(order.to.account).or_default();
-                            push(rows, Dated { seq, at, what: row }, (kept, &mut self.rows));
+                            let row = Dated { seq, at, what: row };
+                            self.rows += usize::from(push(rows, row, kept));
                         }
                     }
                     Event::Posting(posting) => {
                         let rows = self.postings.entry(posting.account).or_default();
-                        push(
-                            rows,
-                            Dated {
-                                seq,
-                                at,
-                                what: *posting,
-                            },
-                            (kept, &mut self.rows),
-                        );
+                        let what = *posting;
+                        self.rows += usize::from(push(rows, Dated { seq, at, what }, kept));
                     }
                     Event::Trade(trade) => {
                         let rows = self.trades.entry(trade.instrument).or_default();
-                        push(
-                            rows,
-                            Dated {
-                                seq,
-                                at,
-                                what: *trade,
-                            },
-                            (kept, &mut self.rows),
-                        );
+                        let what = *trade;
+                        self.rows += usize::from(push(rows, Dated { seq, at, what }, kept));
                     }
                     // One place for the whole answer, its last event.
                     Event::QuoteProblem(_) | Event::QuoteOrder(_) => continue,
@@ -217,7 +218,7 @@ impl Archive {
                         seq,
                     };
                     let places = self.sessions.entry(to.session).or_default();
-                    push(places, place, (kept, &mut self.rows));
+                    push(places, place, ROWS);
                 }
             }
         }
@@ -231,13 +232,8 @@ impl Archive {
                 if reset.origin.session.is_set()
                     && events.iter().any(|event| matches!(event, Event::Mmp(_))) =>
             {
-                let kept = self.rows_kept();
                 let rows = self.resets.entry(reset.origin.session).or_default();
-                push(
-                    rows,
-                    (reset.origin.client_seq, stamped.seq),
-                    (kept, &mut self.rows),
-                );
+                push(rows, (reset.origin.client_seq, stamped.seq), ROWS);
             }
             Command::SetKillSwitch(request) => {
                 let moved = events.iter().find_map(|event| match event {
@@ -436,27 +432,51 @@ mod tests {
     #[test]
     fn when_all_lists_together_are_too_long_the_long_ones_give_up_their_oldest_rows() {
         let mut archive = Archive::default();
-        let place = |event_seq| Place {
-            event_seq,
-            client_seq: event_seq,
-            seq: event_seq,
+        let posting = |number: u64| Dated {
+            seq: number,
+            at: Nanos(0),
+            what: Posting {
+                entry: number,
+                account: AccountId(1),
+                asset: engine::ids::AssetId(1),
+                delta: engine::units::Minor(1),
+                balance: engine::units::Minor(1),
+                kind: engine::event::PostingKind::Deposit,
+                trade: engine::ids::TradeId(0),
+                instrument: InstrumentId(0),
+                transfer: 0,
+            },
         };
-        for (session, rows) in [(1, 60_000), (2, 30_000), (3, 10)] {
-            let places: VecDeque<Place> = (1..=rows).map(place).collect();
-            archive.rows += places.len();
-            archive.sessions.insert(SessionId(session), places);
+        for (account, rows) in [(1, 60_000), (2, 30_000), (3, 10)] {
+            let postings: VecDeque<_> = (1..=rows).map(posting).collect();
+            archive.rows += postings.len();
+            archive.postings.insert(AccountId(account), postings);
         }
+        archive.make_room(90_010);
+        assert_eq!(
+            (archive.rows, archive.rows_kept()),
+            (90_010, ROWS),
+            "they fit"
+        );
         archive.make_room(90_000);
         assert_eq!((archive.rows, archive.rows_kept()), (80_010, 50_000));
         archive.make_room(60_000);
         assert_eq!((archive.rows, archive.rows_kept()), (50_010, 25_000));
-        let oldest = |session| {
-            let places = archive.sessions.get(&SessionId(session));
-            places.and_then(|places| places.front().map(|place| place.event_seq))
+        let oldest = |account| {
+            archive
+                .postings(AccountId(account))
+                .next()
+                .map(|row| row.seq)
         };
         assert_eq!([1, 2, 3].map(oldest), [Some(35_001), Some(5_001), Some(1)]);
         let again = Archive::load(&archive.save(), 0).expect("as saved");
         assert_eq!((again.rows, again.rows_kept()), (50_010, 25_000));
+        archive.make_room(0);
+        assert_eq!(
+            (archive.rows, archive.rows_kept()),
+            (2_010, ROWS_AT_LEAST),
+            "no further"
+        );
     }
 
     #[test]

@@ -260,8 +260,7 @@ where
         let method = request.uri().path();
         let open = method.starts_with("/grpc.health.") || method.starts_with("/grpc.reflection.");
         if !open {
-            // What raised the alarm may be in the very state that would be shown.
-            if self.doorman.desk.fault.reason().is_some() {
+            if self.doorman.desk.is_alarmed() {
                 let status = refusal::no(Reason::ServerDraining);
                 return Box::pin(async move { Ok(status.into_http()) });
             }
@@ -272,6 +271,14 @@ where
                 Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
             }
         }
-        Box::pin(self.inner.call(request))
+        let (desk, answer) = (self.doorman.desk.clone(), self.inner.call(request));
+        Box::pin(async move {
+            let answer = answer.await?;
+            // It may have read what raised an alarm meanwhile; and a command may have been done.
+            Ok(match desk.is_alarmed() {
+                true => crate::desk::unknown_outcome().into_http(),
+                false => answer,
+            })
+        })
     }
 }

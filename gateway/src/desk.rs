@@ -99,6 +99,12 @@ impl Desk {
         self.intake.submit(command, reply).map_err(refusal::intake)
     }
 
+    /// Whether there is an alarm: what raised it may be in the very state that would be shown.
+    #[must_use]
+    pub fn is_alarmed(&self) -> bool {
+        self.follower.differs() || self.fault.reason().is_some()
+    }
+
     /// A short look at the durable state.
     pub fn state<T>(&self, look: impl FnOnce(&Exchange) -> T) -> T {
         look(&self.follower.read())
@@ -258,7 +264,9 @@ fn dig(
     }
 }
 
-fn unknown_outcome() -> Status {
+/// The exchange stopped in the middle of a call.
+#[must_use]
+pub fn unknown_outcome() -> Status {
     // No ErrorInfo on purpose: the command may have been done (G9).
     Status::unavailable("the exchange stopped before it answered; ask again by the same id")
 }

@@ -115,7 +115,7 @@ async fn clients_and_journal_tell_one_story_after_kill_9() {
     let mut random = Random::new(seed);
     let mut server = plan.start().await;
     let mut crowd = Crowd::gather(&plan, seed).await;
-    let (mut kills, mut from_snapshots) = (0, 0);
+    let (mut kills, mut from_snapshots, mut half_written) = (0, 0, 0);
     for round in 1..=rounds {
         let moment = Moment::choose(round, &mut random);
         let from = crowd.progress();
@@ -127,6 +127,7 @@ async fn clients_and_journal_tell_one_story_after_kill_9() {
             .await;
         server.kill().await;
         kills += 1;
+        half_written += u64::from(Files::of(&plan).unfinished);
         if let Moment::Starting(after) = moment {
             // Not a wait for anything: wherever the start is by then, it must bear it.
             let starting = plan.launch();
@@ -158,7 +159,7 @@ async fn clients_and_journal_tell_one_story_after_kill_9() {
     assert_eq!(verified.commands, journal.length);
     println!("{verdict}");
     println!(
-        "{kills} kills, {from_snapshots} of the {rounds} starts after them began with a snapshot; {archived} segments archived; {} logons, {} commands sent again, {} of them had happened and were answered as \
+        "{kills} kills, {from_snapshots} of the {rounds} starts after them began with a snapshot, {half_written} met a half-written one; {archived} segments archived; {} logons, {} commands sent again, {} of them had happened and were answered as \
          before; {asked} orders asked for once more by single calls; {} commands in the journal; {:.1?}",
         progress.logons,
         progress.resent,

@@ -63,6 +63,10 @@ impl Disk for RealDisk {
         if dir.is_dir() {
             return Ok(());
         }
+        // From the outermost on, each made name synced: none of them is lost with what lies in it.
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            self.make_dir(parent)?;
+        }
         fs::create_dir_all(dir)?;
         match dir.canonicalize()?.parent() {
             Some(parent) => self.sync_dir(parent),

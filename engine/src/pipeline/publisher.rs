@@ -39,6 +39,11 @@ impl<R, O: Outlet<R>> Publisher<R, O> {
     /// Tells durable batches; `false` if the copies differ, and then nothing more may be told.
     pub(super) fn tell(&mut self, batches: Vec<Batch<R>>) -> bool {
         for batch in batches {
+            // Somebody else's alarm: the keeper's, the journal's.
+            if self.fault.reason().is_some() {
+                self.intake.close();
+                return false;
+            }
             let agreed = self.follower.apply(
                 &batch.stamped,
                 &batch.events,

@@ -128,6 +128,14 @@ pub enum SnapshotError {
         /// What is wrong with it.
         flaw: Flaw,
     },
+    /// Its bytes are what was written, and no start can begin with them: a mistake of the program.
+    #[error("{} is whole, and no start could begin with it, so it was removed: {why}", path.display())]
+    NoBeginning {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// Only a later version of this program can go on from here.
     #[error("{}: {flaw}. Start the program version that wrote it, or move the file away to begin without it", path.display())]
     Newer {

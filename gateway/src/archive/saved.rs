@@ -115,16 +115,7 @@ impl Archive {
                 bytes.len()
             ));
         }
-        let Self {
-            sessions,
-            fills,
-            postings,
-            trades,
-            resets,
-            ..
-        } = &archive;
-        archive.rows =
-            length(sessions) + length(fills) + length(postings) + length(trades) + length(resets);
+        archive.rows = length(&archive.fills) + length(&archive.postings) + length(&archive.trades);
         Ok(archive)
     }
 

@@ -75,7 +75,7 @@ fn the_last_block_cut_at_every_sector() {
 
 #[test]
 fn the_last_block_cut_at_every_byte() {
-    let dir = killed_after(&records(1, [100, 3000, 14_000]));
+    let dir = killed_after(&records(1, [100, 3000, 5_000]));
     let last = data_blocks(&dir).pop().unwrap();
     let used = HEADER_BYTES + last.payload;
     let whole = fs::read(&last.segment).unwrap();
