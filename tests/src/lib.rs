@@ -21,6 +21,7 @@ pub mod rows;
 pub mod scenario;
 pub mod series;
 pub mod sim;
+pub mod slow_disk;
 pub mod small_disk;
 pub mod streams;
 pub mod venue;

@@ -1,5 +1,13 @@
 //! Does a full exchange say no in words, keep the way out open, and forget nothing it accepted?
 
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
 use crossbeam::channel::{Receiver, Sender, bounded};
 use engine::{
     command::{
@@ -11,7 +19,7 @@ use engine::{
     pipeline::{self, Batch, Clock, Outlet, Refusal, Settings},
     units::{Lots, Nanos, Ticks},
 };
-use tests::venue::Folder;
+use tests::{slow_disk::SlowDisk, venue::Folder};
 
 mod flood;
 
@@ -155,5 +163,94 @@ fn a_full_queue_refuses_orders_and_still_takes_cancels() {
         running.stop();
         let answered: usize = heard.iter().sum();
         assert_eq!(answered, accepted, "backend {io:?}");
+    }
+}
+
+/// Counts how many syncs lie between a command's acceptance and its telling.
+struct Patience {
+    disk: SlowDisk,
+    /// Syncs that had begun when each accepted order was handed in.
+    since: Arc<Mutex<Vec<u64>>>,
+    told: Arc<AtomicUsize>,
+    longest: Arc<AtomicU64>,
+}
+
+impl Outlet<()> for Patience {
+    fn publish(&mut self, batch: Batch<()>) {
+        let orders = batch.stamped.iter();
+        let orders = orders.filter(|one| matches!(one.command, Command::Place(_)));
+        let since = self.since.lock().expect("nobody panicked");
+        for _ in orders {
+            let nth = self.told.fetch_add(1, Ordering::SeqCst);
+            let waited = self.disk.syncs() - since[nth];
+            self.longest.fetch_max(waited, Ordering::SeqCst);
+        }
+    }
+}
+
+#[test]
+fn a_slow_disk_makes_refusals_and_neither_long_waits_nor_long_queues() {
+    const ORDERS: usize = 2_000;
+    for io in [IoChoice::Plain, IoChoice::Auto] {
+        let folder = Folder::new("slow-disk");
+        let disk = SlowDisk::new(Duration::from_millis(20));
+        let mut journal = engine::journal::Settings::new(folder.path().join("journal"), 7);
+        journal.segment_bytes = 1 << 20;
+        journal.io = io;
+        journal.disk = Arc::new(disk.clone());
+        let back = pipeline::recover(journal, |_| Ok(())).expect("a new journal");
+        let settings = Settings {
+            queue: 256,
+            batch: 64,
+            batches: 2,
+            ..Settings::default()
+        };
+        let patience = Patience {
+            disk: disk.clone(),
+            since: Arc::default(),
+            told: Arc::default(),
+            longest: Arc::default(),
+        };
+        let (since, told) = (patience.since.clone(), patience.told.clone());
+        let longest = patience.longest.clone();
+        let running = pipeline::start(back.exchange, back.journal, settings, Steps(0), patience)
+            .expect("threads start");
+
+        // As fast as they are taken, and as fast as they are refused.
+        let (mut accepted, mut refused, mut most_waiting) = (0, 0_u64, 0);
+        while accepted < ORDERS {
+            since.lock().expect("nobody panicked").push(disk.syncs());
+            match running.intake.submit(place(accepted as u64 + 1), None) {
+                Ok(()) => accepted += 1,
+                Err(Refusal::Overloaded) => {
+                    since.lock().expect("nobody panicked").pop();
+                    refused += 1;
+                    std::thread::yield_now();
+                }
+                Err(other) => panic!("{other:?}: {:?}", running.fault.reason()),
+            }
+            most_waiting = most_waiting.max(accepted - told.load(Ordering::SeqCst));
+        }
+        running.stop();
+        let (waited, blocks) = (
+            longest.load(Ordering::SeqCst),
+            u64::try_from(engine::journal::BLOCKS_IN_FLIGHT_MAX).expect("small"),
+        );
+        println!(
+            "{io:?}: {accepted} orders taken, {refused} refused, {} syncs of 20 ms; told at most {waited} \
+             syncs after they were taken, at most {most_waiting} waiting",
+            disk.syncs()
+        );
+        assert_eq!(told.load(Ordering::SeqCst), accepted, "each was told");
+        assert!(refused > 0, "no word of the disk's slowness");
+        // A block holds at least a batch; each sync brings at least one home.
+        let batches = (settings.queue / settings.batch + settings.batches) as u64;
+        assert!(waited <= batches + 3 * blocks, "{waited} syncs");
+        let blocks = 5 * usize::try_from(engine::journal::BLOCKS_IN_FLIGHT_MAX).expect("small");
+        let most = settings.queue + blocks * engine::journal::BATCH_BYTES_MAX / RECORD_BYTES_LEAST;
+        assert!(
+            most_waiting <= most,
+            "{most_waiting} waiting, at most {most}"
+        );
     }
 }
