@@ -10,15 +10,12 @@ use engine::{
     event::Event,
     exchange::Exchange,
     ids::{AccountId, AssetId, CommodityId, FirmId, IndexId, InstrumentId},
-    instrument::{
-        Algorithm, Asset, Commodity, EntryLimits, Index, IndexKind, Kind, MarginTerms, Terms,
-        TradingState, Volatility, Window,
-    },
+    instrument::{EntryLimits, Kind, MarginTerms, Terms, TradingState, Volatility, Window},
     reason::Reason,
     units::{Decimal, Lots, Minor, Nanos, Ppm, Ticks},
 };
 
-use crate::market::request;
+use crate::market::{bitcoin, request};
 
 /// The money of every contract: satoshi.
 pub const MONEY: AssetId = AssetId(1);
@@ -125,26 +122,9 @@ impl<H: House> Ground<H> {
             now,
             orders: 0,
         };
-        ground.send(Command::CreateAsset(request(Asset {
-            symbol: "BTC".into(),
-            decimals: 8,
-            min_withdrawal: 1,
-        })));
-        ground.send(Command::CreateCommodity(request(Commodity {
-            symbol: "BTC".into(),
-            algorithm: Algorithm::Sha256d,
-            coins: vec!["BTC".into()],
-            rate_unit: "PH/s".into(),
-            rate_unit_hashes_per_second: 1_000_000_000_000_000,
-            hashes_per_share: 1 << 32,
-        })));
-        ground.send(Command::CreateIndex(request(Index {
-            name: "BTC-HASHPRICE-SAT".into(),
-            kind: IndexKind::Hashprice,
-            commodity: CommodityId(1),
-            quote: MONEY,
-            unit: "sat per PH/s per day".into(),
-        })));
+        for command in bitcoin("BTC-HASHPRICE-SAT", "sat per PH/s per day") {
+            ground.send(command);
+        }
         ground
     }
 

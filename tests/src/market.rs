@@ -47,6 +47,33 @@ pub fn request<T>(body: T) -> Request<T> {
     }
 }
 
+/// What any market of bitcoin hashrate begins with: the money, the commodity, its index in a unit.
+#[must_use]
+pub fn bitcoin(index: &str, unit: &str) -> [Command; 3] {
+    [
+        Command::CreateAsset(request(Asset {
+            symbol: "BTC".into(),
+            decimals: 8,
+            min_withdrawal: 1,
+        })),
+        Command::CreateCommodity(request(Commodity {
+            symbol: "BTC".into(),
+            algorithm: Algorithm::Sha256d,
+            coins: vec!["BTC".into()],
+            rate_unit: "PH/s".into(),
+            rate_unit_hashes_per_second: 1_000_000_000_000_000,
+            hashes_per_share: 1 << 32,
+        })),
+        Command::CreateIndex(request(Index {
+            name: index.into(),
+            kind: IndexKind::Hashprice,
+            commodity: CommodityId(1),
+            quote: AssetId(1),
+            unit: unit.into(),
+        })),
+    ]
+}
+
 fn terms() -> Terms {
     Terms {
         symbol: "DAY".into(),
@@ -103,26 +130,9 @@ impl Market {
             accounts: Vec::new(),
             next_id: 0,
         };
-        market.make(Command::CreateAsset(request(Asset {
-            symbol: "BTC".into(),
-            decimals: 8,
-            min_withdrawal: 1,
-        })));
-        market.make(Command::CreateCommodity(request(Commodity {
-            symbol: "BTC".into(),
-            algorithm: Algorithm::Sha256d,
-            coins: vec!["BTC".into()],
-            rate_unit: "PH/s".into(),
-            rate_unit_hashes_per_second: 1_000_000_000_000_000,
-            hashes_per_share: 1 << 32,
-        })));
-        market.make(Command::CreateIndex(request(Index {
-            name: "HASHPRICE".into(),
-            kind: IndexKind::Hashprice,
-            commodity: CommodityId(1),
-            quote: AssetId(1),
-            unit: "sat".into(),
-        })));
+        for command in bitcoin("HASHPRICE", "sat") {
+            market.make(command);
+        }
         market.make(Command::CreateFirm(request(NewFirm {
             code: "F".into(),
             legal_name: "F".into(),

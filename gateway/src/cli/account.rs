@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use proto::account::v1::{AccountStatus, GetAccountRequest};
+use proto::account::v1::{AccountStatus, GetAccountRequest, Margin};
 
 use super::{
     AccountChoice, Connection, amounts, names, print,
@@ -17,6 +17,31 @@ pub struct Balance {
     connection: Connection,
     #[command(flatten)]
     account: AccountChoice,
+}
+
+/// Margin, row by row; what is available only where it is a figure of the present.
+pub(super) fn margin_table(
+    margin: &Margin,
+    available: Option<i64>,
+    names: &names::Names,
+) -> String {
+    let mut table = Table::new(&[("margin", Align::Left), ("", Align::Right)]);
+    let rows = [
+        ("equity", Some(margin.equity_minor)),
+        ("initial", Some(margin.initial_minor)),
+        ("maintenance", Some(margin.maintenance_minor)),
+        ("available", available),
+        ("delivery bond", Some(margin.delivery_bond_minor)),
+    ];
+    for (name, minor) in rows {
+        if let Some(minor) = minor {
+            table.row(vec![
+                name.into(),
+                names.money(minor, margin.margin_asset_id),
+            ]);
+        }
+    }
+    table.render("")
 }
 
 impl Balance {
@@ -77,20 +102,10 @@ impl Balance {
         text.push('\n');
         text.push_str(&positions.render("no positions"));
 
-        if let Some(m) = &answer.margin {
-            let money = |minor| names.money(minor, m.margin_asset_id);
-            let mut margin = Table::new(&[("margin", Align::Left), ("", Align::Right)]);
-            for (name, minor) in [
-                ("equity", m.equity_minor),
-                ("initial", m.initial_minor),
-                ("maintenance", m.maintenance_minor),
-                ("available", m.available_minor),
-                ("delivery bond", m.delivery_bond_minor),
-            ] {
-                margin.row(vec![name.into(), money(minor)]);
-            }
+        if let Some(margin) = &answer.margin {
             text.push('\n');
-            text.push_str(&margin.render(""));
+            let available = Some(margin.available_minor);
+            text.push_str(&margin_table(margin, available, &names));
         }
         print(&text)?;
         Ok(())

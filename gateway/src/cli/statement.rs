@@ -10,7 +10,7 @@ use proto::{
 };
 
 use super::{
-    AccountChoice, Connection, amounts, names, print,
+    AccountChoice, Connection, account, amounts, names, print,
     table::{Align, Table},
 };
 use crate::client::ClientError;
@@ -238,19 +238,9 @@ fn written(
     }
     text.push('\n');
     text.push_str(&positions.render("no positions"));
-    if let Some(m) = &told.margin {
-        let money = |minor| names.money(minor, m.margin_asset_id);
-        let mut margin = Table::new(&[("margin", Align::Left), ("", Align::Right)]);
-        for (name, minor) in [
-            ("equity", m.equity_minor),
-            ("initial", m.initial_minor),
-            ("maintenance", m.maintenance_minor),
-            ("delivery bond", m.delivery_bond_minor),
-        ] {
-            margin.row(vec![name.into(), money(minor)]);
-        }
+    if let Some(margin) = &told.margin {
         text.push('\n');
-        text.push_str(&margin.render(""));
+        text.push_str(&account::margin_table(margin, None, names));
     }
     text
 }
