@@ -128,6 +128,11 @@ const FOUND: &[Found] = &[
     ("half of a mass quote's answer heard", Options::plain, 1_006),
     ("a timer after the end of the core", Options::plain, 1_168),
     ("a slow operation across the calm", Options::plain, 1_307),
+    (
+        "the harness: rot in a block that only a keeper had seen, its proof gone with the power",
+        Options::new,
+        1_795_434_220_000_079,
+    ),
 ];
 
 #[test]
