@@ -3,6 +3,9 @@
 //! Every figure stands next to a raw loop of writes of the same size and `fdatasync` into a file full of
 //! zeros in the same folder, in the same run: on another disk the figures differ, the ratios should not.
 
+#[path = "journal/quiet_disk.rs"]
+mod quiet_disk;
+
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -21,6 +24,8 @@ use bench::{
     workload::{BALANCED, Flow, HOT, Shape, Tally},
 };
 use criterion::{Criterion, Throughput};
+use quiet_disk::QuietDisk;
+
 use engine::{
     exchange::Exchange,
     journal::{self, Entry, IoChoice, JournalStats},
@@ -179,7 +184,18 @@ impl Entry for Record {
 }
 
 fn open(folder: &Path, name: &str, io: IoChoice, reserve: usize) -> io::Result<journal::Journal> {
+    open_on(&QuietDisk::default(), folder, name, io, reserve)
+}
+
+fn open_on(
+    disk: &QuietDisk,
+    folder: &Path,
+    name: &str,
+    io: IoChoice,
+    reserve: usize,
+) -> io::Result<journal::Journal> {
     let mut settings = journal::Settings::new(folder.join(name), 1);
+    settings.disk = Arc::new(disk.clone());
     settings.io = io;
     settings.reserve_segments = reserve;
     let (journal, _) = journal::open(settings, |_| Ok(())).map_err(io::Error::other)?;
@@ -251,9 +267,9 @@ fn depth_one(folder: &Path, io: IoChoice, record: &[u8]) -> io::Result<()> {
 /// How long the journal is kept busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Length {
-    /// As long as segments last that were zero-written in quieter times.
+    /// As long as segments last that were zero-written in quieter times; none is made meanwhile.
     Burst,
-    /// So long that every segment has to be zero-written on the way.
+    /// So long that every segment has to be zero-written on the way: a second byte for every byte.
     Lasting,
 }
 
@@ -290,12 +306,16 @@ fn saturated(folder: &Path, io: IoChoice, length: Length, batches: &[Vec<u8>]) -
         .map(|bytes| bytes.as_slice().into())
         .collect();
     let name = format!("saturated-{io:?}-{length:?}");
-    let journal = open(folder, &name, io, reserve)?;
+    let disk = QuietDisk::default();
+    let journal = open_on(&disk, folder, &name, io, reserve)?;
     let stats = journal.stats();
     let watermark = journal.durable_watermark();
     let (feeder, inbox) = journal::inbox(64);
     let thread = journal::spawn(journal, inbox, |records: Vec<Record>| drop(records));
     wait_for_segments(&folder.join(&name), reserve)?;
+    if length == Length::Burst {
+        disk.hold();
+    }
     let start = Instant::now();
     let mut first_seq = 1;
     let mut pushed_bytes = 0;
@@ -325,11 +345,13 @@ fn saturated(folder: &Path, io: IoChoice, length: Length, batches: &[Vec<u8>]) -
     feeder.close();
     while watermark.load(Ordering::Acquire) < first_seq - 1 {
         if thread.is_finished() {
+            disk.release();
             return finished(thread);
         }
         std::thread::sleep(Duration::from_micros(50));
     }
     let took = start.elapsed();
+    disk.release();
     finished(thread)?;
     let records = watermark.load(Ordering::Acquire);
     assert_eq!(records, first_seq - 1, "everything pushed is durable");

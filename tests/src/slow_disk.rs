@@ -11,7 +11,7 @@ use std::{
 };
 
 use engine::journal::{
-    Backend, Buffer, Disk, DiskFile, Door, IoChoice, JournalError, JournalIo, Lock, RealDisk,
+    Backend, Buffer, Disk, DiskFile, Done, Door, IoChoice, JournalError, JournalIo, Lock, RealDisk,
     Waker, Woken,
 };
 
@@ -66,6 +66,10 @@ impl JournalIo for SlowIo {
         // The device at work.
         std::thread::sleep(self.disk.sync_takes);
         self.io.sync();
+    }
+
+    fn answered(&mut self) -> Option<Done> {
+        self.io.answered()
     }
 
     fn wait(&mut self, door: Option<&dyn Door>, limit: Option<Duration>) -> Woken {

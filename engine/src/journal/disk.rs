@@ -5,12 +5,14 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::JournalError;
 use super::io::{IoChoice, JournalIo, select};
+#[cfg(doc)]
+use super::limits::BLOCK_ALIGN;
 
 /// A file system. No call is ever repeated after an error.
 pub trait Disk: Debug + Send + Sync + 'static {
@@ -20,6 +22,12 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// A new, empty file, for reading and writing; what had the name before is gone.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Like [`Self::create`], for a file that is written once and not soon read: where the file system can,
+    /// its writes do not pass through the page cache. They must then begin and end on
+    /// [`BLOCK_ALIGN`], in the file and in memory.
+    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.create(path)
+    }
     /// A file that is there, for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// A file that is there, for reading and writing.
@@ -84,6 +92,12 @@ impl Disk for RealDisk {
         Ok(Box::new(RealFile(options.open(path)?)))
     }
 
+    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        Ok(Box::new(RealFile(open_direct(&options, path)?)))
+    }
+
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(RealFile(File::open(path)?)))
     }
@@ -122,6 +136,27 @@ impl Disk for RealDisk {
 
     fn journal_io(&self, choice: IoChoice) -> Result<Box<dyn JournalIo>, JournalError> {
         select(choice)
+    }
+}
+
+/// `O_DIRECT`, which the standard library does not name; its value depends on the processor.
+/// 0 where it is not known: then writes go through the page cache and stay correct.
+const O_DIRECT: i32 = if cfg!(any(target_arch = "x86_64", target_arch = "riscv64")) {
+    0x4000
+} else if cfg!(target_arch = "aarch64") {
+    0x1_0000
+} else {
+    0
+};
+
+/// Opens a file for writes that pass the page cache by, or as any file where the file system refuses that.
+pub(super) fn open_direct(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    match options.clone().custom_flags(O_DIRECT).open(path) {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            tracing::info!(file = %path.display(), "no direct writes on this file system");
+            options.open(path)
+        }
+        other => other,
     }
 }
 

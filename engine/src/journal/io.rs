@@ -74,6 +74,12 @@ pub trait JournalIo {
     /// [`Done::Write`] has been handed over, and perhaps others. One at a time.
     fn sync(&mut self);
 
+    /// An operation that has answered while this thread was busy, without waiting for one. A backend whose
+    /// operations are over before they return has none: it would sync after every write.
+    fn answered(&mut self) -> Option<Done> {
+        None
+    }
+
     /// Waits for an operation, for work at the door if there is one to watch, no longer than `limit`.
     fn wait(&mut self, door: Option<&dyn Door>, limit: Option<Duration>) -> Woken;
 }

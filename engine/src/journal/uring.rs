@@ -1,15 +1,15 @@
 //! The write path through io_uring. The only file that knows tokio-uring.
 //!
-//! tokio-uring submits only when its runtime parks, so a write is pushed out by parking once without
-//! waiting ([`ParkOnce`]). Operations run as tasks that hand their results over; none is ever dropped or
+//! tokio-uring submits only when its runtime parks: the journal thread does so when it waits, and where it
+//! goes on packing it parks on a [`Knock`] of its own, which does not wait. Operations run as tasks that hand their results over; none is ever dropped or
 //! timed out, since the kernel would go on with the memory.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::future::Future;
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::net::UnixStream as Outside;
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -17,25 +17,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::Interest;
+use tokio::net::UnixStream;
 use tokio::sync::Notify;
 use tokio_uring::Runtime;
 use tokio_uring::buf::BoundedBuf;
 use tokio_uring::fs::File;
 
 use super::buffer::Buffer;
+use super::disk::open_direct;
 use super::inbox::Door;
 use super::io::{Done, JournalIo, Waker, Woken, no_segment, whole};
 use super::stats::Backend;
-
-/// `O_DIRECT`, which the standard library does not name; its value depends on the processor.
-/// 0 where it is not known: then writes go through the page cache and stay correct.
-const O_DIRECT: i32 = if cfg!(any(target_arch = "x86_64", target_arch = "riscv64")) {
-    0x4000
-} else if cfg!(target_arch = "aarch64") {
-    0x1_0000
-} else {
-    0
-};
 
 /// What operations have answered, and the bell that a finished one and a push ring.
 #[derive(Default)]
@@ -60,6 +53,7 @@ pub struct UringIo {
     // Before the runtime, so that the file is closed first.
     file: Option<Rc<File>>,
     answers: Rc<Answers>,
+    knock: Knock,
     runtime: Runtime,
 }
 
@@ -70,19 +64,21 @@ impl UringIo {
     /// What the system answered.
     pub fn new() -> io::Result<Self> {
         let runtime = Runtime::new(&tokio_uring::builder())?;
+        let knock = runtime.block_on(async { Knock::new() })?;
         Ok(Self {
             file: None,
             answers: Rc::default(),
+            knock,
             runtime,
         })
     }
 
-    /// Runs an operation as a task and makes sure that the kernel has it.
+    /// Makes a task of an operation and has it queued; the kernel gets it when the runtime parks.
     fn begin(&self, operation: impl Future<Output = Done> + 'static) {
         let answers = Rc::clone(&self.answers);
         self.runtime.block_on(async {
             tokio_uring::spawn(async move { answers.add(operation.await) });
-            ParkOnce::default().await;
+            Once::default().await;
         });
     }
 }
@@ -98,15 +94,7 @@ impl JournalIo for UringIo {
     }
 
     fn next_segment(&mut self, path: &Path) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.write(true);
-        let file = match options.clone().custom_flags(O_DIRECT).open(path) {
-            Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                tracing::info!(segment = %path.display(), "no direct writes on this file system");
-                options.open(path)?
-            }
-            other => other?,
-        };
+        let file = open_direct(OpenOptions::new().write(true), path)?;
         self.file = Some(Rc::new(File::from_std(file)));
         Ok(())
     }
@@ -139,6 +127,13 @@ impl JournalIo for UringIo {
         }
     }
 
+    fn answered(&mut self) -> Option<Done> {
+        if let Err(error) = self.runtime.block_on(self.knock.park()) {
+            return Some(Done::Sync(Err(error)));
+        }
+        self.answers.take()
+    }
+
     fn wait(&mut self, door: Option<&dyn Door>, limit: Option<Duration>) -> Woken {
         let answers = &self.answers;
         self.runtime.block_on(async {
@@ -167,23 +162,52 @@ impl JournalIo for UringIo {
     }
 }
 
-/// Lets the runtime park once, and so submit, without sleeping: wakes itself from outside, which the
-/// runtime finds when it has parked.
+/// Lets the runtime run its tasks once. It does not park for that: nothing is submitted.
 #[derive(Default)]
-struct ParkOnce {
-    parked: bool,
+struct Once {
+    over: bool,
 }
 
-impl Future for ParkOnce {
+impl Future for Once {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.parked {
+        if self.over {
             return Poll::Ready(());
         }
-        self.parked = true;
+        self.over = true;
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// A knock at one's own door: what waits for it parks, as a future that wakes itself does not, and is woken
+/// at once.
+struct Knock {
+    outside: Outside,
+    inside: UnixStream,
+}
+
+impl Knock {
+    /// Inside the runtime.
+    fn new() -> io::Result<Self> {
+        let (outside, inside) = Outside::pair()?;
+        inside.set_nonblocking(true)?;
+        let inside = UnixStream::from_std(inside)?;
+        Ok(Self { outside, inside })
+    }
+
+    /// Parks once: what was begun goes to the kernel, what has answered is taken in.
+    async fn park(&self) -> io::Result<()> {
+        (&self.outside).write_all(&[0])?;
+        self.inside.readable().await?;
+        self.inside.try_read(&mut [0])?;
+        // It is empty now, which tokio believes only when it is told so.
+        let empty = || Err::<(), _>(ErrorKind::WouldBlock.into());
+        self.inside
+            .try_io(Interest::READABLE, empty)
+            .unwrap_or_default();
+        Ok(())
     }
 }
 

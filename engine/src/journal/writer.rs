@@ -177,6 +177,12 @@ impl<E: Entry, D: FnMut(Vec<E>)> Writer<E, D> {
             if self.batch.is_empty() || !self.begin_block(Kind::Data)? {
                 break;
             }
+            // The disk works on while this thread packs: what it has done is synced now, not after the last
+            // place is taken.
+            while let Some(done) = self.io.answered() {
+                self.done(done)?;
+            }
+            self.sync_if_due();
         }
         self.sync_if_due();
         let nothing_left = self.batch.is_empty();

@@ -119,11 +119,19 @@ impl JournalIo for SimIo {
         self.begin(Op::Sync { covers });
     }
 
-    fn wait(&mut self, door: Option<&dyn Door>, limit: Option<Duration>) -> Woken {
+    fn answered(&mut self) -> Option<Done> {
         while let Some(flying) = self.take_due() {
-            if let Some(done) = self.answer(flying) {
-                return Woken::Done(done);
+            let done = self.answer(flying);
+            if done.is_some() {
+                return done;
             }
+        }
+        None
+    }
+
+    fn wait(&mut self, door: Option<&dyn Door>, limit: Option<Duration>) -> Woken {
+        if let Some(done) = self.answered() {
+            return Woken::Done(done);
         }
         if let Some(door) = door {
             if door.arm() {
