@@ -9,18 +9,18 @@ use engine::journal::{Disk, DiskFile, IoChoice, JournalError, JournalIo, Lock, R
 
 /// Clones share one say.
 #[derive(Clone, Debug, Default)]
-pub struct QuietDisk {
+pub(crate) struct QuietDisk {
     held: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl QuietDisk {
     /// Holds back every new segment from here on.
-    pub fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.set(true);
     }
 
     /// Lets the helper go on.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         self.set(false);
     }
 
