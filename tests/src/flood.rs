@@ -32,8 +32,9 @@ use tonic::{
 
 use crate::{crowd::account, process::Plan};
 
-/// Commands of one line that the transport has not taken yet; what does not fit is not sent.
-const OUTBOUND: usize = 1 << 12;
+/// Commands of one line that the transport has not taken yet; what does not fit is not sent. Few, since the
+/// time that they wait here is part of what is measured.
+const OUTBOUND: usize = 1 << 9;
 /// Orders of one line that stand in the book before the cancels begin.
 const STANDING: u64 = 50;
 /// A bid that nobody meets.
@@ -53,7 +54,7 @@ pub struct Tally {
     pub refused: BTreeMap<String, u64>,
     /// Refusals that do not say when to try again.
     pub without_hint: u64,
-    /// Commands that the transport did not take: never sent.
+    /// Commands of the flood that the transport had no room for: never sent.
     pub unsent: u64,
     /// From sent to answered, executed commands, in microseconds.
     pub served_after: Vec<u64>,
@@ -216,14 +217,20 @@ impl Line {
         lock(&self.tally)
     }
 
-    /// Commands that the transport took.
+    /// Commands of the flood that the transport took.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.fired - self.tally().unsent
+        self.fired
     }
 
     /// The next command of the flood: an order, then the cancel of the oldest one, and so on.
+    ///
+    /// One that the transport has no room for costs next to nothing: what floods must have time left to read.
     pub fn fire(&mut self) {
+        if self.outbound.capacity() == 0 {
+            self.tally().unsent += 1;
+            return;
+        }
         let nth = self.fired;
         self.fired += 1;
         let command = match nth.checked_sub(STANDING) {
@@ -266,7 +273,6 @@ impl Line {
             self.next += 1;
         } else {
             tally.under_way.remove(&self.next);
-            tally.unsent += 1;
         }
     }
 

@@ -33,6 +33,20 @@ pub struct Plan {
     listen: SocketAddr,
     log: PathBuf,
     snapshot_every: Option<u64>,
+    clock: Option<PathBuf>,
+}
+
+/// The library that gives a process another clock, if this machine has it; CI must.
+#[must_use]
+pub fn faked_clock() -> Option<PathBuf> {
+    let at = |folder: &str| Path::new(folder).join("faketime/libfaketimeMT.so.1");
+    let usual = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+    ];
+    usual.into_iter().map(at).find(|path| path.is_file())
 }
 
 impl Plan {
@@ -49,6 +63,16 @@ impl Plan {
             listen: SocketAddr::from(([127, net, high, low.clamp(1, 254)], 7_070)),
             log: folder.join("stderr.txt"),
             snapshot_every: None,
+            clock: None,
+        }
+    }
+
+    /// With another clock: this library reads from `clock` how far it is off, such as `-3600`, again and again.
+    #[must_use]
+    pub fn clock(self, clock: &Path) -> Self {
+        Self {
+            clock: Some(clock.into()),
+            ..self
         }
     }
 
@@ -120,6 +144,14 @@ impl Plan {
         let mut process = Command::new(std::env::current_exe().expect("this binary"));
         if let Some(every) = self.snapshot_every {
             process.env(SNAPSHOT_EVERY, every.to_string());
+        }
+        if let Some(clock) = &self.clock {
+            // Timers keep the real time that passes: only the time of day jumps, as when it is set.
+            process
+                .env("LD_PRELOAD", faked_clock().expect("the library is there"))
+                .env("FAKETIME_TIMESTAMP_FILE", clock)
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("DONT_FAKE_MONOTONIC", "1");
         }
         process
             .args(["--exact", HIDDEN, "--ignored", "--nocapture"])
@@ -275,6 +307,31 @@ impl Server {
         let text = format!("kill -{name} {}", self.pid);
         let sent = Command::new("sh").args(["-c", &text]).status().await;
         assert!(sent.expect("a shell").success(), "{text}");
+    }
+
+    /// Gives it the first half of the cores and this process the others, so that neither takes time from the
+    /// other. On one core they share it.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub async fn apart(&self) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if cores < 2 {
+            return;
+        }
+        let half = cores / 2;
+        for (pid, from, to) in [
+            (self.pid, 0, half - 1),
+            (std::process::id(), half, cores - 1),
+        ] {
+            let (range, pid) = (format!("{from}-{to}"), pid.to_string());
+            let moved = Command::new("taskset")
+                .args(["--all-tasks", "--cpu-list", "--pid", &range, &pid])
+                .stdout(Stdio::null())
+                .status()
+                .await;
+            assert!(moved.expect("taskset").success(), "{pid} to {range}");
+        }
     }
 
     /// Its memory.

@@ -20,6 +20,7 @@ mod process;
 mod properties;
 mod python;
 mod quotes;
+mod refusals;
 mod restart;
 mod roots;
 mod scenarios;

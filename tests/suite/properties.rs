@@ -21,7 +21,7 @@ use tests::{
 };
 
 /// The engine, as the comparison drives it.
-struct Engine(Exchange);
+pub(crate) struct Engine(pub(crate) Exchange);
 
 impl Fast for Engine {
     fn apply(&mut self, stamped: &Stamped) -> Vec<Event> {

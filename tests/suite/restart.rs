@@ -12,6 +12,7 @@ use proto::{
 };
 use tests::venue::{Folder, Venue, limit};
 
+mod clock_jumps;
 mod under_load;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
