@@ -150,6 +150,12 @@ impl Archive {
         (ROWS >> self.halvings).max(ROWS_AT_LEAST)
     }
 
+    /// Gives up every row but the newest of each list, as happens by itself, step by step, when there are too many
+    /// of them in all.
+    pub fn keep_least(&mut self) {
+        self.make_room(0);
+    }
+
     /// Makes room for all lists: each keeps half as many rows as before, so that the long ones give up
     /// theirs and the short ones lose nothing. Depends on what was filed alone, as a replay must. The places
     /// of sessions' events stay: a command sent again must find its first answer.

@@ -60,6 +60,12 @@ impl Hub {
         self.archive.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives up what memory can do without: see [`Archive::keep_least`].
+    pub fn keep_least(&self) {
+        let mut archive = self.archive.write().unwrap_or_else(PoisonError::into_inner);
+        archive.keep_least();
+    }
+
     /// Everything told from now on.
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<Arc<Bulletin>> {

@@ -21,6 +21,7 @@ use crate::{
 
 pub mod contracts;
 pub mod feed;
+mod past;
 pub mod row;
 pub mod series;
 pub mod subscription;
@@ -97,7 +98,7 @@ impl MarketDataService for Service {
         let (outbound, outgoing) = pipe(&self.desk, subscribe_response as fn(_) -> _);
         tokio::spawn(async move {
             for subscription in &asked {
-                feed.subscribe(subscription);
+                feed.subscribe(subscription).await;
             }
             let over = feed.run(tokio_stream::pending(), &outbound).await;
             outbound.end(over);

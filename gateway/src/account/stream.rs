@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use engine::{
+    command::Stamped,
     event::{ClearingEvent, Event},
     exchange::Exchange,
     ids::AccountId,
-    reason::{Field, Problem, Reason},
+    reason::Reason,
 };
 use prost::Message;
 use proto::account::v1::StreamAccountResponse as Told;
@@ -19,7 +20,7 @@ use tonic::Status;
 use crate::{
     auth::Caller,
     bulletin::Bulletin,
-    desk::{Desk, wide},
+    desk::{Desk, Digger, wide},
     outbound::{Outbound, Over},
     refusal,
     translate::account::Image,
@@ -53,21 +54,14 @@ impl AccountStream {
         }
     }
 
-    /// Whether a resume point can be served.
+    /// Whether a resume point exists. One that memory does not reach back to is looked for in the journal.
     ///
     /// # Errors
-    /// RESUME_TOO_OLD, or INVALID_FIELD for a position that does not exist yet.
+    /// INVALID_FIELD for a position that does not exist yet.
     pub fn check_resume(&self, after: u64) -> Result<(), Status> {
         if after > self.image.seq {
             let (field, newest) = ("resume_after_journal_seq", wide(self.image.seq));
             return Err(crate::paging::beyond(field, newest, wide(after)));
-        }
-        let archive = self.desk.hub.archive();
-        let oldest = archive.oldest();
-        if after < self.image.seq && oldest > after + 1 {
-            let (limit, actual) = (wide(oldest - 1), wide(after));
-            let problem = Problem::limit(Reason::ResumeTooOld, Field::None, limit, actual);
-            return Err(refusal::status(&problem));
         }
         Ok(())
     }
@@ -134,9 +128,13 @@ impl AccountStream {
             tokio::time::sleep(pause).await;
             left -= 1;
         }
+        if left == 0 {
+            return Err(refusal::no(Reason::Overloaded).into());
+        }
         let past = self.desk.hub.archive().after(after);
-        let Some(past) = past.filter(|_| left > 0) else {
-            return Err(refusal::no(Reason::ResumeTooOld).into());
+        let past = match past {
+            Some(past) => past,
+            None => vec![self.dig_up(after, until).await?],
         };
         let mut then = self.image.clone();
         for bulletin in past {
@@ -162,6 +160,16 @@ impl AccountStream {
             ..self.blank()
         };
         send(out, told).await
+    }
+
+    /// What concerned the account after a position that memory does not reach back to.
+    async fn dig_up(&self, after: u64, until: u64) -> Result<Arc<Bulletin>, Over> {
+        let image = self.image.clone();
+        let concerns = move |stamped: &Stamped, events: &[Event]| {
+            stamped.seq <= until && events.iter().any(|event| image.concerns(event))
+        };
+        let dug = self.desk.excavate(Digger::Reader, after + 1, concerns);
+        Ok(dug.await?)
     }
 
     /// A sign of life. Answers whether something was sent.

@@ -3,7 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use engine::{
-    event::Event, exchange::Exchange, ids::InstrumentId, instrument::TradingState, reason::Reason,
+    event::{Event, Trade},
+    exchange::Exchange,
+    ids::InstrumentId,
+    instrument::TradingState,
+    reason::Reason,
 };
 use proto::marketdata::v1::{
     self as wire, MarketDataUpdate as Update, market_data_update::Payload,
@@ -63,17 +67,24 @@ impl Contracts {
         moment
     }
 
-    /// Begins a tape after a position, from the archive. Trades told here are skipped when they come by
+    /// Begins a tape after a position, with the trades that were dug up for it and then those of the archive. Trades told here are skipped when they come by
     /// again, by their position, so `as_of` plays no part.
-    pub fn resume(&mut self, desk: &Desk, id: InstrumentId, after: i64, out: &mut Vec<Update>) {
+    pub fn resume(
+        &mut self,
+        desk: &Desk,
+        id: InstrumentId,
+        after: i64,
+        past: Vec<Dated<Trade>>,
+        out: &mut Vec<Update>,
+    ) {
+        let dug_up_to = past.last().map_or(0, |trade| trade.what.public_seq);
         self.begin(desk, out);
         self.as_of = 0;
         let archive = desk.hub.archive();
-        let missed: Vec<Dated<engine::event::Trade>> = archive
-            .trades(id)
-            .filter(|trade| wide(trade.what.public_seq) > after)
-            .copied()
-            .collect();
+        let mut missed = past;
+        missed.extend(archive.trades(id).copied().filter(|trade| {
+            wide(trade.what.public_seq) > after && trade.what.public_seq > dug_up_to
+        }));
         drop(archive);
         if let Some(row) = self.rows.get_mut(&id) {
             row.resume(after);

@@ -20,6 +20,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
 
 use super::{
+    past,
     row::{Moment, public},
     subscription::{Subscription, status, wrong},
 };
@@ -120,7 +121,7 @@ impl Feed {
                     Ok(())
                 }
                 request = requests.next(), if talks => match request {
-                    Some(Ok(request)) => self.obey(request, out),
+                    Some(Ok(request)) => self.obey(request, out).await,
                     // Half-closed: the subscriptions go on.
                     None => {
                         talks = false;
@@ -137,13 +138,13 @@ impl Feed {
     }
 
     /// A request of the client.
-    fn obey(
+    async fn obey(
         &mut self,
         request: wire::StreamRequest,
         out: &Outbound<Vec<Update>>,
     ) -> Result<(), Over> {
         match request.action {
-            Some(Action::Subscribe(asked)) => self.subscribe(&asked),
+            Some(Action::Subscribe(asked)) => self.subscribe(&asked).await,
             Some(Action::UnsubscribeId(id)) => self.unsubscribe(id),
             Some(Action::Ping(_)) => return self.beat(out),
             None => return Err(refusal::invalid("action", "missing").into()),
@@ -151,8 +152,9 @@ impl Feed {
         Ok(())
     }
 
-    /// Begins a subscription, or answers REJECTED.
-    pub fn subscribe(&mut self, asked: &wire::Subscription) {
+    /// Begins a subscription, or answers REJECTED. One that continues a tape from before what memory holds waits
+    /// until the journal was read, and the stream's others with it.
+    pub async fn subscribe(&mut self, asked: &wire::Subscription) {
         let id = asked.subscription_id;
         let begun = if self.subscriptions.len() >= SUBSCRIPTIONS {
             let most = wide(SUBSCRIPTIONS as u64);
@@ -165,7 +167,12 @@ impl Feed {
                 id.into(),
             ))
         } else {
-            Subscription::begin(asked, &self.desk, Instant::now(), &mut self.out)
+            match past::of_a_tape(asked, &self.desk).await {
+                Ok(past) => {
+                    Subscription::begin(asked, past, &self.desk, Instant::now(), &mut self.out)
+                }
+                Err(problem) => Err(problem),
+            }
         };
         match begun {
             Ok(subscription) => self.subscriptions.push(subscription),

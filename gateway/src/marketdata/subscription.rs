@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use engine::{
-    event::Event,
+    event::{Event, Trade},
     exchange::Exchange,
     ids::{IndexId, InstrumentId},
     reason::{Field, Problem, Reason},
@@ -22,6 +22,7 @@ use super::{
     series::{Curves, Indexes, products},
 };
 use crate::{
+    archive::Dated,
     desk::{Desk, wide},
     refusal,
     translate::reference::number,
@@ -48,12 +49,14 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Checks what is asked and begins it: ACTIVE, then snapshots. The caller listens already.
+    /// Checks what is asked and begins it: ACTIVE, then snapshots. The caller listens already, and has dug up the
+    /// trades of a continued tape that memory no longer holds.
     ///
     /// # Errors
     /// What to answer with REJECTED; nothing was told then.
     pub fn begin(
         asked: &wire::Subscription,
+        past: Vec<Dated<Trade>>,
         desk: &Desk,
         now: Instant,
         out: &mut Vec<Update>,
@@ -70,7 +73,7 @@ impl Subscription {
         let at = out.len();
         match (&mut begun.body, resume) {
             (Body::Contracts(body), Some(id)) => {
-                body.resume(desk, id, asked.resume_after_seq, out);
+                body.resume(desk, id, asked.resume_after_seq, past, out);
             }
             (Body::Contracts(body), None) => {
                 body.begin(desk, out);
@@ -263,12 +266,14 @@ fn indexes(
     Ok((!chosen.is_empty()).then_some(chosen))
 }
 
+/// The field that names where a tape is continued.
+pub(super) const FIELD: &str = "resume_after_seq";
+
 /// The contract whose tape is to be continued, if that was asked and is possible.
-fn resume_point(
+pub(super) fn resume_point(
     asked: &wire::Subscription,
     desk: &Desk,
 ) -> Result<Option<InstrumentId>, common::Problem> {
-    const FIELD: &str = "resume_after_seq";
     let after = asked.resume_after_seq;
     if after == 0 {
         return Ok(None);
@@ -280,12 +285,6 @@ fn resume_point(
     let newest = desk.state(|exchange| exchange.instrument(id).map(|row| wide(row.public_seq)));
     if let Some(newest) = newest.filter(|newest| after > *newest) {
         return Err(wrong(Reason::InvalidField, FIELD, newest, after));
-    }
-    let archive = desk.hub.archive();
-    let oldest = archive.trades(id).next();
-    let oldest = oldest.map_or(0, |trade| wide(trade.what.public_seq));
-    if oldest > after && archive.trades(id).count() >= archive.rows_kept() {
-        return Err(wrong(Reason::ResumeTooOld, FIELD, oldest, after));
     }
     Ok(Some(id))
 }

@@ -8,8 +8,9 @@ use gateway::{
     settings::Settings,
 };
 use proto::{
-    account::v1::ListLedgerRequest,
+    account::v1::{ListLedgerRequest, StreamAccountRequest},
     common::v1::Side,
+    marketdata::v1::{Channel, SubscribeRequest, Subscription, market_data_update::Payload},
     reference::v1::Instrument,
     trading::v1::{
         DisconnectAction, ListFillsRequest, StreamEventsRequest, SubmitOrderRequest,
@@ -118,6 +119,86 @@ async fn history(venue: &Venue) -> (String, String) {
     )
 }
 
+/// An account's stream goes on from before the snapshot: nothing of it is in memory, all of it in the journal.
+async fn assert_changes_of_the_account(venue: &Venue, sale: u64) {
+    let client = venue.client("maker-1").await;
+    let account_id = venue.account("maker-1");
+    let request = StreamAccountRequest {
+        account_id,
+        resume_after_journal_seq: Some(i64::try_from(sale).expect("small") - 1),
+    };
+    let mut stream = client
+        .account()
+        .stream_account(request)
+        .await
+        .expect("opens")
+        .into_inner();
+    let told = stream.message().await.expect("told").expect("told");
+    assert_eq!(told.journal_seq.unsigned_abs(), sale, "from the sale on");
+    assert!(!told.snapshot && told.positions.iter().any(|row| row.net_lots == 7));
+}
+
+/// Sells so often that memory, where it keeps little, no longer knows the first trades.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tape_goes_on_from_before_what_memory_keeps() {
+    const TRADES: u64 = 1_100;
+    let folder = Folder::new("far-tape");
+    let venue = Venue::start_with(settings(folder.path())).await;
+    let contract = venue.forward().await;
+    let mut maker = venue.session("maker-1", "m", 60_000).await;
+    let mut taker = venue.session("taker-1", "t", 60_000).await;
+    for id in 1..=TRADES {
+        let bid = limit(id, &contract, Side::Buy, 1, 42_000);
+        maker.send(Command::NewOrder(bid)).await.expect("sent");
+        while maker.next().await.expect("told").event_seq == 0 {}
+        let offer = limit(id, &contract, Side::Sell, 1, 42_000);
+        taker.send(Command::NewOrder(offer)).await.expect("sent");
+        while taker.next().await.expect("told").event_seq == 0 {}
+    }
+    let names = |from: i64| {
+        let venue = &venue;
+        let contract = contract.instrument_id;
+        async move {
+            let asked = SubscribeRequest {
+                subscriptions: vec![Subscription {
+                    subscription_id: 1,
+                    channel: Channel::Trades as i32,
+                    instrument_ids: vec![contract],
+                    resume_after_seq: from,
+                    ..Subscription::default()
+                }],
+            };
+            let client = venue.client("taker-2").await;
+            let answer = client.market_data().subscribe(asked).await;
+            let mut stream = answer.expect("a stream").into_inner();
+            let mut names = Vec::new();
+            while names.len() < usize::try_from(TRADES).expect("small") {
+                let message = stream.message().await.expect("told").expect("told");
+                for update in message.updates {
+                    match update.payload {
+                        Some(Payload::Trade(trade)) => names.push(trade.trade_id),
+                        Some(Payload::SubscriptionStatus(status)) => {
+                            assert_eq!(status.problem, None);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            names
+        }
+    };
+    let remembered = names(1).await;
+    venue.running.desk.hub.keep_least();
+    let kept = venue.running.desk.hub.archive().rows_kept();
+    assert!(kept < remembered.len(), "{kept} rows are kept");
+    assert_eq!(
+        names(1).await,
+        remembered,
+        "the journal has what memory has not"
+    );
+    venue.running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_there_after_a_start_from_a_snapshot() {
     let folder = Folder::new("from-snapshot");
@@ -177,6 +258,7 @@ async fn everything_is_there_after_a_start_from_a_snapshot() {
             numbers.push(event.event_seq);
         }
     }
+    assert_changes_of_the_account(&venue, after_sale).await;
     // An acceptance each, and the 4 fills of 7 lots against orders of 2.
     let last = i64::try_from(next).expect("small") - 1 + 4;
     assert_eq!(numbers, (4..=last).collect::<Vec<i64>>(), "without a gap");

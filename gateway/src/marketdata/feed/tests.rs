@@ -367,13 +367,13 @@ fn asked(id: i32, channel: wire::Channel, depth: i32, interval: i32) -> wire::Su
     }
 }
 
-fn begin(
+async fn begin(
     exhibit: &Exhibit,
     subscriptions: &[wire::Subscription],
 ) -> Outgoing<Vec<Update>, Vec<Update>> {
     let mut feed = Feed::new(exhibit.desk.clone(), Box::new(|| true));
     for subscription in subscriptions {
-        feed.subscribe(subscription);
+        feed.subscribe(subscription).await;
     }
     let (outbound, outgoing) = pipe(&exhibit.desk, std::convert::identity as fn(_) -> _);
     tokio::spawn(async move {
@@ -469,7 +469,8 @@ async fn clients_rebuild_the_books_they_subscribed_to() -> Result<(), Failure> {
             asked(8, C::Status, 0, 0),
             asked(9, C::Statistics, 0, 5),
         ],
-    );
+    )
+    .await;
     let (mut client, mut stream) = (Client::default(), pin!(stream));
     for turn in 0..3_000 {
         exhibit.place(&mut roll)?;
@@ -508,7 +509,7 @@ async fn a_client_that_does_not_read_gets_a_fresh_snapshot() -> Result<(), Failu
         lag_policy: wire::LagPolicy::Disconnect.into(),
         ..asked(1, C::Depth, 0, 0)
     };
-    let recorder = begin(&exhibit, &[strict]);
+    let recorder = begin(&exhibit, &[strict]).await;
     let patient = begin(
         &exhibit,
         &[
@@ -516,7 +517,8 @@ async fn a_client_that_does_not_read_gets_a_fresh_snapshot() -> Result<(), Failu
             asked(2, C::Bbo, 0, 0),
             asked(3, C::ForwardCurve, 0, 0),
         ],
-    );
+    )
+    .await;
     let mut roll = dice(5);
     // One bulletin each, more than message queue and broadcast hold together.
     for _ in 0..512 + 1_024 {
