@@ -140,7 +140,9 @@ pub enum Unpostable {
         assets: usize,
     },
     /// An exit request is said to be served, and its account shows otherwise: anybody could prove the lie.
-    #[error("exit request {request} is said to be served, but account {account} is open or has coins")]
+    #[error(
+        "exit request {request} is said to be served, but account {account} is open or has coins"
+    )]
     FalselyServed {
         /// Number of the request.
         request: u64,

@@ -65,7 +65,10 @@ impl Roots {
         let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let rows = self.exits.iter().enumerate().take(place(to));
         for (request, row) in rows.skip(place(from)) {
-            let left = self.balances.iter().filter_map(|asset| asset.leaf(row.account));
+            let left = self
+                .balances
+                .iter()
+                .filter_map(|asset| asset.leaf(row.account));
             let lie = left
                 .filter(|leaf| leaf.owner == row.owner)
                 .any(|leaf| !leaf.closed || leaf.sum() != 0);

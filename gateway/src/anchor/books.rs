@@ -65,11 +65,7 @@ impl Heads for BookHeads {
         }
     }
 
-    fn content(
-        &mut self,
-        number: u64,
-        behind: &Behind,
-    ) -> Result<Option<Content>, String> {
+    fn content(&mut self, number: u64, behind: &Behind) -> Result<Option<Content>, String> {
         let form = |header: &Header| -> Result<ChainHeader, String> {
             let served = self.book.roots().claim_exits(behind.epoch, behind.served);
             let served = served.map_err(|why| why.to_string())?;
@@ -77,7 +73,11 @@ impl Heads for BookHeads {
             ChainHeader::of(header, link, served).map_err(|why| why.to_string())
         };
         // Before it is chosen: what cannot stand on a chain is not kept for it.
-        let newest = self.book.roots().provable().map(|epoch| epoch.header.clone());
+        let newest = self
+            .book
+            .roots()
+            .provable()
+            .map(|epoch| epoch.header.clone());
         if let Some(header) = newest {
             form(&header)?;
         }
@@ -161,7 +161,9 @@ impl ExitSink for BookHeads {
 
     fn filed(&self, id: u64) -> Option<Filed> {
         let place = usize::try_from(id).ok()?;
-        let row = self.desk.state(|state| state.exit_requests().get(place).copied())?;
+        let row = self
+            .desk
+            .state(|state| state.exit_requests().get(place).copied())?;
         Some(Filed {
             account: row.account.0,
             owner: row.owner.into(),

@@ -55,7 +55,9 @@ pub enum ExitError {
     #[error(transparent)]
     Chain(#[from] ChainError),
     /// Requests that were taken are not on the chain any more.
-    #[error("finality was broken: {taken} exit requests were taken, a final block does not have the last of them")]
+    #[error(
+        "finality was broken: {taken} exit requests were taken, a final block does not have the last of them"
+    )]
     FinalityBroken {
         /// How many.
         taken: u64,
@@ -252,7 +254,9 @@ impl ExitWatcher {
         let mut from = from.max(self.first_block);
         while from <= until && found.len() < TURN_MAX {
             let to = until.min(from + SPAN - 1);
-            let logs = self.chain.logs(self.contract.registry, exit_event(), from, to)?;
+            let logs = self
+                .chain
+                .logs(self.contract.registry, exit_event(), from, to)?;
             for log in logs {
                 let next = first + found.len() as u64;
                 let read = Filed::read(&log).ok_or(ExitError::Broken { id: next })?;

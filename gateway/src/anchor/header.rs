@@ -144,11 +144,7 @@ pub trait Heads: Send + Debug {
     ///
     /// # Errors
     /// Why it cannot be formed.
-    fn content(
-        &mut self,
-        number: u64,
-        behind: &Behind,
-    ) -> Result<Option<Content>, String>;
+    fn content(&mut self, number: u64, behind: &Behind) -> Result<Option<Content>, String>;
     /// Exit requests, for people.
     fn exits(&mut self) -> ExitCount {
         ExitCount::default()

@@ -33,5 +33,7 @@ pub async fn credit(desk: &Desk, deposit: ChainDeposit) -> Result<u32> {
 /// # Errors
 /// In words, if it is not the next one, or the exchange cannot take it. It can be offered again.
 pub async fn serve_exit(desk: &Desk, exit: ServeExit) -> Result<()> {
-    send(desk, Command::ServeExit(request(exit))).await.map(drop)
+    send(desk, Command::ServeExit(request(exit)))
+        .await
+        .map(drop)
 }

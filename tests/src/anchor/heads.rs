@@ -32,11 +32,7 @@ impl Heads for TestHeads {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn content(
-        &mut self,
-        number: u64,
-        behind: &Behind,
-    ) -> Result<Option<Content>, String> {
+    fn content(&mut self, number: u64, behind: &Behind) -> Result<Option<Content>, String> {
         let newest = self.newest();
         let mut content = empty(number, behind.head);
         content.header.seq = newest.seq;

@@ -9,13 +9,7 @@ use engine::{
     ids::AccountId,
 };
 
-use super::{
-    actions::Done,
-    given::request,
-    roots::address,
-    words::Words,
-    world::World,
-};
+use super::{actions::Done, given::request, roots::address, words::Words, world::World};
 
 /// Runs one line, if it is one of these.
 pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Done>, String> {

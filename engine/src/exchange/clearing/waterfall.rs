@@ -101,7 +101,12 @@ impl Exchange {
 
     /// The other side gives up lots at the mark, the highest in the queue first. Hedges of real machines stay:
     /// the fund stands in for what only they could give up, until the contract has settled in cash.
-    pub(super) fn deleverage(&mut self, account: AccountId, instrument: InstrumentId, out: &mut Vec<Event>) {
+    pub(super) fn deleverage(
+        &mut self,
+        account: AccountId,
+        instrument: InstrumentId,
+        out: &mut Vec<Event>,
+    ) {
         let net = self.positions.view(account, instrument).net;
         let mark = self.contract(instrument).mark;
         let side = Side::closing(net);

@@ -20,7 +20,8 @@ impl Exchange {
         out: &mut Vec<Event>,
     ) -> Option<Nanos> {
         let rows = self.deliveries.obligations.iter();
-        let mine = rows.filter(|row| row.lives() && (row.seller == account || row.buyer == account));
+        let mine =
+            rows.filter(|row| row.lives() && (row.seller == account || row.buyer == account));
         let mine: Vec<ObligationId> = mine.map(|row| row.id).collect();
         for id in &mine {
             self.cash_rest(*id, account, out);
@@ -87,7 +88,10 @@ impl Exchange {
         self.ledger.change(buyer, asset).held += -freed.0;
         self.ledger.change(seller, asset).held += -freed.1;
         let about = About {
-            instrument: self.obligation(id).map(|row| row.instrument).unwrap_or_default(),
+            instrument: self
+                .obligation(id)
+                .map(|row| row.instrument)
+                .unwrap_or_default(),
             transfer: id.0,
             ..About::default()
         };
@@ -164,7 +168,8 @@ impl Exchange {
         }
         loop {
             let row = self.obligation(id).filter(|row| row.lives());
-            let step = row.and_then(|row: &Obligation| Some((row, row.intervals.get(row.next as usize)?)));
+            let step =
+                row.and_then(|row: &Obligation| Some((row, row.intervals.get(row.next as usize)?)));
             let Some((row, step)) = step else {
                 return;
             };
