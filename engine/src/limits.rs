@@ -125,7 +125,7 @@ pub const TIMERS_PER_TICK: usize = 256;
 pub const NAME_BYTES: usize = 64;
 /// Exit requests on the chain that are remembered, each with its fee; more are refused.
 pub const EXITS: usize = 1 << 22;
-/// Longest time that begun intervals of a leaver's deliveries may take to be measured, in seconds (a week).
+/// Longest time that a leaver's calls and begun deliveries may take, in seconds (a week).
 pub const EXIT_PATIENCE: u32 = 604_800;
 /// Orders of an account that leaves which one step cancels.
 pub const EXIT_ORDERS: usize = 1_024;

@@ -17,7 +17,7 @@ pub struct ServeExit {
     pub time: u64,
     /// Block of the chain that carries it.
     pub block: u64,
-    /// How long intervals of deliveries that have begun may take to be measured and settled as ever, in seconds
-    /// from the command on; then they settle with what is known. At most [`crate::limits::EXIT_PATIENCE`].
+    /// How long calls in which nobody cancels, and intervals of deliveries that have begun, may take as ever, in
+    /// seconds from the command on; then orders go, and deliveries settle with what is known. At most [`crate::limits::EXIT_PATIENCE`].
     pub patience: u32,
 }

@@ -42,7 +42,7 @@ pub struct ExitRequest {
     pub time: u64,
     /// Block of the chain that carries it.
     pub block: u64,
-    /// When deliveries that have begun settle at the latest, core time.
+    /// Until when calls and deliveries that have begun may take, core time.
     pub settle_by: Nanos,
     /// How far it is.
     pub stage: ExitStage,
@@ -255,17 +255,19 @@ impl Exchange {
     /// Orders, then positions and deliveries, then money (EXIT-05 to EXIT-08).
     fn step_of_exit(&mut self, account: AccountId, out: &mut Vec<Event>) -> Next {
         let nobody = Origin::default();
+        let late = self.at >= self.exit_settles_by(account);
         let mut cancelled = 0;
         for slot in self.slots_where(account, |_| true) {
             if cancelled == limits::EXIT_ORDERS {
                 return Next::More;
             }
-            if !self.defers(slot, Reason::ClientRequest) {
+            // Nobody's call lasts longer than the chain's patience.
+            if late || !self.defers(slot, Reason::ClientRequest) {
                 self.end(slot, Reason::ClientRequest, &nobody, out);
                 cancelled += 1;
             }
         }
-        let begun = self.settle_deliveries_of(account, out);
+        let begun = self.leave_deliveries(account, late, out);
         if self.orders_of(account).next().is_some() {
             return Next::Waits(ExitStage::WaitsForCall, self.at.after(SECOND));
         }
@@ -274,24 +276,17 @@ impl Exchange {
             return Next::More;
         }
         if let Some(again) = begun {
+            let again = again.min(self.exit_settles_by(account));
             return Next::Waits(ExitStage::WaitsForDelivery, again);
         }
         self.pay_exit(account, out)
     }
 
-    /// When begun deliveries of an account settle at the latest: the most impatient request decides.
+    /// Until when an account's calls and begun deliveries may take: the most impatient request decides.
     fn exit_settles_by(&self, account: AccountId) -> Nanos {
         let places = self.exits.running.get(&account).into_iter().flatten();
         let rows = places.filter_map(|place| self.exits.requests.get(*place));
         rows.map(|row| row.settle_by).min().unwrap_or(self.at)
-    }
-
-    /// Deliveries become cash (EXIT-07). Answers when to look again, if intervals that have begun are still
-    /// to be settled.
-    fn settle_deliveries_of(&mut self, account: AccountId, out: &mut Vec<Event>) -> Option<Nanos> {
-        let settle_by = self.exit_settles_by(account);
-        let left = self.leave_deliveries(account, self.at >= settle_by, out)?;
-        Some(left.min(settle_by))
     }
 
     /// Everything that is left leaves for the owner (EXIT-08).

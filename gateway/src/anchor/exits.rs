@@ -19,7 +19,7 @@ use super::{
 
 /// Exit requests handed over in one turn, so that a turn ends.
 const TURN_MAX: usize = 64;
-/// Longest time for begun deliveries, seconds; a quarter of the registry's deadline if that is shorter.
+/// Longest time for calls and begun deliveries, seconds; a quarter of the registry's deadline if that is shorter.
 const PATIENCE_MAX: u64 = 86_400;
 
 /// A request as the registry has it.

@@ -322,7 +322,7 @@ async fn an_exit_request_ends_in_coins_without_the_operator_and_without_a_freeze
     let contract = venue.forward().await;
     let client = venue.client("taker-2").await;
     let account = venue.account("taker-2");
-    let order = tests::venue::limit(1, &contract, proto::common::v1::Side::Buy, 1, 20_000);
+    let order = tests::venue::limit(1, &contract, proto::common::v1::Side::Buy, 1, 42_000);
     let order = proto::trading::v1::SubmitOrderRequest {
         account_id: account,
         order: Some(order),
