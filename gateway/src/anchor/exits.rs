@@ -84,9 +84,8 @@ impl ExitError {
     pub fn is_grave(&self) -> bool {
         match self {
             Self::Chain(error) => error.is_contradiction(),
-            Self::FinalityBroken { .. } | Self::Broken { .. } => true,
             // A venue that does not serve is frozen.
-            Self::Refused { .. } => true,
+            Self::FinalityBroken { .. } | Self::Broken { .. } | Self::Refused { .. } => true,
         }
     }
 }

@@ -411,8 +411,20 @@ async fn an_exit_request_ends_in_coins_without_the_operator_and_without_a_freeze
     let fee = U256::from(2_000_000) * U256::from(gateway::anchor::embedded::BASE_FEE);
     assert!(paid <= coins && paid > coins - fee, "{paid} wei");
     drop(chain);
-    // After a restart nothing comes twice.
     venue.running.stop().await;
+    // A replay of the journal finds every header of the chain, and may claim what they claim.
+    let node = Node::start(&data, 0).await;
+    let audit = Audit {
+        folder: data.clone(),
+        rpc: vec![format!("http://{}", node.address)],
+        registry: Some(registry),
+        ..Audit::default()
+    };
+    let audited = tokio::task::spawn_blocking(move || audit.compared()).await;
+    let told = audited.expect("no panic").expect("the same");
+    assert!(told.expect("asked").contains("are those of this journal"));
+    drop(node);
+    // After a restart nothing comes twice.
     let venue = Venue::start_with(settings).await;
     let taken = venue
         .running

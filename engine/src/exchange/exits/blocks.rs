@@ -97,10 +97,10 @@ impl Exchange {
             .copied()
             .collect();
         others.sort_by_key(|other| other.net <= Lots::ZERO);
-        if due > Minor::ZERO {
-            if let Some(buyer) = others.first().filter(|other| other.net > Lots::ZERO) {
-                return self.shift_due((account, buyer.account), instrument, due, out);
-            }
+        if due > Minor::ZERO
+            && let Some(buyer) = others.first().filter(|other| other.net > Lots::ZERO)
+        {
+            return self.shift_due((account, buyer.account), instrument, due, out);
         }
         for other in others {
             let left = self.positions.view(account, instrument).owed;
