@@ -14,7 +14,7 @@ use gateway::{
         home, run,
     },
     cli::{
-        proof::{Wanted, download},
+        proof::{Wanted, download, paid_out},
         withdraw,
     },
     commands::{
@@ -376,20 +376,9 @@ async fn an_exit_request_ends_in_coins_without_the_operator_and_without_a_freeze
     assert!(refused.contains("ExitServed(id: 0)"), "{refused}");
 
     // His key still reads: what left, and the proof that pays it.
-    let asked = proto::account::v1::ListTransfersRequest {
-        account_id: account,
-        ..Default::default()
-    };
-    let transfers = client.account().list_transfers(asked).await;
-    let transfers = transfers.expect("listed").into_inner().transfers;
-    let withdrawal = proto::account::v1::TransferDirection::Withdrawal as i32;
-    let out: Vec<i64> = transfers
-        .iter()
-        .filter(|row| row.direction == withdrawal)
-        .map(|row| row.transfer_id)
-        .collect();
-    assert_eq!(out.len(), 2, "one of each asset");
     let epoch = i64::try_from(epoch).expect("small");
+    let out = paid_out(&client, account, epoch).await.expect("they left");
+    assert_eq!(out.len(), 2, "one of each asset");
     let to = folder.path().join("EXIT.json");
     let file = proof(&venue, "taker-2", epoch, &out, to).await;
     let before = home.balance(address);
