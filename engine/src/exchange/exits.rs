@@ -371,7 +371,11 @@ impl Exits {
         saver.items(Section::Exits, requests.iter())
     }
 
-    pub(super) fn load(loader: &mut Loader<'_>, epoch: u64) -> Result<Self, LoadError> {
+    pub(super) fn load(
+        loader: &mut Loader<'_>,
+        accounts: usize,
+        epoch: u64,
+    ) -> Result<Self, LoadError> {
         let mut exits = Self::default();
         loader.each(Section::Exits, limits::EXITS, |row: ExitRequest| {
             let place = exits.requests.len();
@@ -380,6 +384,10 @@ impl Exits {
             let shown = (last.max(1)..=epoch + 1).contains(&row.shown_in);
             if counted != (row.shown_in != 0) || (counted && !shown) {
                 return Err(format!("exit request {place} is shown in {}", row.shown_in));
+            }
+            let known = row.account.index().is_some_and(|at| at < accounts);
+            if !row.stage.is_done() && !known {
+                return Err(format!("exit request {place} of unknown {:?}", row.account));
             }
             exits.served += usize::from(counted);
             match row.stage {

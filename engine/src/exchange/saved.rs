@@ -204,7 +204,7 @@ impl Exchange {
         exchange.commitments =
             super::roots::Commitments::load(&mut loader, accounts, &exchange.transfers)?;
         let newest = exchange.commitments.newest_epoch();
-        exchange.exits = super::exits::Exits::load(&mut loader, newest)?;
+        exchange.exits = super::exits::Exits::load(&mut loader, accounts, newest)?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {
