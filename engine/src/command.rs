@@ -13,6 +13,7 @@ use crate::{
 mod admin;
 mod clearing;
 mod delivery;
+mod exits;
 mod oracle;
 mod orders;
 mod quotes;
@@ -22,6 +23,7 @@ mod sessions;
 pub use admin::*;
 pub use clearing::*;
 pub use delivery::*;
+pub use exits::*;
 pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
@@ -132,6 +134,8 @@ pub enum Command {
     SetAccountOwner(Request<SetAccountOwner>),
     /// Credits a deposit on the chain.
     CreditChainDeposit(Request<ChainDeposit>),
+    /// Serves an exit request on the chain.
+    ServeExit(Request<ServeExit>),
 }
 
 impl Command {
@@ -148,6 +152,8 @@ impl Command {
             | Self::SetOrderEntry(_)
             | Self::RevokeKey(_)
             | Self::MarkEpoch
+            // It only takes away, and it has a deadline on the chain.
+            | Self::ServeExit(_)
             | Self::Tick => true,
             Self::SetKillSwitch(request) => request.body.engaged,
             Self::SetAccountStatus(request) => request.body.status != AccountStatus::Active,

@@ -3,6 +3,7 @@
 
 mod clearing;
 mod delivery;
+mod exits;
 mod roots;
 
 use bincode::{Decode, Encode};
@@ -21,6 +22,7 @@ use crate::{
 
 pub use clearing::{Cascaded, ClearingEvent, Covered, DaySettled, Health, Moved, Moving, Offered};
 pub use delivery::*;
+pub use exits::*;
 pub use roots::*;
 
 /// One thing that happened because of one command.
@@ -98,6 +100,8 @@ pub enum Event {
     Epoch(EpochMarked),
     /// Another address may leave with an account's balances.
     Owner(OwnerChanged),
+    /// An exit request on the chain comes further.
+    Exit(ExitStep),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.

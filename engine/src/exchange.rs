@@ -34,6 +34,7 @@ mod clock;
 mod combinations;
 mod delivery;
 mod digest;
+mod exits;
 mod implied;
 mod legs;
 mod marks;
@@ -60,6 +61,7 @@ pub use auction::Found;
 pub use clearing::{Bid, Offer};
 pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::encoding;
+pub use exits::ExitRequest;
 pub use preview::Preview;
 pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;
@@ -106,6 +108,8 @@ pub struct Exchange {
     oracle: oracle::Oracle,
     reducing: reducing::Reducing,
     commitments: roots::Commitments,
+    /// Requests to leave, filed on the chain.
+    exits: exits::Exits,
     reference_version: u64,
     priorities: u64,
     trades: u64,
@@ -213,7 +217,8 @@ impl Exchange {
             | Command::SetMethod(_)
             | Command::Delivery(_)
             | Command::SetAccountOwner(_)
-            | Command::CreditChainDeposit(_) => self.administer(&stamped.command, out),
+            | Command::CreditChainDeposit(_)
+            | Command::ServeExit(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),

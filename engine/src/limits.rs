@@ -123,6 +123,16 @@ pub const INDICATIVE_MS: i64 = 100;
 pub const TIMERS_PER_TICK: usize = 256;
 /// Longest text of a name, symbol or label, in bytes.
 pub const NAME_BYTES: usize = 64;
+/// Exit requests on the chain that are remembered, each with its fee; more are refused.
+pub const EXITS: usize = 1 << 22;
+/// Longest time that a leaver's calls and begun deliveries may take, in seconds (a week).
+pub const EXIT_PATIENCE: u32 = 604_800;
+/// Orders of an account that leaves which one step cancels.
+pub const EXIT_ORDERS: usize = 1_024;
+/// Contracts of each kind in which one step closes an account's position.
+pub const EXIT_CONTRACTS: usize = 16;
+/// Until an exit looks again at what it waits for without a moment of its own, in nanoseconds (a minute).
+pub const EXIT_LOOKS_AGAIN: i64 = 60 * crate::units::SECOND;
 /// Longest free text, in bytes.
 pub const NOTE_BYTES: usize = 256;
 /// Longest echoed client tag, in bytes.

@@ -18,6 +18,7 @@ use crate::{
 
 mod balances;
 pub mod chain;
+mod exits;
 pub mod fills;
 pub mod header;
 pub mod keccak;
@@ -117,6 +118,8 @@ pub struct Roots {
     issued: usize,
     deposits: Deposits,
     fills: Fills,
+    /// Exit requests that are served, by number.
+    exits: Vec<exits::Claim>,
     changed_accounts: BTreeSet<u32>,
     changed_positions: BTreeSet<(u32, u32)>,
     epochs: VecDeque<Epoch>,
@@ -147,6 +150,7 @@ impl Roots {
             issued: 0,
             deposits: Deposits::default(),
             fills: Fills::default(),
+            exits: Vec::new(),
             changed_accounts: BTreeSet::new(),
             changed_positions: BTreeSet::new(),
             epochs: VecDeque::new(),
@@ -312,11 +316,13 @@ impl Roots {
             self.withdrawals.clear();
             self.positions = Positions::new(self.lanes);
             (self.issued, self.deposits) = (0, Deposits::default());
+            self.exits.clear();
         }
         self.seal_balances(exchange);
         self.seal_positions(exchange);
         self.seal_withdrawals(exchange);
         self.count_deposits(exchange);
+        self.seal_exits(exchange);
         self.built = true;
         self.changed_accounts.clear();
         self.changed_positions.clear();

@@ -4,7 +4,8 @@
 //! [`chain`] any chain: [`embedded`] in this process, [`rpc`] by JSON-RPC, [`agree`] several endpoints that
 //! must tell one story. [`decide`] is the process as a function, [`record`] what it writes down, [`process`]
 //! the hands, [`run`] its thread; [`health`] what people are told. [`signer`], [`key_file`] and
-//! [`root_signer`] are the keys; [`deposits`] the way in for coins. [`settings`] is the file.
+//! [`root_signer`] are the keys; [`deposits`] the way in for coins, [`exits`] for
+//! requests to leave. [`settings`] is the file.
 
 pub mod abi;
 pub mod agree;
@@ -14,6 +15,7 @@ pub mod contract;
 pub mod decide;
 pub mod deposits;
 pub mod embedded;
+pub mod exits;
 pub mod header;
 pub mod health;
 pub mod home;

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use engine::{
-    event::{Event, OrderEventKind},
+    event::{Event, ExitStage, ExitStep, OrderEventKind},
     ids::{AccountId, FirmId, Seq, SessionId},
     reason::{Field, Reason},
 };
@@ -207,6 +207,10 @@ impl Feed {
                         let told = Told::Mmp(quotes::mmp_event(change));
                         (change.account, SessionId::NONE, told)
                     }
+                    Event::Exit(step) if !self.fills_only => {
+                        let told = Told::Exit(exit_event(step));
+                        (step.account, SessionId::NONE, told)
+                    }
                     _ => continue,
                 };
                 events.push(wire::PrivateEvent {
@@ -283,6 +287,26 @@ fn concerns(event: &Event, accounts: &HashSet<AccountId>) -> bool {
     match event {
         Event::Order(order) => !order.copy && accounts.contains(&order.to.account),
         Event::Mmp(change) => accounts.contains(&change.account),
+        Event::Exit(step) => accounts.contains(&step.account),
         _ => false,
+    }
+}
+
+fn exit_event(step: &ExitStep) -> wire::ExitEvent {
+    let stage = match step.stage {
+        ExitStage::UnknownAccount => wire::ExitStage::UnknownAccount,
+        ExitStage::NotTheOwner => wire::ExitStage::NotTheOwner,
+        ExitStage::VenueAccount => wire::ExitStage::VenueAccount,
+        ExitStage::WindingUp => wire::ExitStage::WindingUp,
+        ExitStage::WaitsForCall => wire::ExitStage::WaitsForCall,
+        ExitStage::WaitsForDelivery => wire::ExitStage::WaitsForDelivery,
+        ExitStage::WaitsForTransfer => wire::ExitStage::WaitsForTransfer,
+        ExitStage::WaitsForFund => wire::ExitStage::WaitsForFund,
+        ExitStage::Served => wire::ExitStage::Served,
+    };
+    wire::ExitEvent {
+        request_id: wide(step.request),
+        owner: step.owner.to_vec(),
+        stage: stage.into(),
     }
 }

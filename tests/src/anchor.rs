@@ -20,9 +20,11 @@ use gateway::anchor::{
 
 use revm::primitives::{Address, B256, Bytes, U256, keccak256};
 
+mod books;
 mod heads;
 mod ledger;
 
+pub use books::{Books, Core, request};
 pub use heads::{TestHeads, TestWitness, empty};
 pub use ledger::Ledger;
 
@@ -495,6 +497,12 @@ pub struct World {
 #[must_use]
 pub fn key(number: u8) -> LocalKey {
     LocalKey::from_bytes(&[number; 32]).expect("a key")
+}
+
+/// Its address.
+#[must_use]
+pub fn address(number: u8) -> Address {
+    key(number).address()
 }
 
 /// Pays for posts.

@@ -27,6 +27,7 @@ mod clearing;
 mod combinations;
 mod delivery;
 mod desks;
+mod exits;
 mod given;
 mod operator;
 mod oracle;

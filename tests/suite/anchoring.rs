@@ -10,6 +10,7 @@ mod crashes;
 mod deposits;
 mod embedded;
 mod endpoint;
+mod exits;
 mod keys;
 mod leaving;
 mod serving;

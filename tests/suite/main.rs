@@ -6,6 +6,7 @@ mod bug_classes;
 mod combinations;
 mod crashes;
 mod defaults_drawn;
+mod exits_drawn;
 mod fault_disk;
 mod fuzz;
 mod journal;

@@ -151,6 +151,7 @@ impl Exchange {
             Command::Delivery(r) => self.once(r, out, Self::deliver),
             Command::SetAccountOwner(r) => self.once(r, out, Self::set_account_owner),
             Command::CreditChainDeposit(r) => self.once(r, out, Self::credit_chain_deposit),
+            Command::ServeExit(r) => self.once(r, out, Self::serve_exit),
             Command::Tick
             | Command::Restart(_)
             | Command::Place(_)

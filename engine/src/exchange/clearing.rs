@@ -6,6 +6,7 @@
 mod cascade;
 mod defaults;
 mod health;
+mod leaving;
 mod liquidation;
 mod offers;
 mod reach;

@@ -46,6 +46,7 @@ impl Exchange {
                 Timer::Capacity(account, commodity) => {
                     self.fit_capacity(account, commodity, out);
                 }
+                Timer::Exit(account) => self.go_on_with_exit(account, out),
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod begin;
 mod capacity;
+mod leaving;
 mod places;
 mod readings;
 pub(super) mod saved;

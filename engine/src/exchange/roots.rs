@@ -98,6 +98,11 @@ impl Exchange {
         if set.owner == [0; 20] {
             return Err(Problem::about(Reason::InvalidField, Field::Owner));
         }
+        // He asked the chain for its exit when it was not his: a header has claimed, or will claim, that
+        // nothing of him is left in it.
+        if self.foreign_exit(set.account, &set.owner) {
+            return Err(Problem::about(Reason::IllegalTransition, Field::Owner));
+        }
         let row = set.account.index().unwrap_or(0);
         let owners = &mut self.commitments.owners;
         if owners.len() <= row {
@@ -187,7 +192,7 @@ impl Exchange {
 
     /// An account for an address that has none.
     fn open_for(&mut self, owner: &[u8; 20], out: &mut Vec<Event>) -> Result<AccountId, Problem> {
-        super::admin::check_room(self.accounts.len(), limits::ACCOUNTS)?;
+        self.skip_foreign_numbers(owner, out)?;
         let hex: String = owner.iter().map(|byte| format!("{byte:02x}")).collect();
         let account = self.open_account(&NewAccount {
             firm: FirmId(1),
@@ -241,6 +246,19 @@ impl Exchange {
 }
 
 impl Commitments {
+    /// The newest epoch's number.
+    pub(super) fn newest_epoch(&self) -> u64 {
+        self.epochs.newest
+    }
+
+    /// An account has no owner any more. Answers how often its owner changed.
+    pub(super) fn forget_owner(&mut self, account: AccountId) -> Option<u64> {
+        let owner = self.owners.get_mut(account.index()?)?;
+        owner.address = [0; 20];
+        owner.nonce += 1;
+        Some(owner.nonce)
+    }
+
     pub(super) fn save(&self, saver: &mut Saver<'_>) -> io::Result<()> {
         let Self {
             epochs,

@@ -97,6 +97,7 @@ impl Exchange {
             // Follow from the orders.
             reducing: _,
             commitments,
+            exits,
             reference_version,
             priorities,
             trades,
@@ -169,6 +170,7 @@ impl Exchange {
         defaults.save(&mut saver)?;
         oracle.save(&mut saver)?;
         commitments.save(&mut saver)?;
+        exits.save(&mut saver)?;
         saver.end()
     }
 
@@ -201,6 +203,8 @@ impl Exchange {
         exchange.oracle = Oracle::load(&mut loader, (exchange.indexes.len(), contracts))?;
         exchange.commitments =
             super::roots::Commitments::load(&mut loader, accounts, &exchange.transfers)?;
+        let newest = exchange.commitments.newest_epoch();
+        exchange.exits = super::exits::Exits::load(&mut loader, accounts, newest)?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {

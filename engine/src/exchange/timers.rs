@@ -52,6 +52,8 @@ pub enum Timer {
     Delivery(ObligationId),
     /// An attestation of capacity lapses.
     Capacity(AccountId, CommodityId),
+    /// An account that leaves by the chain is wound up further.
+    Exit(AccountId),
 }
 
 /// Timers in order of time.

@@ -37,7 +37,11 @@ impl Exchange {
         out: &mut Vec<Event>,
     ) -> Result<Done, Problem> {
         let account = self.account(credit.account);
-        account.ok_or(Problem::about(Reason::NotFound, Field::Account))?;
+        let account = account.ok_or(Problem::about(Reason::NotFound, Field::Account))?;
+        // A header may have shown that nothing is in it, for ever (EXIT-09).
+        if account.status == AccountStatus::Closed {
+            return Err(Problem::about(Reason::AccountNotActive, Field::Account));
+        }
         let asset = credit.asset.index().and_then(|at| self.assets.get(at));
         asset.ok_or(Problem::about(Reason::NotFound, Field::Asset))?;
         check_amount(credit.amount)?;
@@ -81,7 +85,7 @@ impl Exchange {
         })
     }
 
-    fn record_transfer(&mut self, mut transfer: Transfer) -> Result<u32, Problem> {
+    pub(super) fn record_transfer(&mut self, mut transfer: Transfer) -> Result<u32, Problem> {
         let id = u32::try_from(self.transfers.len() + 1).unwrap_or(u32::MAX);
         if self.transfers.len() >= limits::TRANSFERS {
             let limit = i64::try_from(limits::TRANSFERS).unwrap_or(i64::MAX);
@@ -124,7 +128,7 @@ impl Exchange {
         }
         match request.rail {
             // Whom the vault is to pay must be known (ROOT-05).
-            Rail::Chain if self.owner(request.account).nonce == 0 => {
+            Rail::Chain if self.owner(request.account).address == [0; 20] => {
                 return Err(Problem::about(Reason::DestinationRequired, Field::Owner));
             }
             Rail::Chain => {}
@@ -277,6 +281,9 @@ impl Exchange {
     fn check_payment(&self, transfer: &Transfer) -> Result<(), Problem> {
         if self.is_in_debt(transfer.asset) {
             return Err(Problem::about(Reason::KillSwitchExchange, Field::Asset));
+        }
+        if transfer.rail == Rail::Chain && self.owner(transfer.account).address == [0; 20] {
+            return Err(Problem::about(Reason::DestinationRequired, Field::Owner));
         }
         let balance = self.ledger.balance(transfer.account, transfer.asset);
         let left = balance.available() + Minor(transfer.amount);

@@ -182,6 +182,12 @@ impl Balances {
         mine.map(|position| position.result.0).sum()
     }
 
+    /// As it is now; none for an account that was never opened.
+    pub(super) fn leaf(&self, account: AccountId) -> Option<&BalanceLeaf> {
+        let leaf = self.leaves.get(account.0 as usize)?;
+        (account.is_set() && leaf.index == account.0).then_some(leaf)
+    }
+
     /// As it is now, or as it was at a kept epoch.
     pub(super) fn prove(
         &self,

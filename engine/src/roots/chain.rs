@@ -139,6 +139,24 @@ pub enum Unpostable {
         /// How many there are.
         assets: usize,
     },
+    /// An exit request is said to be served, and its account shows otherwise: anybody could prove the lie.
+    #[error(
+        "exit request {request} is said to be served, but account {account} is open or has coins"
+    )]
+    FalselyServed {
+        /// Number of the request.
+        request: u64,
+        /// Number of the account.
+        account: u32,
+    },
+    /// More exit requests are claimed than an earlier root showed as served.
+    #[error("{claimed} exit requests are claimed as served, an earlier epoch shows {shown}")]
+    ClaimedEarly {
+        /// In the header.
+        claimed: u64,
+        /// In the books.
+        shown: u64,
+    },
 }
 
 impl ChainHeader {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use engine::{
-    command::{ChainDeposit, Command},
+    command::{ChainDeposit, Command, ServeExit},
     roots::{chain::ChainHeader, header::Header},
 };
 use revm::primitives::B256;
@@ -16,7 +16,8 @@ use tokio::runtime::Handle;
 
 use super::{
     deposits::{Cursor, DepositSink},
-    header::{Content, Heads, Newest},
+    exits::{ExitSink, Filed},
+    header::{Behind, Content, ExitCount, Heads, Newest},
     root_signer::Witness,
 };
 use crate::{
@@ -32,6 +33,8 @@ pub struct BookHeads {
     runtime: Handle,
     /// Withdrawals in the newest header that was formed.
     withdrawals: u64,
+    /// Exit requests that it claims as served.
+    exits: u64,
 }
 
 impl BookHeads {
@@ -43,6 +46,7 @@ impl BookHeads {
             desk,
             runtime: Handle::current(),
             withdrawals: 0,
+            exits: 0,
         }
     }
 }
@@ -57,22 +61,25 @@ impl Heads for BookHeads {
         Newest {
             epoch: epoch.header.epoch,
             seq: epoch.header.seq,
-            urgent: issued.sum::<u64>() > self.withdrawals,
+            urgent: issued.sum::<u64>() > self.withdrawals || roots.exits_shown() > self.exits,
         }
     }
 
-    fn content(
-        &mut self,
-        number: u64,
-        previous: B256,
-        served: u64,
-    ) -> Result<Option<Content>, String> {
-        let form = |header: &Header| {
-            ChainHeader::of(header, (number, previous.0), served).map_err(|why| why.to_string())
+    fn content(&mut self, number: u64, behind: &Behind) -> Result<Option<Content>, String> {
+        let form = |header: &Header| -> Result<ChainHeader, String> {
+            let served = self.book.roots().claim_exits(behind.epoch, behind.served);
+            let served = served.map_err(|why| why.to_string())?;
+            let link = (number, behind.head.0);
+            ChainHeader::of(header, link, served).map_err(|why| why.to_string())
         };
         // Before it is chosen: what cannot stand on a chain is not kept for it.
-        if let Some(epoch) = self.book.roots().provable() {
-            form(&epoch.header)?;
+        let newest = self
+            .book
+            .roots()
+            .provable()
+            .map(|epoch| epoch.header.clone());
+        if let Some(header) = newest {
+            form(&header)?;
         }
         let Some(epoch) = self.book.choose() else {
             return Ok(None);
@@ -80,11 +87,19 @@ impl Heads for BookHeads {
         let header = form(&epoch.header)
             .inspect_err(|_| self.book.note(epoch.header.epoch, Step::Failed))?;
         self.withdrawals = header.withdraw_count;
+        self.exits = header.forced_count;
         Ok(Some(Content {
             header,
             tops: epoch.tops,
             tip: epoch.tip,
         }))
+    }
+
+    fn exits(&mut self) -> ExitCount {
+        self.desk.state(|state| ExitCount {
+            taken: state.exit_requests().len() as u64,
+            served: state.exits_served(),
+        })
     }
 
     fn note(&mut self, epoch: u64, step: Step) {
@@ -105,6 +120,8 @@ impl Witness for BookHeads {
             .epoch(number)
             .ok_or_else(|| format!("epoch {number} is not remembered"))?;
         let link = (header.anchor, header.previous);
+        let claims = roots.check_claim(number, header.forced_count);
+        claims.map_err(|why| why.to_string())?;
         let own = ChainHeader::of(&epoch.header, link, header.forced_count)
             .map_err(|why| why.to_string())?;
         if own == *header {
@@ -133,6 +150,32 @@ impl DepositSink for BookHeads {
         self.runtime
             .block_on(credited)
             .map(drop)
+            .map_err(|error| format!("{error:#}"))
+    }
+}
+
+impl ExitSink for BookHeads {
+    fn taken(&self) -> u64 {
+        self.desk.state(|state| state.exit_requests().len() as u64)
+    }
+
+    fn filed(&self, id: u64) -> Option<Filed> {
+        let place = usize::try_from(id).ok()?;
+        let row = self
+            .desk
+            .state(|state| state.exit_requests().get(place).copied())?;
+        Some(Filed {
+            account: row.account.0,
+            owner: row.owner.into(),
+            time: row.time,
+            block: row.block,
+        })
+    }
+
+    fn serve(&mut self, exit: &ServeExit) -> Result<(), String> {
+        let served = deposits::serve_exit(&self.desk, *exit);
+        self.runtime
+            .block_on(served)
             .map_err(|error| format!("{error:#}"))
     }
 }

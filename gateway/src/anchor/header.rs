@@ -111,25 +111,44 @@ pub struct Newest {
     pub epoch: u64,
     /// Its journal position.
     pub seq: u64,
-    /// Somebody waits for a withdrawal to be anchored.
+    /// Somebody waits for a withdrawal, or for a served exit, to be anchored.
     pub urgent: bool,
+}
+
+/// Exit requests in the books.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExitCount {
+    /// Taken from the chain.
+    pub taken: u64,
+    /// Of those, served, from the first on.
+    pub served: u64,
+}
+
+/// The header that the next one stands behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// Its hash; zero before the first.
+    pub head: B256,
+    /// Its epoch; 0 before the first, or if the log does not know it.
+    pub epoch: u64,
+    /// Exit requests that it claims as served.
+    pub served: u64,
 }
 
 /// The exchange's side: what to anchor. The seam between the state trees and the chain.
 pub trait Heads: Send + Debug {
     /// Where the exchange stands.
     fn newest(&mut self) -> Newest;
-    /// The header of the newest epoch, as the anchor of a number, linked to the one before, with so many
-    /// exit requests served. None if there is nothing to anchor yet.
+    /// The header of the newest epoch, as the anchor of a number, behind another one. None if there is nothing
+    /// to anchor yet.
     ///
     /// # Errors
     /// Why it cannot be formed.
-    fn content(
-        &mut self,
-        number: u64,
-        previous: B256,
-        served: u64,
-    ) -> Result<Option<Content>, String>;
+    fn content(&mut self, number: u64, behind: &Behind) -> Result<Option<Content>, String>;
+    /// Exit requests, for people.
+    fn exits(&mut self) -> ExitCount {
+        ExitCount::default()
+    }
     /// What happened to an epoch that was chosen.
     fn note(&mut self, epoch: u64, step: Step);
     /// The newest anchor is this old in seconds and the exchange is idle: an epoch is wanted all the same,

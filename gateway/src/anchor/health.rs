@@ -112,10 +112,8 @@ pub fn health(
     if counters.exits_open > 0 {
         let open = counters.exits_open;
         alarm(
-            Level::Page,
-            format!(
-                "{open} exit requests are open on the chain: one left unserved freezes the exchange"
-            ),
+            Level::Warning,
+            format!("{open} exit requests are open on the chain"),
         );
     }
     if let Some(days) = fuel_days(policy, counters).filter(|days| *days < FUEL_DAYS) {

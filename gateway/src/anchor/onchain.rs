@@ -262,13 +262,15 @@ impl OnChain {
     }
 
     /// Compares every header on the chain with the one of its epoch in somebody's own books. Answers how many
-    /// are the same, and how many are of epochs that he does not have.
+    /// are the same, and how many are of epochs that he does not have. `claim` says how many exit requests a
+    /// header behind one of that epoch, which claimed so many, may claim as served.
     ///
     /// # Errors
     /// No answer, or a header that his books do not give.
     pub fn audit<'a>(
         &self,
         own: impl Fn(u64) -> Option<&'a Header>,
+        claim: impl Fn(u64, u64) -> Result<u64, String>,
     ) -> Result<(usize, usize), OnChainError> {
         let reading = self
             .chain
@@ -277,16 +279,25 @@ impl OnChain {
             .contract
             .standing(&reading.answers, &self.chain.name())?;
         let (mut same, mut unknown, mut before) = (0, 0, B256::ZERO);
+        let (mut previous, mut claimed) = (0, 0);
         for row in self.rows(reading.block.number)? {
             match own(row.epoch) {
                 None => unknown += 1,
                 Some(header) => {
                     let formed = form(header, &row, before, standing.exits_requested);
-                    formed.map_err(OnChainError::NotThere)?;
+                    let formed = formed.map_err(OnChainError::NotThere)?;
+                    let most = claim(previous, claimed).map_err(OnChainError::NotThere)?;
+                    claimed = formed.forced_count;
+                    if claimed > most {
+                        return Err(OnChainError::NotThere(format!(
+                            "anchor {} claims {claimed} exit requests as served; by these books {most} are",
+                            row.anchor
+                        )));
+                    }
                     same += 1;
                 }
             }
-            before = row.hash;
+            (before, previous) = (row.hash, row.epoch);
         }
         Ok((same, unknown))
     }

@@ -16,8 +16,8 @@ use super::{
     chain::{Answer, At, Chain, ChainError, Sent},
     contract::Contract,
     decide::{Memory, Policy, Rest, Step, View, decide},
-    header::{Content, Heads, Newest},
-    record::{Intent, Record, State},
+    header::{Behind, Content, ExitCount, Heads, Newest},
+    record::{Exits, Intent, Record, State},
     refusals,
     root_signer::{Refusal, RootSigner},
     signer::{Signature, Signer},
@@ -86,6 +86,8 @@ pub struct Counters {
     pub silence: Option<u64>,
     /// Exit requests on the chain that no header claims as served.
     pub exits_open: u64,
+    /// Those that one claims: the next one is the oldest open one.
+    pub exits_served: u64,
     /// Where the exchange stood.
     pub newest: Newest,
 }
@@ -167,6 +169,7 @@ impl Process {
             Ok(view) => view,
             Err(error) => return Ok(self.unknown(&error)),
         };
+        self.note_exits(&view)?;
         for _ in 0..STEPS_MAX {
             let step = decide(&self.parts.policy, &self.state, &view, &self.memory, now);
             let looked = match self.perform(step, &mut view, now)? {
@@ -251,6 +254,7 @@ impl Process {
         self.counters.silence = Some(view.at_final.silence);
         let at = &view.at_final;
         self.counters.exits_open = at.exits_requested.saturating_sub(at.exits_served);
+        self.counters.exits_served = at.exits_served;
         Ok(view)
     }
 
@@ -340,10 +344,31 @@ impl Process {
         open.map_or(0, |open| open.content.header.epoch)
     }
 
+    /// What an operator asks about exits must be there beside a running exchange, too.
+    fn note_exits(&mut self, view: &View) -> Result<(), ProcessError> {
+        let ExitCount { taken, served } = self.parts.heads.exits();
+        let exits = Exits {
+            requested: view.at_final.exits_requested,
+            taken,
+            served,
+            claimed: view.at_final.exits_served,
+        };
+        if exits == self.state.exits {
+            return Ok(());
+        }
+        self.note(&Record::Exits(exits))
+    }
+
     /// An idle exchange seals no epochs; the contract must hear of it all the same.
     fn keep_the_heart_beating(&mut self, rest: &Rest, now: u64) {
         let heard = self.state.last.at.max(self.memory.beat);
-        if *rest == Rest::NothingNew && now >= heard + self.parts.policy.heartbeat {
+        let policy = &self.parts.policy;
+        // A served exit is claimed by the header behind the one that shows it, which needs an epoch of its own.
+        let every = match self.memory.urgent {
+            true => policy.every_urgent.min(policy.heartbeat),
+            false => policy.heartbeat,
+        };
+        if *rest == Rest::NothingNew && now >= heard + every {
             self.memory.beat = now;
             self.parts.heads.heartbeat();
         }
@@ -363,8 +388,12 @@ impl Process {
     /// The header of the newest epoch, if the contract would take it but for the signatures: once it is written
     /// down and signed, no other one can ever stand for its number.
     fn choose(&mut self, number: u64, served: u64) -> Result<Content, Rest> {
-        let previous = self.state.last.head;
-        let content = match self.parts.heads.content(number, previous, served) {
+        let behind = Behind {
+            head: self.state.last.head,
+            epoch: self.state.last.epoch,
+            served,
+        };
+        let content = match self.parts.heads.content(number, &behind) {
             Ok(Some(content)) => content,
             Ok(None) => return Err(Rest::NothingNew),
             Err(why) => return Err(Rest::Unpostable(why)),

@@ -84,6 +84,8 @@ pub enum Record {
         /// Seconds since 1970.
         at: u64,
     },
+    /// Exit requests came further; for people.
+    Exits(Exits),
     /// The contract at a final block has our header as its newest.
     Final {
         /// Anchor number.
@@ -112,6 +114,19 @@ pub struct Intent {
     pub block: u64,
     /// Seconds since 1970.
     pub at: u64,
+}
+
+/// How far exit requests are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exits {
+    /// Filed on the chain, final.
+    pub requested: u64,
+    /// Taken into the books.
+    pub taken: u64,
+    /// Served in the books, from the first on.
+    pub served: u64,
+    /// Claimed as served by the newest final header.
+    pub claimed: u64,
 }
 
 /// The newest final anchor of this log.
@@ -192,6 +207,8 @@ pub struct State {
     pub next_nonce: u64,
     /// Price bumps so far.
     pub bumps: u64,
+    /// Exit requests.
+    pub exits: Exits,
 }
 
 impl State {
@@ -284,6 +301,7 @@ impl State {
                 open.failed.push(*nonce);
                 open.mined = None;
             }
+            Record::Exits(exits) => self.exits = *exits,
             Record::Final { number, at, .. } => {
                 self.in_flight(*number)?;
                 let Some(open) = self.open.take() else {

@@ -23,6 +23,7 @@ use super::{
     contract::Contract,
     decide::Rest,
     deposits::{DepositError, DepositSink, Watcher},
+    exits::{ExitSink, ExitWatcher},
     header::Heads,
     health::{Alarm, Health, Level, health},
     home::{self, Home},
@@ -90,9 +91,11 @@ pub trait Books {
     fn witness(&self) -> Box<dyn Witness>;
     /// Where deposits go.
     fn sink(&self) -> Box<dyn DepositSink>;
+    /// Where exit requests go.
+    fn exits(&self) -> Box<dyn ExitSink>;
 }
 
-impl<T: Heads + Witness + DepositSink + Clone + 'static> Books for T {
+impl<T: Heads + Witness + DepositSink + ExitSink + Clone + 'static> Books for T {
     fn heads(&self) -> Box<dyn Heads> {
         Box::new(self.clone())
     }
@@ -102,6 +105,10 @@ impl<T: Heads + Witness + DepositSink + Clone + 'static> Books for T {
     }
 
     fn sink(&self) -> Box<dyn DepositSink> {
+        Box::new(self.clone())
+    }
+
+    fn exits(&self) -> Box<dyn ExitSink> {
         Box::new(self.clone())
     }
 }
@@ -121,6 +128,10 @@ pub struct Report {
     pub deposits: u64,
     /// Why deposits do not come in, if they do not.
     pub deposit_trouble: Option<String>,
+    /// Exit requests taken into the books.
+    pub exits: u64,
+    /// Why exit requests do not come in, if they do not.
+    pub exit_trouble: Option<String>,
     /// Why the process ended by itself, if it did.
     pub fault: Option<String>,
 }
@@ -292,6 +303,7 @@ pub fn start(
     };
     let process = Process::open(parts, &disk, &log(data))?;
     let watcher = Watcher::new(place.chain.clone(), place.contract, place.first_block);
+    let exits = ExitWatcher::new(place.chain.clone(), place.contract, place.first_block);
     let (tell, report) = watch::channel(Report {
         state: process.state().clone(),
         ..Report::default()
@@ -301,6 +313,9 @@ pub fn start(
         process,
         watcher,
         sink: books.sink(),
+        exits,
+        exit_sink: books.exits(),
+        exit_deadline: 0,
         pause: place.pause,
         report: tell,
         stop: stop.clone(),
@@ -378,6 +393,7 @@ struct Told {
     alarms: Vec<Alarm>,
     metrics: u64,
     deposit_trouble: Option<String>,
+    exit_trouble: Option<String>,
 }
 
 /// Seconds between two lines of figures.
@@ -387,6 +403,10 @@ struct Turning {
     process: Process,
     watcher: Watcher,
     sink: Box<dyn DepositSink>,
+    exits: ExitWatcher,
+    exit_sink: Box<dyn ExitSink>,
+    /// Time in which a request must be served, seconds; 0 = unknown.
+    exit_deadline: u64,
     pause: Duration,
     report: watch::Sender<Report>,
     stop: Arc<AtomicBool>,
@@ -407,9 +427,17 @@ impl Turning {
                     return;
                 }
             };
+            // Deposits in between, up to the same block at least: they leave with whoever leaves.
+            let due = self.exits.look(&*self.exit_sink);
             let trouble = self.watcher.turn(&mut *self.sink).err();
+            let exit_trouble = due.and_then(|due| {
+                self.exit_deadline = due.deadline;
+                self.exits.serve(&due, &mut *self.exit_sink)
+            });
+            let exit_trouble = exit_trouble.err();
             self.tell(&rest, now);
             self.tell_deposits(trouble.map(|error| (error.is_grave(), error.to_string())));
+            self.tell_exits(exit_trouble.map(|error| (error.is_grave(), error.to_string())));
             std::thread::park_timeout(self.pause);
         }
     }
@@ -421,7 +449,8 @@ impl Turning {
     fn tell(&mut self, rest: &Rest, now: u64) {
         let (state, counters) = (self.process.state(), self.process.counters());
         let silence = counters.silence;
-        let health = health(self.process.policy(), state, rest, counters, silence, now);
+        let mut health = health(self.process.policy(), state, rest, counters, silence, now);
+        health.alarms.splice(0..0, self.late_exit(now));
         let word = state.open.as_ref().map_or("final", |open| open.word());
         let number = state
             .open
@@ -487,5 +516,39 @@ impl Turning {
             self.told.deposit_trouble.clone_from(&words);
         }
         self.report_with(|report| report.deposit_trouble = words);
+    }
+
+    /// Half of the time to serve the oldest open exit request is over: unserved, it lets anybody freeze.
+    fn late_exit(&self, now: u64) -> Option<Alarm> {
+        let counters = self.process.counters();
+        let oldest = (counters.exits_open > 0).then_some(counters.exits_served)?;
+        let deadline = (self.exit_deadline > 0).then_some(self.exit_deadline)?;
+        let filed = self.exit_sink.filed(oldest)?;
+        let left = filed.time.saturating_add(deadline).saturating_sub(now);
+        (left <= deadline / 2).then(|| Alarm {
+            level: Level::Page,
+            what: format!(
+                "exit request {oldest} for account {} is not served: in {} min anybody may freeze the contract",
+                filed.account,
+                left / 60
+            ),
+        })
+    }
+
+    fn tell_exits(&mut self, trouble: Option<(bool, String)>) {
+        let words = trouble.as_ref().map(|(_, words)| words.clone());
+        if words != self.told.exit_trouble {
+            match &trouble {
+                Some((true, words)) => tracing::error!(why = words, "exit requests stop"),
+                Some((false, words)) => tracing::warn!(why = words, "exit requests wait"),
+                None => tracing::info!("exit requests come in again"),
+            }
+            self.told.exit_trouble.clone_from(&words);
+        }
+        let taken = self.exit_sink.taken();
+        self.report_with(|report| {
+            report.exits = taken;
+            report.exit_trouble = words;
+        });
     }
 }

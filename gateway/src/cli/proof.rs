@@ -24,6 +24,9 @@ pub struct Proof {
     /// Also withdrawals of these transfer numbers.
     #[arg(long, value_name = "TRANSFER")]
     withdrawal: Vec<i64>,
+    /// Also every withdrawal by the chain that the epoch has, the newest hundred: after an exit, what it paid.
+    #[arg(long, conflicts_with = "withdrawal")]
+    withdrawals: bool,
     /// Also fills of these trades.
     #[arg(long, value_name = "TRADE")]
     trade: Vec<i64>,
@@ -65,6 +68,44 @@ pub async fn newest_final(client: &Client) -> Result<i64> {
     Ok(newest)
 }
 
+/// Transfers of an account that left by the chain and that an epoch has (0 = the newest), newest first; of its
+/// newest hundred withdrawals.
+///
+/// # Errors
+/// A refusal of the exchange, or an epoch that has none of them.
+pub async fn paid_out(client: &Client, account_id: i64, epoch: i64) -> Result<Vec<i64>> {
+    use proto::{
+        account::v1::{ListTransfersRequest, TransferDirection, TransferRail, TransferState},
+        proof::v1::GetWithdrawalProofRequest,
+    };
+    let request = ListTransfersRequest {
+        account_id,
+        direction: TransferDirection::Withdrawal.into(),
+        state: TransferState::Completed.into(),
+        page_size: 100,
+        ..ListTransfersRequest::default()
+    };
+    let answer = client.account().list_transfers(request).await;
+    let transfers = answer.map_err(ClientError::from)?.into_inner().transfers;
+    let by_the_chain = |rail: i32| rail == i32::from(TransferRail::L2);
+    let mut found = Vec::new();
+    for row in transfers.iter().filter(|row| by_the_chain(row.rail)) {
+        let request = GetWithdrawalProofRequest {
+            account_id,
+            transfer_id: row.transfer_id,
+            epoch,
+        };
+        // What left later is in a later epoch.
+        if client.proof().get_withdrawal_proof(request).await.is_ok() {
+            found.push(row.transfer_id);
+        }
+    }
+    if found.is_empty() {
+        bail!("the epoch has no withdrawal of account {account_id}");
+    }
+    Ok(found)
+}
+
 impl Proof {
     pub(super) async fn run(self) -> Result<()> {
         let client = self.connection.open().await?;
@@ -73,10 +114,14 @@ impl Proof {
             true => newest_final(&client).await?,
             false => self.epoch,
         };
+        let withdrawals = match self.withdrawals {
+            true => paid_out(&client, account_id, epoch).await?,
+            false => self.withdrawal,
+        };
         let wanted = Wanted {
             account_id,
             epoch,
-            withdrawals: &self.withdrawal,
+            withdrawals: &withdrawals,
             trades: &self.trade,
         };
         let file = download(&client, &wanted).await?;

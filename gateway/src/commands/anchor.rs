@@ -154,6 +154,15 @@ pub fn status(folder: &Path, last: usize, now: u64) -> Result<String> {
         }
     }
     writeln!(out, "bumps       {}", state.bumps)?;
+    let exits = &state.exits;
+    writeln!(
+        out,
+        "exits       {} requested on the chain, {} pending, {} served, {} claimed by the newest final header",
+        exits.requested,
+        exits.requested.saturating_sub(exits.served),
+        exits.served,
+        exits.claimed
+    )?;
     out.push_str(&history(&records, last)?);
     Ok(out)
 }
@@ -179,7 +188,7 @@ fn history(records: &[Record], last: usize) -> Result<String> {
                 (*number, "posted", *at)
             }
             Record::Final { number, at, .. } => (*number, "final", *at),
-            Record::Began { .. } => continue,
+            Record::Began { .. } | Record::Exits(_) => continue,
         };
         if let Some(line) = lines.iter_mut().rfind(|line| line.0 == number) {
             (line.2, line.3) = (word, at);

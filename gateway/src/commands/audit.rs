@@ -88,7 +88,11 @@ impl Audit {
         };
         let on = chain.open()?;
         let own = |epoch| roots.epoch(epoch).map(|epoch| &epoch.header);
-        let (same, unknown) = on.audit(own)?;
+        let claim = |previous, claimed| {
+            let served = roots.claim_exits(previous, claimed);
+            served.map_err(|why| why.to_string())
+        };
+        let (same, unknown) = on.audit(own, claim)?;
         Ok(Some(format!(
             "{same} headers on the chain are those of this journal; {unknown} are of epochs that were not replayed"
         )))

@@ -22,7 +22,7 @@ use crate::{
         signer::{LocalKey, Signer},
     },
     cli::{
-        proof::{Wanted, download},
+        proof::{Wanted, download, paid_out},
         withdraw,
     },
     client::Client,
@@ -114,6 +114,77 @@ async fn final_epoch(
     Ok(i64::try_from(report.state.last.epoch)?)
 }
 
+/// Waits until the vault pays from a proof's header: the challenge window, short here.
+async fn payable(chain: &OnChain, file: &ProofFile) -> Result<(Shown, Found)> {
+    let mut window = tokio::time::interval(Duration::from_millis(300));
+    loop {
+        window.tick().await;
+        let (shown, found) = check(chain, file)?;
+        match &found.payable {
+            Ok(()) => return Ok((shown, found)),
+            Err(why) if why.starts_with("NotFinal") => {}
+            Err(why) => bail!("not payable: {why}"),
+        }
+    }
+}
+
+/// Somebody with orders and positions asks the chain for his exit; the operator is not asked.
+async fn exit(anchoring: &Anchoring, chain: &OnChain, home: &Home, who: &Leaver) -> Result<String> {
+    let number = u32::try_from(who.account_id)?;
+    let (registry, vault) = (home.contract.registry, home.contract.vault);
+    let call = Words::new()
+        .number(number.into())
+        .call("requestExit(uint32)");
+    let asked = send(chain, &who.owner, registry, call)?;
+    let mut reports = anchoring.watch();
+    let claimed =
+        reports.wait_for(|report| report.fault.is_some() || report.state.exits.claimed > 0);
+    let report = tokio::time::timeout(PATIENCE, claimed)
+        .await
+        .context("no header claims the exit in time")??
+        .clone();
+    let epoch = i64::try_from(report.state.last.epoch)?;
+    let withdrawals = paid_out(&who.client, who.account_id, epoch).await?;
+    let wanted = Wanted {
+        account_id: who.account_id,
+        epoch,
+        withdrawals: &withdrawals,
+        trades: &[],
+    };
+    let file = download(&who.client, &wanted).await?;
+    let (shown, found) = payable(chain, &file).await?;
+    if shown
+        .balances
+        .iter()
+        .any(|leaf| !leaf.closed || leaf.sum() != 0)
+    {
+        bail!("account {number} is served, and not closed and empty");
+    }
+    let mut paid = Vec::new();
+    for (leaf, path) in shown.withdrawals.iter().zip(&file.withdrawals) {
+        let path = path
+            .inclusion(TreeKind::Withdrawals)
+            .map_err(anyhow::Error::msg)?;
+        let gas = send(
+            chain,
+            &who.owner,
+            vault,
+            OnChain::withdraw(&found, leaf, &path),
+        )?;
+        paid.push(format!(
+            "{} of asset {} ({gas} gas)",
+            leaf.amount, leaf.asset
+        ));
+    }
+    Ok(format!(
+        "left         {} asked the chain for its exit ({asked} gas): closed and paid out without the operator, claimed \
+         by anchor {}; took {}",
+        who.name,
+        found.row.anchor,
+        paid.join(", ")
+    ))
+}
+
 /// Everything up to the operator's silence. Afterwards nobody anchors any more.
 pub(super) async fn withdraw(
     running: &mut Running,
@@ -149,17 +220,7 @@ pub(super) async fn withdraw(
         trades: &[],
     };
     let file = download(&first.client, &wanted).await?;
-    // The challenge window, short here.
-    let mut window = tokio::time::interval(Duration::from_millis(300));
-    let (shown, found) = loop {
-        window.tick().await;
-        let (shown, found) = check(&chain, &file)?;
-        match &found.payable {
-            Ok(()) => break (shown, found),
-            Err(why) if why.starts_with("NotFinal") => {}
-            Err(why) => bail!("not payable: {why}"),
-        }
-    };
+    let (shown, found) = payable(&chain, &file).await?;
     let path = file
         .withdrawals
         .first()
@@ -184,6 +245,10 @@ pub(super) async fn withdraw(
          {gas} gas",
         first.name, found.row.anchor, found.row.epoch
     )];
+    if let Some(miner) = sandbox.role("miner").next() {
+        let miner = leaver(&address, miner, keys).await?;
+        lines.push(exit(anchoring, &chain, &home, &miner).await?);
+    }
 
     // The operator falls silent: nothing is anchored from now on. The trader fetches his last proof.
     let anchoring = running.anchoring.take().context("nothing is anchored")?;

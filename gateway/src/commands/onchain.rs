@@ -90,7 +90,8 @@ pub struct Deposit {
 /// Leaves without the operator.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Exit {
-    /// Asks on the chain to be paid out; if nobody serves it in time, anybody may freeze.
+    /// Asks on the chain to be paid out and closed, which nobody has to approve; if it is not served in time,
+    /// anybody may freeze.
     Request {
         /// Number of the account.
         #[arg(long)]
@@ -220,6 +221,7 @@ impl Claim {
                 self.file.display()
             );
         }
+        let (mut paid, mut refused) = (0, None);
         for (leaf, path) in shown.withdrawals.iter().zip(&file.withdrawals) {
             let path = path
                 .inclusion(TreeKind::Withdrawals)
@@ -232,14 +234,21 @@ impl Claim {
                 leaf.asset,
                 Address::from(leaf.to)
             );
-            send(
-                &on,
-                &self.on.owner,
-                &what,
-                (on.contract.vault, U256::ZERO, call),
-            )?;
+            let call = (on.contract.vault, U256::ZERO, call);
+            match send(&on, &self.on.owner, &what, call) {
+                Ok(_) => paid += 1,
+                // Somebody claimed it before: the others may still wait.
+                Err(why) if format!("{why:#}").contains("AlreadyPaid") => {
+                    println!("{what}: {why:#}");
+                    refused = Some(why);
+                }
+                Err(why) => return Err(why),
+            }
         }
-        Ok(())
+        match refused.filter(|_| paid == 0) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
     }
 }
 
@@ -298,6 +307,10 @@ impl Exit {
                     &format!("exit request for account {account}"),
                     call,
                 )?;
+                println!(
+                    "the exchange closes the account, and pays everything in it to this address; when that is anchored, \
+                     `hashpit proof --anchored --withdrawals` and `hashpit claim` take it out of the contract"
+                );
             }
             Self::Freeze {
                 unserved,

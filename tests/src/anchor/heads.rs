@@ -9,7 +9,7 @@ use engine::roots::{
 };
 use gateway::{
     anchor::{
-        header::{Content, Heads, Newest},
+        header::{Behind, Content, Heads, Newest},
         root_signer::Witness,
     },
     proofs::Step,
@@ -32,17 +32,12 @@ impl Heads for TestHeads {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn content(
-        &mut self,
-        number: u64,
-        previous: B256,
-        served: u64,
-    ) -> Result<Option<Content>, String> {
+    fn content(&mut self, number: u64, behind: &Behind) -> Result<Option<Content>, String> {
         let newest = self.newest();
-        let mut content = empty(number, previous);
+        let mut content = empty(number, behind.head);
         content.header.seq = newest.seq;
         content.header.time = newest.seq;
-        content.header.forced_count = served;
+        content.header.forced_count = behind.served;
         content.header.journal_head = keccak256(newest.epoch.to_be_bytes()).0;
         Ok(Some(content))
     }

@@ -20,6 +20,7 @@ pub(super) fn look(world: &World, line: &str) -> Result<Option<(String, String)>
     let rows = match words.next("a check")? {
         what @ ("obligation" | "capacity") => super::delivery::rows(world, what, &mut words)?,
         what @ ("root" | "leaf") => super::roots::rows(world, what, &mut words)?,
+        "exits" => super::exits::rows(world),
         "book" => return book(world, line).map(Some),
         "balance" => balance(world, world.account(words.next("an account")?)?),
         "position" => {

@@ -18,7 +18,7 @@ use super::{
     world::{MONEY, World},
 };
 
-fn address(text: &str) -> Result<[u8; 20], String> {
+pub(super) fn address(text: &str) -> Result<[u8; 20], String> {
     let byte = u8::from_str_radix(text, 16);
     byte.map(|byte| [byte; 20])
         .map_err(|_| format!("  {text:?} is no address: two hex digits"))
@@ -31,11 +31,14 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
     let command = match verb {
         "epoch" => Command::MarkEpoch,
         "owner" => Command::SetAccountOwner(request(SetAccountOwner {
-            account: world.account(words.next("an account")?)?,
+            account: match words.next("an account")? {
+                "house-fees" => house::FEES,
+                name => world.account(name)?,
+            },
             owner: address(words.next("an address")?)?,
         })),
         "chain" => return deposit(world, words).map(Some),
-        _ => return Ok(None),
+        _ => return super::exits::act(world, verb, line),
     };
     words.finish()?;
     Ok(Some(Done::of(world.apply(command)?)))
@@ -90,7 +93,7 @@ pub(super) fn told(event: &Event) -> Option<String> {
             let (byte, nonce) = (change.owner[0], change.nonce);
             Some(format!("owner {byte:02x} change {nonce}"))
         }
-        _ => None,
+        other => super::exits::told(other),
     }
 }
 

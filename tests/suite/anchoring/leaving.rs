@@ -14,7 +14,7 @@ use gateway::{
         home, run,
     },
     cli::{
-        proof::{Wanted, download},
+        proof::{Wanted, download, paid_out},
         withdraw,
     },
     commands::{
@@ -296,4 +296,129 @@ async fn coins_come_out_by_proof_with_the_exchange_stopped_and_without_the_opera
         .await
         .expect("holds");
     assert!(told.contains("it is settled"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exit_request_ends_in_coins_without_the_operator_and_without_a_freeze() {
+    let folder = Folder::new("anchor-exit");
+    let mut settings = anchoring(folder.path());
+    settings.chain_rpc = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let venue = Venue::start_with(settings.clone()).await;
+    until_final(&venue.running, 1).await;
+    let anchoring = venue.running.anchoring.as_ref().expect("it anchors");
+    let (registry, chain) = (anchoring.contract.registry, anchoring.chain.clone());
+    let home = anchoring.home.clone().expect("embedded").chain;
+    let (data, keys) = (settings.data.clone(), settings.keys());
+    let node = venue.running.chain_rpc.expect("served");
+    let on = || doing(node, registry, &keys, "taker-2");
+    let address = {
+        let passphrase = home::passphrase(&keys, false).expect("there");
+        let role = gateway::anchor::key_file::Role::Owner;
+        let key = home::key(&keys, "taker-2.owner", role, &passphrase, false);
+        gateway::anchor::signer::Signer::address(&key.expect("opens"))
+    };
+
+    // An order rests, and his drop copy is open.
+    let contract = venue.forward().await;
+    let client = venue.client("taker-2").await;
+    let account = venue.account("taker-2");
+    let order = tests::venue::limit(1, &contract, proto::common::v1::Side::Buy, 1, 42_000);
+    let order = proto::trading::v1::SubmitOrderRequest {
+        account_id: account,
+        order: Some(order),
+        ..Default::default()
+    };
+    let submitted = client.trading().submit_order(order).await;
+    submitted.expect("it rests");
+    use proto::trading::v1::{
+        ExitStage, StreamEventsRequest, private_event::Event as Told, stream_events_request::Scope,
+    };
+    let scope = StreamEventsRequest {
+        scope: Some(Scope::AccountId(account)),
+        ..Default::default()
+    };
+    let told = client.trading().stream_events(scope).await;
+    let mut told = told.expect("open").into_inner();
+
+    let number = u32::try_from(account).expect("small");
+    let request = Exit::Request {
+        account: number,
+        on: on(),
+    };
+    command(|| request.run()).await.expect("filed");
+    // The exchange hears of it from the chain, and a header claims it.
+    let mut reports = anchoring.watch();
+    let claimed = reports.wait_for(|report| {
+        assert_eq!((&report.fault, &report.exit_trouble), (&None, &None));
+        report.state.exits.claimed == 1
+    });
+    let epoch = claimed.await.expect("claimed").state.last.epoch;
+    let mut stages = Vec::new();
+    while stages.last() != Some(&ExitStage::Served) {
+        let message = told.message().await.expect("told").expect("open");
+        for event in message.events {
+            if let Some(Told::Exit(exit)) = event.event {
+                assert_eq!((exit.request_id, &exit.owner[..]), (0, address.as_slice()));
+                stages.push(exit.stage());
+            }
+        }
+    }
+    assert_eq!(stages.first(), Some(&ExitStage::WindingUp));
+    let words = gateway::commands::anchor::status(&data, 3, run::now()).expect("reads");
+    let line =
+        "1 requested on the chain, 0 pending, 1 served, 1 claimed by the newest final header";
+    assert!(words.contains(line), "{words}");
+    let freeze = Exit::Freeze {
+        unserved: Some(0),
+        on: on(),
+    };
+    let refused = command(|| freeze.run()).await.expect_err("served");
+    assert!(refused.contains("ExitServed(id: 0)"), "{refused}");
+
+    // His key still reads: what left, and the proof that pays it.
+    let epoch = i64::try_from(epoch).expect("small");
+    let out = paid_out(&client, account, epoch).await.expect("they left");
+    assert_eq!(out.len(), 2, "one of each asset");
+    let to = folder.path().join("EXIT.json");
+    let file = proof(&venue, "taker-2", epoch, &out, to).await;
+    let before = home.balance(address);
+    let mut window = tokio::time::interval(std::time::Duration::from_millis(200));
+    loop {
+        window.tick().await;
+        let claim = Claim {
+            file: file.clone(),
+            on: on(),
+        };
+        match command(|| claim.run()).await {
+            Ok(()) => break,
+            // The challenge window.
+            Err(why) => assert!(why.contains("NotFinal"), "{why}"),
+        }
+    }
+    let paid = home.balance(address) - before;
+    let coins = U256::from(1_000 * 100_000_000_u64) * U256::from(home::WEI_PER_SAT);
+    let fee = U256::from(2_000_000) * U256::from(gateway::anchor::embedded::BASE_FEE);
+    assert!(paid <= coins && paid > coins - fee, "{paid} wei");
+    drop(chain);
+    venue.running.stop().await;
+    // A replay of the journal finds every header of the chain, and may claim what they claim.
+    let node = Node::start(&data, 0).await;
+    let audit = Audit {
+        folder: data.clone(),
+        rpc: vec![format!("http://{}", node.address)],
+        registry: Some(registry),
+        ..Audit::default()
+    };
+    let audited = tokio::task::spawn_blocking(move || audit.compared()).await;
+    let told = audited.expect("no panic").expect("the same");
+    assert!(told.expect("asked").contains("are those of this journal"));
+    drop(node);
+    // After a restart nothing comes twice.
+    let venue = Venue::start_with(settings).await;
+    let taken = venue
+        .running
+        .desk
+        .state(|state| (state.exit_requests().len(), state.exits_served()));
+    assert_eq!(taken, (1, 1));
+    venue.running.stop().await;
 }

@@ -4,8 +4,8 @@ use std::{io, ops::Range};
 
 use engine::{
     command::{
-        Command, FeedKind, NewKey, RevokeKey, Scope, SetAccountOwner, SetFeed, SetSource, Side,
-        Stamped,
+        Command, FeedKind, NewKey, RevokeKey, Scope, ServeExit, SetAccountOwner, SetFeed,
+        SetSource, Side, Stamped,
     },
     event::Event,
     exchange::Exchange,
@@ -21,11 +21,11 @@ use tests::{
 };
 
 /// Every section in its order.
-const TAGS: [&[u8; 4]; 38] = [
+const TAGS: [&[u8; 4]; 39] = [
     b"cntr", b"asst", b"comm", b"indx", b"prod", b"firm", b"keys", b"acct", b"sess", b"tran",
     b"rqid", b"inst", b"link", b"wndw", b"auct", b"dfrd", b"call", b"pstn", b"blnc", b"flow",
     b"ordr", b"ende", b"book", b"stop", b"pegs", b"atau", b"mmpg", b"mmpf", b"mmpq", b"clid",
-    b"timr", b"feed", b"rnds", b"epch", b"ownr", b"issd", b"chdp", b"end ",
+    b"timr", b"feed", b"rnds", b"epch", b"ownr", b"issd", b"chdp", b"exit", b"end ",
 ];
 
 fn commands() -> usize {
@@ -78,6 +78,15 @@ fn with_keys(stream: &mut Vec<Stamped>) {
         account: AccountId(2),
         owner: [9; 20],
     };
+    // Of an account that nobody has.
+    let exit = ServeExit {
+        id: 0,
+        account: AccountId(1_000_000),
+        owner: [10; 20],
+        time: 1,
+        block: 2,
+        patience: 3,
+    };
     for command in [
         Command::CreateKey(request(key("one"))),
         Command::CreateKey(request(key("other"))),
@@ -91,6 +100,7 @@ fn with_keys(stream: &mut Vec<Stamped>) {
         Command::SetSource(request(source(Scope::Feed(FeedId(1))))),
         Command::SetSource(request(source(Scope::Index(IndexId(1))))),
         Command::SetAccountOwner(request(owner)),
+        Command::ServeExit(request(exit)),
     ] {
         let last = stream.last().map(|last| (last.seq, last.at));
         let (seq, at) = last.unwrap_or_default();
@@ -375,7 +385,7 @@ fn the_same_story_gives_the_same_bytes_for_ever() {
         .collect();
     assert_eq!(
         (engine::saved::VERSION, hex.as_str()),
-        (3, "baaaf0a5ee1b0f0a")
+        (4, "f0c3b882e078b46c")
     );
 }
 

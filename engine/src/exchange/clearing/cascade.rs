@@ -93,7 +93,7 @@ impl Exchange {
     }
 
     /// After positions moved otherwise than by a trade.
-    pub(super) fn recount_open_interest(&mut self, id: InstrumentId) {
+    pub(in crate::exchange) fn recount_open_interest(&mut self, id: InstrumentId) {
         let longs = self.positions.in_instrument(id).map(|p| p.net.0.max(0));
         let open_interest = longs.sum();
         self.contract_mut(id).statistics.open_interest = open_interest;

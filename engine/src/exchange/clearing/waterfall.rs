@@ -74,7 +74,7 @@ impl Exchange {
     }
 
     /// At the mark, as far as the backstop's money reaches.
-    fn give_to_backstop(
+    pub(super) fn give_to_backstop(
         &mut self,
         account: AccountId,
         instrument: InstrumentId,
@@ -101,7 +101,12 @@ impl Exchange {
 
     /// The other side gives up lots at the mark, the highest in the queue first. Hedges of real machines stay:
     /// the fund stands in for what only they could give up, until the contract has settled in cash.
-    fn deleverage(&mut self, account: AccountId, instrument: InstrumentId, out: &mut Vec<Event>) {
+    pub(super) fn deleverage(
+        &mut self,
+        account: AccountId,
+        instrument: InstrumentId,
+        out: &mut Vec<Event>,
+    ) {
         let net = self.positions.view(account, instrument).net;
         let mark = self.contract(instrument).mark;
         let side = Side::closing(net);
@@ -177,7 +182,7 @@ impl Exchange {
     }
 
     /// The fund pays what the account owes; beyond the cap the venue stops.
-    fn cover(&mut self, account: AccountId, asset: AssetId, out: &mut Vec<Event>) {
+    pub(super) fn cover(&mut self, account: AccountId, asset: AssetId, out: &mut Vec<Event>) {
         let balance = self.ledger.balance(account, asset);
         // What others have got already and its own cash does not cover; escrow and withdrawals that wait are
         // its own affair.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What an interval comes to, in hashes.
-struct Measured {
+pub(super) struct Measured {
     /// To be delivered: what was owed less force majeure.
     due: u128,
     /// Delivered or excused, surplus beyond the tolerance cut off.
@@ -30,9 +30,9 @@ struct Measured {
 }
 
 /// Which step is settled when, and with which prices.
-struct Prices {
-    index: Ticks,
-    imbalance: Imbalance,
+pub(super) struct Prices {
+    pub(super) index: Ticks,
+    pub(super) imbalance: Imbalance,
 }
 
 impl Exchange {
@@ -70,7 +70,7 @@ impl Exchange {
     }
 
     /// What the step's hashes come to.
-    fn measure(&self, row: &Obligation, step: &Interval) -> Measured {
+    pub(super) fn measure(&self, row: &Obligation, step: &Interval) -> Measured {
         let per_share = self.hashes_per_share(row.commodity);
         let owed = row.hashes_of(step.span());
         let cashed = row.hashes_of(row.suspended_in(step, self.at)).min(owed);
@@ -127,7 +127,7 @@ impl Exchange {
         }
     }
 
-    fn prices(&self, row: &Obligation) -> Prices {
+    pub(super) fn prices(&self, row: &Obligation) -> Prices {
         let contract = self.contract(row.instrument);
         let index = contract
             .terms
@@ -147,7 +147,7 @@ impl Exchange {
     }
 
     /// Moves the money of a step, and ends the delivery after the last one or after too many failures.
-    fn book_step(
+    pub(super) fn book_step(
         &mut self,
         id: ObligationId,
         measured: &Measured,
@@ -281,7 +281,7 @@ impl Exchange {
     }
 
     /// One side's money to the other.
-    fn pay(
+    pub(super) fn pay(
         &mut self,
         (from, to, asset): (AccountId, AccountId, AssetId),
         amount: Minor,

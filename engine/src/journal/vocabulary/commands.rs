@@ -421,6 +421,14 @@ pub(super) fn all() -> Vec<Command> {
             chain: [168; 32],
             block: 169,
         })),
+        Command::ServeExit(request(ServeExit {
+            id: 170,
+            account: AccountId(171),
+            owner: [172; 20],
+            time: 173,
+            block: 174,
+            patience: 175,
+        })),
     ]
 }
 

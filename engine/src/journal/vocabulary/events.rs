@@ -341,6 +341,12 @@ pub(super) fn all() -> Vec<Event> {
             owner: [164; 20],
             nonce: 165,
         }),
+        Event::Exit(ExitStep {
+            request: 166,
+            account: AccountId(167),
+            owner: [168; 20],
+            stage: ExitStage::WaitsForDelivery,
+        }),
     ]
 }
 

@@ -37,7 +37,8 @@ impl Process {
             Record::Began { .. }
             | Record::Sealed { .. }
             | Record::Signed { .. }
-            | Record::Failed { .. } => return,
+            | Record::Failed { .. }
+            | Record::Exits(_) => return,
         };
         self.parts.heads.note(epoch, step);
     }

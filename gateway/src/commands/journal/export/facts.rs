@@ -124,5 +124,6 @@ pub(super) fn of(command: &Command) -> Facts {
             facts(40, "SetAccountOwner").of_account(request.body.account)
         }
         Command::CreditChainDeposit(_) => facts(41, "CreditChainDeposit"),
+        Command::ServeExit(request) => facts(42, "ServeExit").of_account(request.body.account),
     }
 }
