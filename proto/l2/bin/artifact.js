@@ -29,6 +29,9 @@ const sources = {};
 for (const f of fs.readdirSync(path.join(root, 'src')).sort()) {
   sources['src/' + f] = { content: fs.readFileSync(path.join(root, 'src', f), 'utf8') };
 }
+// The embedded chain's worthless coin: its code alone is committed, in hexadecimal.
+const PLAY = 'sandbox/PlayDollar.sol';
+sources[PLAY] = { content: fs.readFileSync(path.join(root, PLAY), 'utf8') };
 const output = JSON.parse(solc.compile(JSON.stringify({
   language: 'Solidity',
   sources,
@@ -42,6 +45,17 @@ const output = JSON.parse(solc.compile(JSON.stringify({
 const problems = (output.errors || []).filter((e) => e.severity !== 'info');
 problems.forEach((e) => console.error(e.formattedMessage));
 if (problems.length) process.exit(1); // warnings too
+
+// Writes a file, or holds it against what the sources give.
+function keep(file, text) {
+  if (!check) {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    fs.writeFileSync(file, text);
+  } else if (!fs.existsSync(file) || fs.readFileSync(file, 'utf8').trim() !== text.trim()) {
+    console.error(`${file} is not what the sources give: npm run artifact`);
+    bad = true;
+  }
+}
 
 console.log(`solc ${solc.version()}`);
 let bad = false;
@@ -57,18 +71,12 @@ for (const name of ['HashpitJudge', 'HashpitRegistry', 'HashpitVault']) {
     continue;
   }
   const file = path.join(root, 'artifact', name + '.json');
-  const text = JSON.stringify({
+  keep(file, JSON.stringify({
     contractName: name,
     abi: c.abi,
     bytecode: { object: '0x' + c.evm.bytecode.object },
     deployedBytecode: { object: '0x' + runtime },
-  }, null, 1) + '\n';
-  if (!check) {
-    fs.mkdirSync(path.dirname(file), { recursive: true });
-    fs.writeFileSync(file, text);
-  } else if (!fs.existsSync(file) || fs.readFileSync(file, 'utf8') !== text) {
-    console.error(`${file} is not what the sources give: npm run artifact`);
-    bad = true;
-  }
+  }, null, 1) + '\n');
 }
+keep(path.join(root, PLAY.replace('.sol', '.hex')), output.contracts[PLAY].PlayDollar.evm.bytecode.object);
 process.exit(bad ? 1 : 0);

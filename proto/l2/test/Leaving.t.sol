@@ -338,6 +338,9 @@ contract Leaving is Base {
     function test_only_the_guardian_is_the_guardian() public {
         vm.expectRevert(HashpitRegistry.NotGuardian.selector);
         r.guardianFreeze();
+        vm.expectRevert(HashpitRegistry.NotJudge.selector);
+        r.judgeFreeze("a passer-by says so");
+        require(!r.frozen(), "nobody else freezes");
     }
 
     // ----------------------------------------------------------------------------------- sums that are lies
@@ -663,5 +666,26 @@ contract Leaving is Base {
         h.seq += 1;
         vm.expectPartialRevert(HashpitRegistry.UnknownHeader.selector);
         v.escape(h, p, 0, o, l, path);
+    }
+
+    /// A tree of one's own, in which everything adds up, opens no state that was posted.
+    function test_an_opening_of_another_state_is_refused() public {
+        put();
+        freezeAndSettle();
+        Layout.Header memory h = header(1);
+        Layout.Opening memory o = opening();
+        Layout.Balance memory l = leaf(0, 0);
+        Layout.Node[] memory path = balances(0, 0).path;
+        l.owner = address(0xBAD);
+        bytes32 x = leafHash(l);
+        uint128 s = l.available + l.locked;
+        for (uint256 d; d < 32; ++d) {
+            x = sumNode(x, s, path[d].hash, path[d].sum, 1);
+            s += path[d].sum;
+        }
+        require(s == h.assets[0].liabilities, "the total is right");
+        o.roots[0] = x;
+        vm.expectPartialRevert(HashpitVault.WrongRoot.selector);
+        v.escape(h, stamps[1], 0, o, l, path);
     }
 }
