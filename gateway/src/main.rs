@@ -48,6 +48,9 @@ enum Command {
     /// Leaves without the operator: request, freeze, settle, escape. Needs no exchange.
     #[command(subcommand)]
     Exit(commands::onchain::Exit),
+    /// What the guardian of the contracts may do.
+    #[command(subcommand)]
+    Guardian(commands::onchain::Guardian),
     /// Checks a proof file, without the exchange.
     Verify(commands::verify::Verify),
     /// Executes a journal again and computes every epoch's root. Reads only.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Deposit(deposit) => deposit.run(),
         Command::Claim(claim) => claim.run(),
         Command::Exit(exit) => exit.run(),
+        Command::Guardian(guardian) => guardian.run(),
         Command::Verify(verify) => verify.run(),
         Command::Audit(audit) => audit.run(),
         Command::Client(command) => runtime.block_on(cli::run(command)),

@@ -8,6 +8,7 @@ mod chain_trouble;
 mod contracts;
 mod crashes;
 mod deposits;
+mod doors;
 mod embedded;
 mod endpoint;
 mod exits;

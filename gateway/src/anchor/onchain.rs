@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use engine::roots::{
-    chain::{AssetLine, ChainHeader},
+    chain::{AssetLine, ChainHeader, Tip},
     header::{Header, State},
     leaf::{BalanceLeaf, WithdrawalLeaf},
     proof::Inclusion,
@@ -19,7 +19,7 @@ use super::{
     chain::{Answer, At, Call, Chain, ChainError, Receipt, Sent},
     contract::{Contract, Standing, header},
     deposits::SPAN,
-    header::header_tuple,
+    header::{header_tuple, tip_tuple},
     refusals,
     signer::{LocalKey, Signer, SignerError},
     transaction::{Price, Transaction},
@@ -129,6 +129,24 @@ fn form(header: &Header, row: &Row, before: B256, requested: u64) -> Result<Chai
             row.epoch, row.hash
         ),
     })
+}
+
+/// The call that settles at a header, with the one behind it.
+fn settle(header: &ChainHeader, posted: Posted, next: Option<Row>) -> Bytes {
+    let (next, behind) = next.map_or((B256::ZERO, Posted::default()), |next| {
+        (next.hash, next.posted)
+    });
+    tuple(&[
+        Part::Far(header_tuple(header)),
+        Part::Here(posted.words()),
+        Part::Here(Words::new().word(next)),
+        Part::Here(behind.words()),
+    ])
+    .call(concat!(
+        "settleEpoch(",
+        header!(),
+        ",(uint64,uint64),bytes32,(uint64,uint64))"
+    ))
 }
 
 impl OnChain {
@@ -362,20 +380,7 @@ impl OnChain {
     /// The call that fixes, after a freeze, the newest header that was final when it happened.
     #[must_use]
     pub fn settle(found: &Found) -> Bytes {
-        let (next, posted) = found.next.map_or((B256::ZERO, Posted::default()), |next| {
-            (next.hash, next.posted)
-        });
-        tuple(&[
-            Part::Far(header_tuple(&found.header)),
-            Part::Here(found.row.posted.words()),
-            Part::Here(Words::new().word(next)),
-            Part::Here(posted.words()),
-        ])
-        .call(concat!(
-            "settleEpoch(",
-            header!(),
-            ",(uint64,uint64),bytes32,(uint64,uint64))"
-        ))
+        settle(&found.header, found.row.posted, found.next)
     }
 
     /// What an exit request costs, wei.
@@ -437,6 +442,65 @@ impl OnChain {
         }
         Err(OnChainError::NotThere(format!(
             "nobody made exit request {id}"
+        )))
+    }
+
+    /// The deposit of this number, as its log has it, and the chain of deposits before it.
+    ///
+    /// # Errors
+    /// No answer, or no such deposit.
+    pub fn deposit(&self, id: u64) -> Result<Tip, OnChainError> {
+        let before = Words::new().number(id).call("depositAccAt(uint64)");
+        let before = self.word(At::Latest, self.contract.vault, before)?;
+        let head = self.chain.block(At::Latest)?.number;
+        let event = Contract::deposit_event();
+        let mut from = self.from_block;
+        while from <= head {
+            let to = head.min(from + SPAN - 1);
+            for log in self.chain.logs(self.contract.vault, event, from, to)? {
+                let read = Contract::deposit(&log, before);
+                if let Some((_, tip)) = read.filter(|(deposit, _)| deposit.id == id) {
+                    return Ok(tip);
+                }
+            }
+            from = to + 1;
+        }
+        let gone = format!("nobody made deposit {id} after block {}", self.from_block);
+        Err(OnChainError::NotThere(gone))
+    }
+
+    /// The call that gives a deposit back which the settled header has not credited.
+    #[must_use]
+    pub fn refund(id: u64, deposit: &Tip) -> Bytes {
+        tuple(&[
+            Part::Here(Words::new().number(id)),
+            Part::Far(tip_tuple(deposit)),
+        ])
+        .call("refund(uint64,(bytes32,address,uint16,uint128,uint128[]))")
+    }
+
+    /// The call that settles after a freeze before any header was final: anchor 0, the deployment, is looked for
+    /// among the first [`SPAN`] blocks.
+    ///
+    /// # Errors
+    /// No answer, or no deployment there.
+    pub fn settle_at_nothing(&self) -> Result<Bytes, OnChainError> {
+        let head = self.chain.block(At::Latest)?.number;
+        let committed = Words::new().number(0).call("committed(uint64)");
+        let committed = self.word(At::Latest, self.contract.registry, committed)?;
+        let last = head.min(self.from_block + SPAN);
+        for number in self.from_block..=last {
+            let time = self.chain.block(At::Number(number))?.time;
+            let posted = Posted { time, number };
+            let stated = Words::new().word(B256::ZERO).raw(posted.words().bytes());
+            if committed == keccak256(stated.bytes()) {
+                let next = self.rows(head)?.into_iter().find(|row| row.anchor == 1);
+                return Ok(settle(&ChainHeader::default(), posted, next));
+            }
+        }
+        Err(OnChainError::NotThere(format!(
+            "the registry was not deployed in blocks {} to {last}: --from-block names one shortly before it was",
+            self.from_block
         )))
     }
 

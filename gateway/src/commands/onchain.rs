@@ -111,8 +111,8 @@ pub enum Exit {
     },
     /// After a freeze: fixes the newest final header, the one of this proof.
     Settle {
-        /// A proof of that epoch, anybody's.
-        file: PathBuf,
+        /// A proof of that epoch, anybody's; without it, nothing was final yet and every deposit can be refunded.
+        file: Option<PathBuf>,
         /// Where, and who.
         #[command(flatten)]
         on: Doing,
@@ -121,6 +121,14 @@ pub enum Exit {
     Escape {
         /// The proof.
         file: PathBuf,
+        /// Where, and who.
+        #[command(flatten)]
+        on: Doing,
+    },
+    /// After that: gives back a deposit that the settled header has not credited, to its sender.
+    Refund {
+        /// Number of the deposit, from its log; the first is 0.
+        deposit: u64,
         /// Where, and who.
         #[command(flatten)]
         on: Doing,
@@ -145,6 +153,51 @@ pub enum Exit {
         #[command(flatten)]
         on: Doing,
     },
+}
+
+/// What the guardian may do, with `--key` a key of that role: he stops, and moves nothing.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Guardian {
+    /// Holds payments up for a while, while something is looked into; exits go on.
+    Pause {
+        /// Where, and who.
+        #[command(flatten)]
+        on: Doing,
+    },
+    /// Freezes the exchange for ever: replay showed what the chain cannot see.
+    Freeze {
+        /// Where, and who.
+        #[command(flatten)]
+        on: Doing,
+    },
+    /// Stops a proposed change of signers.
+    WithdrawRotation {
+        /// Where, and who.
+        #[command(flatten)]
+        on: Doing,
+    },
+}
+
+impl Guardian {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// The contract's refusal.
+    pub fn run(self) -> Result<()> {
+        let (what, function, doing) = match self {
+            Self::Pause { on } => ("payments paused", "guardianPause()", on),
+            Self::Freeze { on } => ("frozen by the guardian", "guardianFreeze()", on),
+            Self::WithdrawRotation { on } => ("rotation withdrawn", "withdrawRotation()", on),
+        };
+        let on = doing.chain.open()?;
+        let key = doing.owner.open_as(Role::Guardian)?;
+        let call = (
+            on.contract.registry,
+            U256::ZERO,
+            Words::new().call(function),
+        );
+        send_with(&on, &doing.owner, &key, what, call).map(drop)
+    }
 }
 
 impl ChainChoice {
@@ -174,8 +227,12 @@ impl ChainChoice {
 
 impl Owner {
     fn open(&self) -> Result<LocalKey> {
+        self.open_as(Role::Owner)
+    }
+
+    fn open_as(&self, role: Role) -> Result<LocalKey> {
         let passphrase = Passphrase::read(&self.passphrase_file)?;
-        Ok(key_file::load(&self.key, Role::Owner, &passphrase)?)
+        Ok(key_file::load(&self.key, role, &passphrase)?)
     }
 }
 
@@ -196,9 +253,18 @@ pub fn load(path: &std::path::Path, on: &OnChain) -> Result<(ProofFile, Shown, F
 }
 
 fn send(on: &OnChain, owner: &Owner, what: &str, call: (Address, U256, Bytes)) -> Result<u64> {
-    let key = owner.open()?;
+    send_with(on, owner, &owner.open()?, what, call)
+}
+
+fn send_with(
+    on: &OnChain,
+    owner: &Owner,
+    key: &LocalKey,
+    what: &str,
+    call: (Address, U256, Bytes),
+) -> Result<u64> {
     let (hash, receipt) = on
-        .send(&key, call, owner.patience)
+        .send(key, call, owner.patience)
         .with_context(|| what.to_owned())?;
     println!(
         "{what}: transaction {hash} in block {}, {} gas",
@@ -336,9 +402,17 @@ impl Exit {
             }
             Self::Settle { file, on: doing } => {
                 let on = doing.chain.open()?;
-                let (_, _, found) = load(&file, &on)?;
-                let what = format!("anchor {} settled", found.row.anchor);
-                let call = OnChain::settle(&found);
+                let (what, call) = match file {
+                    Some(file) => {
+                        let (_, _, found) = load(&file, &on)?;
+                        let what = format!("anchor {} settled", found.row.anchor);
+                        (what, OnChain::settle(&found))
+                    }
+                    None => (
+                        "settled before any header".to_owned(),
+                        on.settle_at_nothing()?,
+                    ),
+                };
                 send(&on, &doing.owner, &what, (on.contract.registry, zero, call))?;
             }
             Self::Escape { file, on: doing } => {
@@ -347,6 +421,18 @@ impl Exit {
                 for (what, call) in escapes(&file, &shown, &found)? {
                     send(&on, &doing.owner, &what, (on.contract.vault, zero, call))?;
                 }
+            }
+            Self::Refund { deposit, on: doing } => {
+                let on = doing.chain.open()?;
+                let tip = on.deposit(deposit)?;
+                let what = format!(
+                    "refund of {} minor units of asset {} to {}",
+                    tip.amount,
+                    tip.asset,
+                    Address::from(tip.owner)
+                );
+                let call = OnChain::refund(deposit, &tip);
+                send(&on, &doing.owner, &what, (on.contract.vault, zero, call))?;
             }
             Self::Release { due, on: doing } => {
                 let on = doing.chain.open()?;

@@ -33,14 +33,14 @@ use super::serving::{anchoring, until_final};
 const SATOSHI: i64 = 250_000_000;
 
 /// The chain of a stopped exchange, by JSON-RPC; its clock may be ahead.
-struct Node {
-    chain: Arc<Embedded>,
-    address: SocketAddr,
+pub(super) struct Node {
+    pub(super) chain: Arc<Embedded>,
+    pub(super) address: SocketAddr,
     serving: tokio::task::JoinHandle<()>,
 }
 
 impl Node {
-    async fn start(data: &Path, ahead: u64) -> Self {
+    pub(super) async fn start(data: &Path, ahead: u64) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let folder = run::folder(data).join("chain");
         let genesis = Genesis {
@@ -66,7 +66,7 @@ impl Drop for Node {
     }
 }
 
-fn doing(node: SocketAddr, registry: Address, keys: &Path, who: &str) -> Doing {
+pub(super) fn doing(node: SocketAddr, registry: Address, keys: &Path, who: &str) -> Doing {
     Doing {
         chain: ChainChoice {
             rpc: vec![format!("http://{node}")],
@@ -92,7 +92,7 @@ fn verify(file: &Path, node: SocketAddr, registry: Address) -> Verify {
 }
 
 /// As the commands run: away from the async threads; errors in words.
-async fn command<E: std::fmt::Display + Send + 'static>(
+pub(super) async fn command<E: std::fmt::Display + Send + 'static>(
     run: impl FnOnce() -> Result<(), E> + Send + 'static,
 ) -> Result<(), String> {
     let done = tokio::task::spawn_blocking(run).await.expect("no panic");
@@ -283,7 +283,7 @@ async fn coins_come_out_by_proof_with_the_exchange_stopped_and_without_the_opera
     let refused = command(|| early.run()).await.expect_err("not settled");
     assert!(refused.contains("NotSettled"), "{refused}");
     let settle = Exit::Settle {
-        file: last.clone(),
+        file: Some(last.clone()),
         on: on(),
     };
     command(|| settle.run()).await.expect("settled");
