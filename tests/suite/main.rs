@@ -15,6 +15,7 @@ mod kill;
 mod l2;
 mod long_commands;
 mod meter;
+mod miner;
 mod overload;
 mod precedence;
 mod process;

@@ -17,7 +17,7 @@ use proto::{
 use tests::venue::{Folder, Venue, limit, settings};
 use tonic::Code;
 
-const DAY: i64 = 86_400_000_000_000;
+pub(super) const DAY: i64 = 86_400_000_000_000;
 const SAT: i64 = 100_000_000;
 const LOTS: i64 = 10;
 const PRICE: i64 = 42_500;
@@ -33,7 +33,7 @@ async fn submit(venue: &Venue, actor: &str, contract: &Instrument, side: Side) {
     done.unwrap_or_else(|status| panic!("{actor}: {status}"));
 }
 
-async fn contracts(client: &Client) -> Vec<Instrument> {
+pub(super) async fn contracts(client: &Client) -> Vec<Instrument> {
     let request = ListInstrumentsRequest {
         include_expired: true,
         page_size: 1_000,
@@ -43,7 +43,7 @@ async fn contracts(client: &Client) -> Vec<Instrument> {
     listed.expect("listed").into_inner().instruments
 }
 
-async fn advance(operator: &Client, to: i64) {
+pub(super) async fn advance(operator: &Client, to: i64) {
     let request = AdvanceClockRequest {
         target_unix_nanos: to,
         request_id: 0,
@@ -54,7 +54,7 @@ async fn advance(operator: &Client, to: i64) {
 }
 
 /// The mean of a UTC day, in millisat; its round is the day's number.
-async fn fixing(operator: &Client, day: i64, millisat: i64) {
+pub(super) async fn fixing(operator: &Client, day: i64, millisat: i64) {
     let fixing = IndexFixing {
         index_name: "BTC-HASHPRICE-SAT".into(),
         kind: FixingKind::Daily.into(),
@@ -76,7 +76,7 @@ async fn fixing(operator: &Client, day: i64, millisat: i64) {
 }
 
 /// A calendar day of the wire, counted on from 1970-01-01 by the civil rules.
-fn date(day: i64) -> Date {
+pub(super) fn date(day: i64) -> Date {
     let (mut year, mut left) = (1970, day / DAY);
     let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     while left >= 365 + i64::from(leap(year)) {
@@ -110,7 +110,7 @@ fn date(day: i64) -> Date {
     }
 }
 
-async fn statement(venue: &Venue, actor: &str, day: i64) -> GetStatementResponse {
+pub(super) async fn statement(venue: &Venue, actor: &str, day: i64) -> GetStatementResponse {
     let request = GetStatementRequest {
         account_id: venue.account(actor),
         date: Some(date(day)),
@@ -143,7 +143,7 @@ fn adds_up(told: &GetStatementResponse) {
     }
 }
 
-fn line(told: &GetStatementResponse, kind: LedgerEntryKind) -> i64 {
+pub(super) fn line(told: &GetStatementResponse, kind: LedgerEntryKind) -> i64 {
     let lines = told.lines.iter().filter(|line| line.kind() == kind);
     lines.map(|line| line.sum_minor).sum()
 }
@@ -154,14 +154,14 @@ fn total(balances: &[Balance]) -> i64 {
     btc.map_or(0, |row| row.total_minor)
 }
 
-fn net(told: &[Position], contract: &Instrument) -> i64 {
+pub(super) fn net(told: &[Position], contract: &Instrument) -> i64 {
     let own = told
         .iter()
         .find(|row| row.instrument_id == contract.instrument_id);
     own.map_or(0, |row| row.net_lots)
 }
 
-async fn settlements(venue: &Venue, actor: &str) -> Vec<Settlement> {
+pub(super) async fn settlements(venue: &Venue, actor: &str) -> Vec<Settlement> {
     let request = ListSettlementsRequest {
         account_id: venue.account(actor),
         ..Default::default()
@@ -170,7 +170,7 @@ async fn settlements(venue: &Venue, actor: &str) -> Vec<Settlement> {
     listed.expect("settlements")
 }
 
-fn days_of(contract: &Instrument) -> i64 {
+pub(super) fn days_of(contract: &Instrument) -> i64 {
     let window = contract.delivery_window.expect("a window");
     (window.end_unix_nanos - window.start_unix_nanos) / DAY
 }
