@@ -35,6 +35,9 @@ use crate::{crowd::account, process::Plan};
 /// Commands of one line that the transport has not taken yet; what does not fit is not sent. Few, since the
 /// time that they wait here is part of what is measured.
 const OUTBOUND: usize = 1 << 9;
+/// Commands of one line without an answer: more than the exchange takes of a session (4,096), so that it has to
+/// refuse, and fewer than the answers that may wait for a slow reader (8,192), so that it need not cut off.
+const UNANSWERED: usize = 6_000;
 /// Orders of one line that stand in the book before the cancels begin.
 const STANDING: u64 = 50;
 /// A bid that nobody meets.
@@ -54,7 +57,7 @@ pub struct Tally {
     pub refused: BTreeMap<String, u64>,
     /// Refusals that do not say when to try again.
     pub without_hint: u64,
-    /// Commands of the flood that the transport had no room for: never sent.
+    /// Commands of the flood that there was no room for: never sent.
     pub unsent: u64,
     /// From sent to answered, executed commands, in microseconds.
     pub served_after: Vec<u64>,
@@ -110,6 +113,8 @@ pub struct Line {
     names: u64,
     fired: u64,
     contract: i32,
+    /// At most so many commands without an answer.
+    unanswered: usize,
 }
 
 impl Line {
@@ -158,7 +163,15 @@ impl Line {
             names: now_unix_nanos().unsigned_abs(),
             fired: 0,
             contract,
+            unanswered: UNANSWERED,
         }
+    }
+
+    /// From now on it sends whether anything is answered or not.
+    #[must_use]
+    pub fn heedless(mut self) -> Self {
+        self.unanswered = usize::MAX;
+        self
     }
 
     /// Logs on again if the stream has ended, under the same name, and forgets what had no answer. Says
@@ -227,10 +240,12 @@ impl Line {
     ///
     /// One that the transport has no room for costs next to nothing: what floods must have time left to read.
     pub fn fire(&mut self) {
-        if self.outbound.capacity() == 0 {
-            self.tally().unsent += 1;
+        let mut tally = lock(&self.tally);
+        if self.outbound.capacity() == 0 || tally.open() >= self.unanswered {
+            tally.unsent += 1;
             return;
         }
+        drop(tally);
         let nth = self.fired;
         self.fired += 1;
         let command = match nth.checked_sub(STANDING) {
