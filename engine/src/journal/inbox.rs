@@ -93,7 +93,8 @@ impl<E> Inbox<E> {
         self.0.sleeper.get_or_init(|| sleeper);
     }
 
-    fn has_work(&self) -> bool {
+    /// Whether something waits, or nothing more will come.
+    pub(super) fn has_work(&self) -> bool {
         !self.0.queue.is_empty() || self.is_closed()
     }
 }

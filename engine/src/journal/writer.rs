@@ -177,6 +177,10 @@ impl<E: Entry, D: FnMut(Vec<E>)> Writer<E, D> {
             if self.batch.is_empty() || !self.begin_block(Kind::Data)? {
                 break;
             }
+            if !self.inbox.has_work() {
+                // The wait below gives the disk what was begun.
+                break;
+            }
             // The disk works on while this thread packs: what it has done is synced now, not after the last
             // place is taken.
             while let Some(done) = self.io.answered() {
