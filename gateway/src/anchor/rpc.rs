@@ -26,6 +26,8 @@ pub struct Finality {
 
 /// Longest answer, bytes.
 const ANSWER_MAX: u64 = 32 << 20;
+/// How often a block that moves on is read.
+const READS: usize = 3;
 
 /// One endpoint. See the module's page.
 pub struct Rpc {
@@ -281,40 +283,9 @@ fn complaint(message: &str) -> Sent {
     }
 }
 
-impl Chain for Rpc {
-    fn name(&self) -> String {
-        self.name.clone()
-    }
-
-    fn chain_id(&self) -> Result<u64, ChainError> {
-        let id = self.result("eth_chainId", json!([]))?;
-        self.number("eth_chainId", &id)
-    }
-
-    fn block(&self, at: At) -> Result<Block, ChainError> {
-        match at {
-            At::Latest => self.block_by("latest"),
-            At::Finalized => self.finalized(),
-            At::Number(number) => {
-                let block = self.block_by(&format!("{number:#x}"))?;
-                if block.number != number {
-                    return Err(
-                        self.nonsense("eth_getBlockByNumber", "another block than was asked for")
-                    );
-                }
-                Ok(block)
-            }
-        }
-    }
-
-    fn code_hash(&self, contract: Address) -> Result<B256, ChainError> {
-        let code = self.result("eth_getCode", json!([contract, "latest"]))?;
-        let code: Bytes = serde_json::from_value(code)
-            .map_err(|_| self.nonsense("eth_getCode", "it is no bytes"))?;
-        Ok(keccak256(code))
-    }
-
-    fn read(&self, at: At, account: Address, calls: &[Call]) -> Result<Reading, ChainError> {
+impl Rpc {
+    /// Reads once; what is missing may be there the next time.
+    fn read_once(&self, at: At, account: Address, calls: &[Call]) -> Result<Reading, ChainError> {
         let block = self.block(at)?;
         let tag = format!("{:#x}", block.number);
         let nonce = self.result("eth_getTransactionCount", json!([account, tag]))?;
@@ -362,6 +333,57 @@ impl Chain for Rpc {
             answers,
             block,
         })
+    }
+}
+
+impl Chain for Rpc {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn chain_id(&self) -> Result<u64, ChainError> {
+        let id = self.result("eth_chainId", json!([]))?;
+        self.number("eth_chainId", &id)
+    }
+
+    fn block(&self, at: At) -> Result<Block, ChainError> {
+        match at {
+            At::Latest => self.block_by("latest"),
+            At::Finalized => self.finalized(),
+            At::Number(number) => {
+                let block = self.block_by(&format!("{number:#x}"))?;
+                if block.number != number {
+                    return Err(
+                        self.nonsense("eth_getBlockByNumber", "another block than was asked for")
+                    );
+                }
+                Ok(block)
+            }
+        }
+    }
+
+    fn code_hash(&self, contract: Address) -> Result<B256, ChainError> {
+        let code = self.result("eth_getCode", json!([contract, "latest"]))?;
+        let code: Bytes = serde_json::from_value(code)
+            .map_err(|_| self.nonsense("eth_getCode", "it is no bytes"))?;
+        Ok(keccak256(code))
+    }
+
+    fn read(&self, at: At, account: Address, calls: &[Call]) -> Result<Reading, ChainError> {
+        // Blocks go on while several questions are asked about one, and a node may forget the state of it
+        // meanwhile: then the newest is asked about. One that was named by its number stays that one.
+        let attempts = if matches!(at, At::Number(_)) {
+            1
+        } else {
+            READS
+        };
+        for _ in 1..attempts {
+            match self.read_once(at, account, calls) {
+                Err(ChainError::Missing { .. }) => {}
+                done => return done,
+            }
+        }
+        self.read_once(at, account, calls)
     }
 
     fn logs(
