@@ -296,7 +296,9 @@ impl Witness {
             .copied()
             .collect();
         let mut login = self.log_on().await?;
-        self.ask_again(&login, &asked).await?;
+        if let Err(why) = self.ask_again(&login, &asked).await {
+            return Err(self.last_words(&mut login.inbound).await.unwrap_or(why));
+        }
         let pause = Duration::from_millis(self.terms.heartbeat_ms.unsigned_abs().into()) / 3;
         let mut beat = tokio::time::interval(pause);
         loop {
@@ -325,7 +327,9 @@ impl Witness {
                 _ = beat.tick() => {
                     let client_unix_nanos = now_unix_nanos();
                     let heartbeat = Command::Heartbeat(Heartbeat { client_unix_nanos });
-                    say(&login.outbound, 0, heartbeat).await?;
+                    if let Err(why) = say(&login.outbound, 0, heartbeat).await {
+                        return Err(self.last_words(&mut login.inbound).await.unwrap_or(why));
+                    }
                 }
                 changed = phase.changed() => changed.map_err(|_| Broken("the test is over".into()))?,
             }
