@@ -590,6 +590,8 @@ fn month(commodity: CommodityId, asset: AssetId, index: IndexId) -> Terms {
             initial_sell: USUAL.margin,
             maintenance_of_initial: Ppm(750_000),
             delivery_bond: Ppm(0),
+            concentration_lots: 0,
+            concentration: Ppm(0),
         },
         limits: EntryLimits {
             min_lots: 1,

@@ -14,6 +14,7 @@ mod admin;
 mod clearing;
 mod delivery;
 mod exits;
+mod margin;
 mod oracle;
 mod orders;
 mod quotes;
@@ -24,6 +25,7 @@ pub use admin::*;
 pub use clearing::*;
 pub use delivery::*;
 pub use exits::*;
+pub use margin::*;
 pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
@@ -136,6 +138,8 @@ pub enum Command {
     CreditChainDeposit(Request<ChainDeposit>),
     /// Serves an exit request on the chain.
     ServeExit(Request<ServeExit>),
+    /// Sets the margin of a family of forwards.
+    SetMarginMethod(Request<MarginMethod>),
 }
 
 impl Command {
@@ -192,7 +196,8 @@ impl Command {
             | Self::SignValue(_)
             | Self::Delivery(_)
             | Self::SetAccountOwner(_)
-            | Self::CreditChainDeposit(_) => false,
+            | Self::CreditChainDeposit(_)
+            | Self::SetMarginMethod(_) => false,
         }
     }
 }

@@ -37,6 +37,7 @@ mod digest;
 mod exits;
 mod implied;
 mod legs;
+mod margins;
 mod marks;
 mod matching;
 pub mod oracle;
@@ -62,6 +63,7 @@ pub use clearing::{Bid, Offer};
 pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::encoding;
 pub use exits::ExitRequest;
+pub use margins::{Asked, Family};
 pub use preview::Preview;
 pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;
@@ -110,6 +112,8 @@ pub struct Exchange {
     commitments: roots::Commitments,
     /// Requests to leave, filed on the chain.
     exits: exits::Exits,
+    /// Margin of whole families of forwards.
+    margins: margins::Margins,
     reference_version: u64,
     priorities: u64,
     trades: u64,
@@ -218,7 +222,8 @@ impl Exchange {
             | Command::Delivery(_)
             | Command::SetAccountOwner(_)
             | Command::CreditChainDeposit(_)
-            | Command::ServeExit(_) => self.administer(&stamped.command, out),
+            | Command::ServeExit(_)
+            | Command::SetMarginMethod(_) => self.administer(&stamped.command, out),
             Command::RequestWithdrawal(request) => self.request_withdrawal(request, out),
             Command::SubmitFixing(fixing) => self.submit_fixing(fixing, out),
             Command::Batch(batch) => self.batch(batch, out),

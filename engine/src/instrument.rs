@@ -111,7 +111,7 @@ pub struct Window {
 }
 
 /// Margin of one contract, in parts per million of its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct MarginTerms {
     /// Forward: initial margin of a long, of mark times lots over the window.
     pub initial_buy: Ppm,
@@ -121,9 +121,19 @@ pub struct MarginTerms {
     pub maintenance_of_initial: Ppm,
     /// Spot: the seller's bond, of mark times lots.
     pub delivery_bond: Ppm,
+    /// Forward: the part of a position beyond so many lots is asked for more; 0 = none is.
+    pub concentration_lots: i64,
+    /// Forward: by so much, of mark times those lots.
+    pub concentration: Ppm,
 }
 
 impl MarginTerms {
+    /// Forward: initial margin of a long and of a short.
+    #[must_use]
+    pub fn rates(&self) -> (Ppm, Ppm) {
+        (self.initial_buy, self.initial_sell)
+    }
+
     /// Forward: initial margin of a net position.
     #[must_use]
     pub fn initial(&self, net: Lots) -> Ppm {
@@ -404,6 +414,10 @@ pub struct Instrument {
     pub mark: Ticks,
     /// What follows from the mark, computed when it moves.
     pub at_mark: AtMark,
+    /// Forward: initial margin in force, long and short: the terms' or what its family asks for.
+    pub rates: (Ppm, Ppm),
+    /// Place of its family among those with a margin method, from 1; 0 = none.
+    pub family: u16,
     /// Public changes so far.
     pub public_seq: u64,
     /// Of the day.
@@ -429,6 +443,8 @@ pub struct AtMark {
     pub initial_sell: Minor,
     /// Spot: bond of one lot sold.
     pub bond: Minor,
+    /// Forward: what one lot beyond the concentration limit is asked for on top.
+    pub concentration: Minor,
 }
 
 impl AtMark {
@@ -444,13 +460,17 @@ impl AtMark {
 
     /// Of a contract at a mark.
     #[must_use]
-    pub fn of(terms: &Terms, tick_value: TickValue, mark: Ticks) -> Self {
+    pub fn of(terms: &Terms, rates: (Ppm, Ppm), tick_value: TickValue, mark: Ticks) -> Self {
         let share = |ppm| tick_value.lot_share_up(mark, ppm);
         Self {
             band: terms.band(mark),
-            initial_buy: share(terms.margin.initial_buy),
-            initial_sell: share(terms.margin.initial_sell),
+            initial_buy: share(rates.0),
+            initial_sell: share(rates.1),
             bond: share(terms.margin.delivery_bond),
+            concentration: match terms.margin.concentration_lots {
+                0 => Minor::ZERO,
+                _ => share(terms.margin.concentration),
+            },
         }
     }
 }
@@ -459,7 +479,14 @@ impl Instrument {
     /// Moves the mark and what follows from it.
     pub(crate) fn mark_at(&mut self, mark: Ticks) {
         self.mark = mark;
-        self.at_mark = AtMark::of(&self.terms, self.tick_value, mark);
+        self.at_mark = AtMark::of(&self.terms, self.rates, self.tick_value, mark);
+    }
+
+    /// Forward: what the part of a position beyond the concentration limit is asked for on top.
+    #[must_use]
+    pub fn surcharge(&self, lots: Lots) -> Minor {
+        let beyond = Lots((lots.0 - self.terms.margin.concentration_lots).max(0));
+        self.at_mark.concentration.for_lots(beyond)
     }
 
     /// Whether its mark moves: while it trades, and a forward's while something of it is unsettled.
@@ -527,6 +554,8 @@ mod tests {
                 initial_sell: Ppm(180_000),
                 maintenance_of_initial: Ppm(750_000),
                 delivery_bond: Ppm(0),
+                concentration_lots: 0,
+                concentration: Ppm(0),
             },
             limits: EntryLimits {
                 min_lots: 1,

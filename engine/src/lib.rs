@@ -19,6 +19,7 @@ pub mod index;
 pub mod instrument;
 pub mod ledger;
 pub mod limits;
+pub mod margin;
 pub mod order;
 pub mod position;
 pub mod prefetch;

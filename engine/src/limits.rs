@@ -133,6 +133,8 @@ pub const EXIT_ORDERS: usize = 1_024;
 pub const EXIT_CONTRACTS: usize = 16;
 /// Until an exit looks again at what it waits for without a moment of its own, in nanoseconds (a minute).
 pub const EXIT_LOOKS_AGAIN: i64 = 60 * crate::units::SECOND;
+/// Buckets of maturities of one family.
+pub const MARGIN_TENORS: usize = 8;
 /// Longest free text, in bytes.
 pub const NOTE_BYTES: usize = 256;
 /// Longest echoed client tag, in bytes.

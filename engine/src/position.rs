@@ -49,6 +49,12 @@ pub struct Position {
     pub requirement: Minor,
     /// Forward: unsettled result at the mark.
     pub result: Minor,
+    /// Lots of `open_buy` that are legs of calendar spreads.
+    pub spread_buy: Lots,
+    /// Lots of `open_sell` that are legs of calendar spreads.
+    pub spread_sell: Lots,
+    /// In a family: initial margin of what no fill of the open orders can take away, negative for a short.
+    pub sure: Minor,
 }
 
 impl Position {
@@ -70,6 +76,9 @@ impl Position {
             orders: 0,
             requirement: Minor::ZERO,
             result: Minor::ZERO,
+            spread_buy: Lots::ZERO,
+            spread_sell: Lots::ZERO,
+            sure: Minor::ZERO,
         }
     }
 
@@ -241,10 +250,47 @@ impl Position {
                 self.owed.max(Minor::ZERO) + buy_holds + sell_holds + bond
             }
             Kind::Forward => {
-                let long = one_lot.initial_buy.for_lots(worst_long) + buy_holds;
-                let short = one_lot.initial_sell.for_lots(worst_short) + sell_holds;
+                let mut long = one_lot.initial_buy.for_lots(worst_long) + buy_holds;
+                let mut short = one_lot.initial_sell.for_lots(worst_short) + sell_holds;
+                if one_lot.concentration != Minor::ZERO {
+                    long += instrument.surcharge(worst_long);
+                    short += instrument.surcharge(worst_short);
+                }
                 long.max(short)
             }
+        }
+    }
+
+    /// Lots that no fill of the open orders can take away, with so many more on a side: what stands against
+    /// an opposite position in another maturity (MARGIN-05). Negative for a short. Orders of calendar spreads
+    /// take nothing away: what they take from one leg, they take from the other or put on it.
+    #[must_use]
+    pub fn sure_lots(&self, side: Side, lots: Lots) -> Lots {
+        let more = |of: Side| if of == side { lots } else { Lots::ZERO };
+        if self.net.0 > 0 {
+            let closing = self.open_sell - self.spread_sell + more(Side::Sell);
+            (self.net - closing).max(Lots::ZERO)
+        } else {
+            let closing = self.open_buy - self.spread_buy + more(Side::Buy);
+            (self.net + closing).min(Lots::ZERO)
+        }
+    }
+
+    /// Their initial margin at the mark, negative for a short; nothing outside of a family.
+    #[must_use]
+    pub fn sure_in(&self, instrument: &Instrument, side: Side, lots: Lots) -> Minor {
+        if instrument.family == 0 {
+            return Minor::ZERO;
+        }
+        let sure = self.sure_lots(side, lots);
+        instrument.at_mark.initial(sure).for_lots(sure)
+    }
+
+    /// Counts lots of a calendar spread's order in one of its legs (out, if negative).
+    pub(crate) fn count_spread(&mut self, side: Side, lots: Lots) {
+        match side {
+            Side::Buy => self.spread_buy += lots,
+            Side::Sell => self.spread_sell += lots,
         }
     }
 }

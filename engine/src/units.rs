@@ -106,6 +106,20 @@ impl Nanos {
     pub fn end_of_utc_day(self) -> Self {
         Self((self.0.div_euclid(DAY) + 1) * DAY)
     }
+
+    /// The UTC month this moment lies in, counted from January of year 0; 0 before that. Source: Howard
+    /// Hinnant, "chrono-compatible low-level date algorithms", `civil_from_days`.
+    #[must_use]
+    pub fn utc_month(self) -> u32 {
+        let days = self.0.div_euclid(DAY) + 719_468;
+        let era = days.div_euclid(146_097);
+        let day = days.rem_euclid(146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        // Months from March on, which begins the year here.
+        let month = (5 * day + 2) / 153;
+        u32::try_from(12 * (era * 400 + year) + month + 2).unwrap_or(0)
+    }
 }
 
 /// Parts per million.

@@ -330,6 +330,8 @@ impl Product {
                 initial_sell: Ppm(self.initial_margin),
                 maintenance_of_initial: Ppm(750_000),
                 delivery_bond: Ppm(if kind == Kind::SpotBlock { 200_000 } else { 0 }),
+                concentration_lots: 0,
+                concentration: Ppm(0),
             },
             limits: EntryLimits {
                 min_lots: 1,

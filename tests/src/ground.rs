@@ -318,6 +318,8 @@ fn terms(listing: Listing, reference: i64) -> Terms {
             initial_sell: Ppm(180_000),
             maintenance_of_initial: Ppm(750_000),
             delivery_bond: Ppm(0),
+            concentration_lots: 0,
+            concentration: Ppm(0),
         },
         limits: EntryLimits {
             min_lots: 1,

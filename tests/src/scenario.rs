@@ -29,6 +29,7 @@ mod delivery;
 mod desks;
 mod exits;
 mod given;
+mod margins;
 mod operator;
 mod oracle;
 mod quoting;

@@ -152,6 +152,7 @@ impl Exchange {
             Command::SetAccountOwner(r) => self.once(r, out, Self::set_account_owner),
             Command::CreditChainDeposit(r) => self.once(r, out, Self::credit_chain_deposit),
             Command::ServeExit(r) => self.once(r, out, Self::serve_exit),
+            Command::SetMarginMethod(r) => self.once(r, out, Self::set_margin_method),
             Command::Tick
             | Command::Restart(_)
             | Command::Place(_)
@@ -438,7 +439,8 @@ impl Exchange {
             true => Ticks(1),
             false => mark.unwrap_or(terms.reference),
         };
-        let at_mark = AtMark::of(terms, tick_value, mark);
+        let rates = terms.margin.rates();
+        let at_mark = AtMark::of(terms, rates, tick_value, mark);
         self.instruments.push(Instrument {
             id,
             terms: terms.clone(),
@@ -452,6 +454,8 @@ impl Exchange {
             version: self.reference_version,
             mark,
             at_mark,
+            rates,
+            family: 0,
             public_seq: 1,
             statistics: Statistics::default(),
             anchor: value.map(|value| (mark, value)),
@@ -466,6 +470,7 @@ impl Exchange {
         self.windows.push(window);
         self.positions.add_instrument();
         self.link(id);
+        self.join_family(id);
         let contract = self.contract(id);
         let (mark, band) = (contract.mark, contract.at_mark.band);
         self.timers.set(terms.last_trade, Timer::LastTrade(id));

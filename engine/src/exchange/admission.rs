@@ -213,7 +213,11 @@ impl Exchange {
             self.check_capacity(contract, position, order.side, lots)?;
             let hold = hold_lot.for_lots(lots);
             let after = position.requirement_with(contract, order.side, lots, hold);
-            self.check_need(contract, origin.account, after - position.requirement)?;
+            let mut needed = after - position.requirement;
+            if contract.family != 0 {
+                needed += self.credit_lost_to(contract, position, order.side, lots);
+            }
+            self.check_need(contract, origin.account, needed)?;
         }
         let asker = Asker {
             account: origin.account,
@@ -362,7 +366,7 @@ impl Exchange {
         before: &crate::position::Position,
         after: &crate::position::Position,
     ) -> Result<(), Problem> {
-        let needed = after.requirement_in(contract) - before.requirement;
+        let needed = self.more_margin(contract, before, after);
         self.check_need(contract, before.account, needed)
     }
 

@@ -23,6 +23,7 @@ impl Exchange {
         self.recount_books()?;
         self.recount_groups()?;
         self.recount_combinations()?;
+        self.recount_credit()?;
         self.recount_holds()
     }
 
@@ -190,6 +191,7 @@ impl Exchange {
                     .unwrap_or_default();
                 let want = Balance {
                     cash: balance.cash,
+                    margin: want.margin - self.credited(account.id, asset),
                     ..want
                 };
                 if want != balance {

@@ -4,6 +4,7 @@
 use super::{
     Exchange,
     admission::{check_notional, check_position_limit, worst_fee},
+    margins::Sure,
 };
 use crate::{
     command::{OrderTerms, Pricing, Side, TimeInForce},
@@ -247,6 +248,7 @@ impl Exchange {
             initial_buy: Minor::ZERO,
             initial_sell: Minor::ZERO,
             bond: Minor::ZERO,
+            concentration: Minor::ZERO,
         };
         (mark, at_mark)
     }
@@ -356,13 +358,15 @@ impl Exchange {
         let count = self.links(id).count;
         for place in 0..count {
             let leg = self.links(id).legs[place];
-            let hold = self.leg_hold(account, self.contract(id), place, side, price);
-            self.positions.change(account, leg.instrument).count_open(
-                leg_side(side, leg),
-                false,
-                lots,
-                hold.for_lots(lots),
-            );
+            let combination = self.contract(id);
+            let spread = combination.terms.kind == Kind::CalendarSpread;
+            let hold = self.leg_hold(account, combination, place, side, price);
+            let position = self.positions.change(account, leg.instrument);
+            let side = leg_side(side, leg);
+            position.count_open(side, false, lots, hold.for_lots(lots));
+            if spread {
+                position.count_spread(side, lots);
+            }
         }
     }
 
@@ -447,6 +451,7 @@ impl Exchange {
         present: Option<&Order>,
     ) -> Result<Minor, Problem> {
         let mut need = Minor::ZERO;
+        let mut sure = Sure::default();
         for (place, row) in self.links(combination.id).legs().iter().enumerate() {
             let (leg, side_here) = (self.contract(row.instrument), leg_side(side, *row));
             let before = self.positions.view(account, row.instrument);
@@ -454,15 +459,24 @@ impl Exchange {
             if let Some(order) = present {
                 let hold = self.leg_hold(account, combination, place, side, order.price);
                 after.count_open(side_here, false, -order.open, -hold.for_lots(order.open));
+                if combination.terms.kind == Kind::CalendarSpread {
+                    after.count_spread(side_here, -order.open);
+                }
             }
             check_position_limit(leg, &after, side_here, lots)?;
             let hold = self.leg_hold(account, combination, place, side, price);
             after.count_open(side_here, false, lots, hold.for_lots(lots));
             let more = after.requirement_in(leg) - before.requirement;
+            if combination.terms.kind == Kind::CalendarSpread {
+                after.count_spread(side_here, lots);
+            }
+            sure.note(leg, &before, &after);
             // A preview may ask for what no admitted order comes near.
             need = Minor(need.0.saturating_add(more.0));
         }
-        Ok(need)
+        Ok(Minor(
+            need.0.saturating_add(self.credit_lost(account, &sure).0),
+        ))
     }
 
     /// Whether a contract's call may be set: combinations have none (COMBO-06).

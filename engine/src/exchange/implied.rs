@@ -5,12 +5,13 @@ use super::{
     Exchange,
     combinations::{LegPrices, combined, leg_side},
     legs::{PARTIES, Party},
+    margins::Sure,
 };
 use crate::{
     command::{OrderTerms, Origin, PostOnly, Side, TimeInForce},
     event::{Event, Liquidity, Trade},
     ids::{AccountId, InstrumentId},
-    instrument::{Instrument, TradingState},
+    instrument::{Instrument, Kind, TradingState},
     limits::COMBINATION_LEGS,
     order::NIL,
     reason::Reason,
@@ -257,6 +258,7 @@ impl Exchange {
             .max(Ppm(0))
         });
         let mut needed = Minor::ZERO;
+        let mut sure = Sure::default();
         let legs = self.links(combination.id).legs().iter().enumerate();
         for (place, row) in legs {
             let (leg, price) = (self.contract(row.instrument), prices[place]);
@@ -265,13 +267,18 @@ impl Exchange {
             let mut after = before;
             let hold = self.leg_hold(account, combination, place, side, order.price);
             after.count_open(side_here, false, -lots, -hold.for_lots(lots));
+            if combination.terms.kind == Kind::CalendarSpread {
+                after.count_spread(side_here, -lots);
+            }
             after.trade(side_here, price, lots);
+            sure.note(leg, &before, &after);
             let value = leg.tick_value.money(price.times(lots));
             let loss = |result: Minor| -result.min(Minor::ZERO);
             needed += after.requirement_in(leg) - before.requirement;
             needed += loss(after.result_at(leg)) - loss(before.result);
             needed += rate.of(value);
         }
+        needed += self.credit_lost(account, &sure);
         let available = self.ledger.balance(account, terms.price_asset).available();
         needed <= Minor::ZERO || needed <= available
     }

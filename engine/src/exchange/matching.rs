@@ -695,9 +695,14 @@ impl Exchange {
         let requirement = position.requirement_in(contract);
         let more = requirement - position.requirement;
         position.requirement = requirement;
+        if contract.family != 0 {
+            self.keep_credit(place);
+        }
         if more == Minor::ZERO {
             return;
         }
+        let position = self.positions.at(place);
+        let contract = &self.instruments[position.instrument.index().unwrap_or(usize::MAX)];
         let asset = contract.terms.price_asset;
         let balance = self.ledger.change(position.account, asset);
         match contract.terms.kind {

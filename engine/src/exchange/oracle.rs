@@ -223,7 +223,7 @@ impl Exchange {
         feeds.find(|feed| feed.is_chain() && feed.details.name == coin)
     }
 
-    fn feed(&self, id: FeedId) -> Option<&Feed> {
+    pub(super) fn feed(&self, id: FeedId) -> Option<&Feed> {
         self.oracle.feeds.get(id.index()?)
     }
 

@@ -128,7 +128,7 @@ impl Exchange {
         let mut after = before;
         let hold_lot = self.hold_lot(account, contract, side, price);
         after.count_open(side, false, lots, hold_lot.for_lots(lots));
-        after.requirement_in(contract) - before.requirement
+        self.more_margin(contract, &before, &after)
     }
 
     /// Every check of a change, without changing anything.

@@ -98,6 +98,7 @@ impl Exchange {
             reducing: _,
             commitments,
             exits,
+            margins,
             reference_version,
             priorities,
             trades,
@@ -171,6 +172,7 @@ impl Exchange {
         oracle.save(&mut saver)?;
         commitments.save(&mut saver)?;
         exits.save(&mut saver)?;
+        margins.save(&mut saver)?;
         saver.end()
     }
 
@@ -205,6 +207,7 @@ impl Exchange {
             super::roots::Commitments::load(&mut loader, accounts, &exchange.transfers)?;
         let newest = exchange.commitments.newest_epoch();
         exchange.exits = super::exits::Exits::load(&mut loader, accounts, newest)?;
+        exchange.load_margins(&mut loader)?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {

@@ -54,6 +54,8 @@ pub enum Timer {
     Capacity(AccountId, CommodityId),
     /// An account that leaves by the chain is wound up further.
     Exit(AccountId),
+    /// A day has gone by for the maturities of a family.
+    Margin(CommodityId, AssetId),
 }
 
 /// Timers in order of time.

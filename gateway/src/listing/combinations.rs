@@ -87,6 +87,8 @@ fn combined(symbol: String, kind: Kind, months: &[(Date, &Instrument)]) -> Terms
             initial_sell: Ppm(0),
             maintenance_of_initial: Ppm(0),
             delivery_bond: Ppm(0),
+            concentration_lots: 0,
+            concentration: Ppm(0),
         },
         limits: EntryLimits {
             position_limit: 0,

@@ -23,6 +23,8 @@ pub(super) const NO_MARGIN: MarginTerms = MarginTerms {
     initial_sell: Ppm(0),
     maintenance_of_initial: Ppm(0),
     delivery_bond: Ppm(0),
+    concentration_lots: 0,
+    concentration: Ppm(0),
 };
 
 /// What a contract is made of, as the wire shows it.

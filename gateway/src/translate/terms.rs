@@ -393,14 +393,13 @@ fn margin_of(instrument: &wire::Instrument) -> Result<MarginTerms, Status> {
         .margin
         .ok_or_else(|| refusal::invalid("instrument.margin", "missing"))?;
     let offsets = [
-        margin.concentration_lots != 0,
-        margin.concentration_ppm != 0,
         margin.offset_group != 0,
         margin.adjacent_credit_ppm != 0,
         margin.other_credit_ppm != 0,
     ];
     if offsets.contains(&true) {
-        let why = "concentration and offsets are not served by this build, leave them unset";
+        let why =
+            "credit between contracts is set for a whole family (SetMarginMethod), leave it unset";
         return Err(refusal::invalid("instrument.margin", why));
     }
     Ok(MarginTerms {
@@ -408,6 +407,8 @@ fn margin_of(instrument: &wire::Instrument) -> Result<MarginTerms, Status> {
         initial_sell: Ppm(margin.initial_sell_ppm),
         maintenance_of_initial: Ppm(margin.maintenance_of_initial_ppm),
         delivery_bond: Ppm(margin.delivery_bond_ppm),
+        concentration_lots: margin.concentration_lots,
+        concentration: Ppm(margin.concentration_ppm),
     })
 }
 

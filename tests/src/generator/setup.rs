@@ -300,6 +300,8 @@ pub(super) fn terms(
             } else {
                 0
             }),
+            concentration_lots: 0,
+            concentration: Ppm(0),
         },
         limits: EntryLimits {
             min_lots: sheet.min_lots,

@@ -205,6 +205,8 @@ fn terms(number: u32, volatility: Volatility) -> Terms {
             initial_sell: Ppm(600_000),
             maintenance_of_initial: Ppm(750_000),
             delivery_bond: Ppm(0),
+            concentration_lots: 0,
+            concentration: Ppm(0),
         },
         limits: EntryLimits {
             min_lots: 1,

@@ -1,9 +1,9 @@
 //! Lines that look at the books.
 //!
 //! `book [CONTRACT] bid LOTS @ PRICE (WHO #N, ...), ...; ask empty`, `balance WHO [cash N] [held N]
-//! [margin N] [result N] [available N]`, `position WHO [on CONTRACT] [net N] [realised N] [unrealised N]
+//! [margin N] [credit N] [result N] [available N]`, `position WHO [on CONTRACT] [net N] [realised N] [unrealised N]
 //! [cost N] [buys N] [sells N] [owed N] [needs N]`, `contract [NAME] [mark N] [low N] [high N] [volume N]
-//! [last N] [interest N] [settlement N]`, `order WHO #N [price P] [total N] [filled N] [open N]
+//! [last N] [interest N] [settlement N] [long PPM] [short PPM]` (the last two: initial margin in force), `order WHO #N [price P] [total N] [filled N] [open N]
 //! [priority N]`,
 //! `fees N`, `rounding N`, `insured N` (what the insurance fund has).
 
@@ -87,6 +87,7 @@ fn balance(world: &World, account: AccountId) -> Rows {
         ("cash", balance.cash.0),
         ("held", balance.held.0),
         ("margin", balance.margin.0),
+        ("credit", world.exchange.credited(account, MONEY).0),
         ("result", balance.result.0),
         ("available", balance.available().0),
     ]
@@ -126,6 +127,8 @@ fn contract(world: &World, name: Option<&str>) -> Result<Rows, String> {
         ("last", price(statistics.last)),
         ("interest", statistics.open_interest),
         ("settlement", price(statistics.settlement)),
+        ("long", contract.rates.0.0.into()),
+        ("short", contract.rates.1.0.into()),
     ])
 }
 

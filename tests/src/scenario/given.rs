@@ -2,7 +2,7 @@
 //!
 //! `given spot|forward NAME mark P [days N|hours N] [lot PH/s] [margin BUY% SELL%] [bond B%] [band B%]
 //! [fees MAKER% TAKER%] [min N] [max N] [notional N] [orders N] [limit N] [product P] [last +SECONDS]
-//! [volatility +SECONDS SHARE%] [from DAYS] [closed]`, `given spread NAME FRONT BACK ...`,
+//! [volatility +SECONDS SHARE%] [from DAYS] [beyond LOTS MORE%] [closed]`, `given spread NAME FRONT BACK ...`,
 //! `given strip NAME LEG LEG ... [...]` with the words of contracts that have a meaning there, and `given NAME MONEY [firm F] [fees MAKER% TAKER%]`. Money is in sat; a price is in sat
 //! per PH/s and day. Without words: one day of 1 PH/s, so that one lot at price 100 is worth 100 sat.
 
@@ -193,6 +193,10 @@ fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<
     let part = |text: Option<&str>, none| text.map_or(Ok(Ppm(none)), share);
     let bond = part(words.value("bond")?, 0)?;
     let band = part(words.value("band")?, 100_000)?;
+    let (concentration_lots, concentration) = match words.pair("beyond")? {
+        Some((lots, part)) => (super::words::number(lots)?, share(part)?),
+        None => (0, Ppm(0)),
+    };
     let orders = words.number("orders")?.unwrap_or(100);
     let terms = Terms {
         symbol: name.into(),
@@ -214,6 +218,8 @@ fn terms(world: &World, kind: Kind, name: &str, mut words: Words<'_>) -> Result<
             initial_sell: margin.1,
             maintenance_of_initial: Ppm(750_000),
             delivery_bond: bond,
+            concentration_lots,
+            concentration,
         },
         limits: EntryLimits {
             min_lots: words.number("min")?.unwrap_or(1),

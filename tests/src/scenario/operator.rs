@@ -48,6 +48,7 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
         "state" => state(world, &mut words)?,
         "fixing" => fixing(world, &mut words)?,
         "default" => clearing::terms(world, &mut words)?,
+        "margin" => super::margins::method(world, &mut words)?,
         "insure" => super::delivery::insurance(words.next_number("an amount")?),
         "list" => super::given::listing(world, words.next("a kind")?, &mut words)?,
         "restart" => {

@@ -64,6 +64,8 @@ pub(super) fn month(day: i64, mark: i64) -> Terms {
             initial_sell: Ppm(200_000),
             maintenance_of_initial: Ppm(750_000),
             delivery_bond: Ppm(0),
+            concentration_lots: 0,
+            concentration: Ppm(0),
         },
         limits: EntryLimits {
             min_lots: 1,

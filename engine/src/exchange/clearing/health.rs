@@ -110,6 +110,7 @@ impl Exchange {
             results += position.result;
             maintenance += self.maintenance_of(position);
         }
+        maintenance -= self.maintenance_credit(account, asset).min(maintenance);
         Health {
             account,
             asset,
@@ -135,7 +136,8 @@ impl Exchange {
     fn maintenance_of(&self, position: &Position) -> Minor {
         let contract = self.contract(position.instrument);
         let one_lot = contract.at_mark.initial(position.net);
-        let initial = one_lot.for_lots(Lots(position.net.0.abs()));
+        let lots = Lots(position.net.0.abs());
+        let initial = one_lot.for_lots(lots) + contract.surcharge(lots);
         let share = contract.terms.margin.maintenance_of_initial;
         share.of_rounded_up(initial)
     }

@@ -234,7 +234,7 @@ impl Exchange {
         let mut after: Position = position;
         let side = Side::closing(net).opposite();
         after.trade(side, price, lots);
-        let more = after.requirement_in(contract) - position.requirement;
+        let more = self.more_margin(contract, &position, &after);
         let loss = position.result.min(Minor::ZERO) - after.result_at(contract).min(Minor::ZERO);
         let available = self
             .ledger

@@ -21,6 +21,7 @@ enum Outcome {
 
 impl Exchange {
     pub(in crate::exchange) fn report(&mut self, report: &Report, out: &mut Vec<Event>) {
+        let mut grown = false;
         let done = match self.decide_report(report) {
             Err(problem) => {
                 let to = Address::default();
@@ -36,6 +37,7 @@ impl Exchange {
             Ok(Outcome::New(place, said)) => {
                 let (at, seq) = (self.at, self.seq);
                 let mut agreeing = 1;
+                let height = self.height_of(report.feed);
                 if let Some(feed) = self.feed_mut(report.feed) {
                     feed.sources[place].newest = Some(Word {
                         sequence: report.sequence,
@@ -45,6 +47,7 @@ impl Exchange {
                     });
                     agreeing = feed.agree(said, at);
                 }
+                grown = self.height_of(report.feed) != height;
                 Done {
                     object: report.sequence,
                     count: agreeing,
@@ -54,6 +57,9 @@ impl Exchange {
             }
         };
         out.push(Event::Done(done));
+        if grown {
+            self.follow_calendar(report.feed, out);
+        }
     }
 
     fn decide_report(&self, report: &Report) -> Result<Outcome, Problem> {

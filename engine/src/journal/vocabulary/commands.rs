@@ -122,6 +122,8 @@ fn terms() -> Terms {
             initial_sell: Ppm(70),
             maintenance_of_initial: Ppm(71),
             delivery_bond: Ppm(72),
+            concentration_lots: 73,
+            concentration: Ppm(74),
         },
         limits: EntryLimits {
             min_lots: 73,

@@ -77,6 +77,8 @@ fn forward(number: i64) -> Terms {
             initial_sell: Ppm(500_000),
             maintenance_of_initial: Ppm(750_000),
             delivery_bond: Ppm(0),
+            concentration_lots: 0,
+            concentration: Ppm(0),
         },
         limits: EntryLimits {
             min_lots: 1,

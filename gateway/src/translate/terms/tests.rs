@@ -111,6 +111,8 @@ fn contract(symbol: &str, kind: Kind, seconds: i64) -> Terms {
             initial_sell: Ppm(190_000),
             maintenance_of_initial: Ppm(750_000),
             delivery_bond: Ppm(2_000_000),
+            concentration_lots: 0,
+            concentration: Ppm(0),
         },
         limits: EntryLimits {
             min_lots: 1,

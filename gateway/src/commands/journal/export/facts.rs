@@ -125,5 +125,6 @@ pub(super) fn of(command: &Command) -> Facts {
         }
         Command::CreditChainDeposit(_) => facts(41, "CreditChainDeposit"),
         Command::ServeExit(request) => facts(42, "ServeExit").of_account(request.body.account),
+        Command::SetMarginMethod(_) => facts(43, "SetMarginMethod"),
     }
 }

@@ -1,0 +1,341 @@
+//! Credit for opposite maturities: a long in one month and a short in another lose and win together
+//! (MARGIN-05).
+//!
+//! Only what no fill can take away counts, so that whatever open orders do, what is held is enough. The most
+//! that can be matched grows with every sure lot and never falls (it is a maximum of a linear program), so a
+//! fill that adds lots cannot cost credit either.
+
+use super::{super::Exchange, Family};
+use crate::{
+    ids::{AccountId, AssetId, InstrumentId},
+    instrument::Instrument,
+    limits::COMBINATION_LEGS,
+    position::Position,
+    units::{Lots, Minor, PPM, Ppm},
+};
+
+/// An account in a family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::exchange) struct Row {
+    /// Margin of sure lots, long.
+    pub(super) long: Minor,
+    /// The same, short.
+    pub(super) short: Minor,
+    /// Taken off the margin.
+    pub(super) credit: Minor,
+}
+
+impl Row {
+    fn has_both(&self) -> bool {
+        self.long != Minor::ZERO && self.short != Minor::ZERO
+    }
+}
+
+/// What an order would leave sure in the contracts it touches.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::exchange) struct Sure {
+    family: u16,
+    count: usize,
+    changes: [(InstrumentId, Minor); COMBINATION_LEGS],
+}
+
+impl Sure {
+    /// Notes a contract's position before and after.
+    pub(in crate::exchange) fn note(
+        &mut self,
+        contract: &Instrument,
+        before: &Position,
+        after: &Position,
+    ) {
+        let left = after.sure_in(contract, crate::command::Side::Buy, Lots::ZERO);
+        if left != before.sure && self.count < COMBINATION_LEGS {
+            self.family = contract.family;
+            self.changes[self.count] = (contract.id, left);
+            self.count += 1;
+        }
+    }
+
+    fn changes(&self) -> &[(InstrumentId, Minor)] {
+        &self.changes[..self.count]
+    }
+}
+
+/// The most that can be matched, month by month.
+#[derive(Default)]
+struct Matching {
+    month: u32,
+    /// Of the present month.
+    long: i128,
+    short: i128,
+    /// Left of the month before, negative if short.
+    carried: i128,
+    all_long: i128,
+    all_short: i128,
+    /// Matched within a month or with the next.
+    near: i128,
+}
+
+impl Matching {
+    fn add(&mut self, month: u32, margin: Minor) {
+        if month != self.month {
+            self.turn(month);
+        }
+        let margin = i128::from(margin.0);
+        if margin > 0 {
+            self.long += margin;
+            self.all_long += margin;
+        } else {
+            self.short -= margin;
+            self.all_short -= margin;
+        }
+    }
+
+    /// What is left of the month before goes first: it has no later chance.
+    fn turn(&mut self, month: u32) {
+        let with_former = if self.carried > 0 {
+            let matched = self.carried.min(self.short);
+            self.short -= matched;
+            matched
+        } else {
+            let matched = (-self.carried).min(self.long);
+            self.long -= matched;
+            matched
+        };
+        let within = self.long.min(self.short);
+        self.near += with_former + within;
+        let left = self.long - self.short;
+        self.carried = if month == self.month + 1 { left } else { 0 };
+        (self.month, self.long, self.short) = (month, 0, 0);
+    }
+
+    /// Credit at the family's rates, rounded down.
+    fn credit(mut self, (adjacent, other): (Ppm, Ppm)) -> Minor {
+        self.turn(0);
+        let all = self.all_long.min(self.all_short);
+        let (adjacent, other) = (i128::from(adjacent.0), i128::from(other.0));
+        let credit = 2 * (self.near * adjacent + (all - self.near) * other) / PPM;
+        Minor(i64::try_from(credit).unwrap_or(i64::MAX / 2))
+    }
+}
+
+impl Family {
+    fn rates(&self) -> (Ppm, Ppm) {
+        (self.method.adjacent_credit, self.method.other_credit)
+    }
+}
+
+impl Exchange {
+    /// What more an account must hold once a position is as it would be afterwards.
+    pub(in crate::exchange) fn more_margin(
+        &self,
+        contract: &Instrument,
+        before: &Position,
+        after: &Position,
+    ) -> Minor {
+        let more = after.requirement_in(contract) - before.requirement;
+        if contract.family == 0 {
+            return more;
+        }
+        let mut sure = Sure::default();
+        sure.note(contract, before, after);
+        Minor(
+            more.0
+                .saturating_add(self.credit_lost(before.account, &sure).0),
+        )
+    }
+
+    /// What an order of so many lots would take off its account's credit: the common case first.
+    pub(in crate::exchange) fn credit_lost_to(
+        &self,
+        contract: &Instrument,
+        position: &Position,
+        side: crate::command::Side,
+        lots: Lots,
+    ) -> Minor {
+        let left = position.sure_in(contract, side, lots);
+        if left == position.sure {
+            return Minor::ZERO;
+        }
+        let mut sure = Sure {
+            family: contract.family,
+            ..Sure::default()
+        };
+        sure.changes[0] = (contract.id, left);
+        sure.count = 1;
+        self.credit_lost(position.account, &sure)
+    }
+
+    /// What changes of sure lots would take off an account's credit.
+    pub(in crate::exchange) fn credit_lost(&self, account: AccountId, sure: &Sure) -> Minor {
+        let Some(row) = self.credit_row(account, sure.family) else {
+            return Minor::ZERO;
+        };
+        if row.credit == Minor::ZERO || sure.count == 0 {
+            return Minor::ZERO;
+        }
+        let left = self.matched(account, sure.family, |position| {
+            let mut changes = sure.changes().iter();
+            let change = changes.find(|(id, _)| *id == position.instrument);
+            change.map_or(position.sure, |(_, left)| *left)
+        });
+        (row.credit - left).max(Minor::ZERO)
+    }
+
+    /// What an account is credited in a family; none if it never was.
+    pub(in crate::exchange) fn credit_row(&self, account: AccountId, family: u16) -> Option<&Row> {
+        let place = usize::from(family).checked_sub(1)?;
+        self.margins.rows.get(account.index()?)?.get(place)
+    }
+
+    /// What an account is credited in all families of an asset.
+    #[must_use]
+    pub fn credited(&self, account: AccountId, asset: AssetId) -> Minor {
+        let families = self.margins.families.iter().zip(1_u16..);
+        let credits = families
+            .filter(|(family, _)| family.method.asset == asset)
+            .filter_map(|(_, number)| self.credit_row(account, number));
+        credits.fold(Minor::ZERO, |sum, row| sum + row.credit)
+    }
+
+    /// Credit of an account in a family, its margin in each contract as given.
+    pub(super) fn matched(
+        &self,
+        account: AccountId,
+        family: u16,
+        margin: impl Fn(&Position) -> Minor,
+    ) -> Minor {
+        let place = usize::from(family).wrapping_sub(1);
+        let Some(family) = self.margins.families.get(place) else {
+            return Minor::ZERO;
+        };
+        let mut matching = Matching::default();
+        for (month, id) in &family.contracts {
+            if let Some(position) = self.positions.get(account, *id) {
+                let margin = margin(position);
+                if margin != Minor::ZERO {
+                    matching.add(*month, margin);
+                }
+            }
+        }
+        matching.credit(family.rates())
+    }
+
+    /// Brings an account's credit in line with what is sure of its position in a place.
+    pub(in crate::exchange) fn keep_credit(&mut self, place: u32) {
+        let position = self.positions.at(place);
+        let contract = &self.instruments[position.instrument.index().unwrap_or(usize::MAX)];
+        let sure = position.sure_in(contract, crate::command::Side::Buy, Lots::ZERO);
+        let before = position.sure;
+        if sure == before {
+            return;
+        }
+        let (account, family) = (position.account, contract.family);
+        let asset = contract.terms.price_asset;
+        self.positions.change_at(place).sure = sure;
+        let row = self.margins.row_mut(account, family);
+        row.long += sure.max(Minor::ZERO) - before.max(Minor::ZERO);
+        row.short += before.min(Minor::ZERO) - sure.min(Minor::ZERO);
+        if row.has_both() || row.credit != Minor::ZERO {
+            self.recredit(account, asset, family);
+        }
+    }
+
+    fn recredit(&mut self, account: AccountId, asset: AssetId, family: u16) {
+        let credit = self.matched(account, family, |position| position.sure);
+        let row = self.margins.row_mut(account, family);
+        let more = credit - row.credit;
+        row.credit = credit;
+        if more != Minor::ZERO {
+            self.ledger.change(account, asset).margin -= more;
+        }
+    }
+
+    /// The rates of credit changed.
+    pub(super) fn credit_anew(&mut self, place: usize) {
+        let family = u16::try_from(place + 1).unwrap_or(0);
+        let asset = self.margins.families[place].method.asset;
+        let rows = self.margins.rows.iter().enumerate();
+        let both: Vec<_> = rows
+            .filter(|(_, rows)| rows.get(place).is_some_and(Row::has_both))
+            .map(|(account, _)| AccountId::nth(account))
+            .collect();
+        for account in both {
+            self.recredit(account, asset, family);
+        }
+    }
+
+    /// What credit takes off the maintenance margin: by what is held, orders not counted, and the smallest
+    /// share that any of the contracts keeps.
+    pub(in crate::exchange) fn maintenance_credit(
+        &self,
+        account: AccountId,
+        asset: AssetId,
+    ) -> Minor {
+        let mut credit = Minor::ZERO;
+        for (family, number) in self.margins.families.iter().zip(1_u16..) {
+            let row = self.credit_row(account, number);
+            if family.method.asset != asset || row.is_none() {
+                continue;
+            }
+            let kept = |id| self.contract(id).terms.margin.maintenance_of_initial;
+            let held = family.contracts.iter().map(|(_, id)| *id);
+            let held = held.filter(|id| {
+                let position = self.positions.get(account, *id);
+                position.is_some_and(|position| position.net != Lots::ZERO)
+            });
+            let least = held.map(kept).min().unwrap_or(Ppm(0));
+            let matched = self.matched(account, number, |position| {
+                let contract = self.contract(position.instrument);
+                contract
+                    .at_mark
+                    .initial(position.net)
+                    .for_lots(position.net)
+            });
+            let exact = i128::from(matched.0) * i128::from(least.0) / PPM;
+            credit += Minor(i64::try_from(exact).unwrap_or(0));
+        }
+        credit
+    }
+
+    /// Recounts rows and credits.
+    pub(in crate::exchange) fn recount_credit(&self) -> Result<(), String> {
+        for account in &self.accounts {
+            for (family, number) in self.margins.families.iter().zip(1_u16..) {
+                let mut wanted = Row::default();
+                for position in self.positions.of(account.id) {
+                    let contract = self.contract(position.instrument);
+                    let sure = position.sure_in(contract, crate::command::Side::Buy, Lots::ZERO);
+                    if sure != position.sure {
+                        return Err(format!("sure of {position:?} is {sure:?}"));
+                    }
+                    if contract.family == number {
+                        wanted.long += sure.max(Minor::ZERO);
+                        wanted.short -= sure.min(Minor::ZERO);
+                    }
+                }
+                wanted.credit = self.matched(account.id, number, |position| position.sure);
+                let row = self.credit_row(account.id, number).copied();
+                if row.unwrap_or_default() != wanted {
+                    let asset = family.method.asset;
+                    return Err(format!("{:?} {asset:?}: {row:?} is {wanted:?}", account.id));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl super::Margins {
+    pub(super) fn row_mut(&mut self, account: AccountId, family: u16) -> &mut Row {
+        let rows = grown(&mut self.rows, account.index().unwrap_or(0));
+        grown(rows, usize::from(family).saturating_sub(1))
+    }
+}
+
+/// The row in a place, made if needed.
+fn grown<T: Clone + Default>(rows: &mut Vec<T>, place: usize) -> &mut T {
+    if rows.len() <= place {
+        rows.resize(place + 1, T::default());
+    }
+    &mut rows[place]
+}
