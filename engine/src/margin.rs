@@ -125,11 +125,12 @@ struct Moves {
 impl Worst {
     fn consider(&mut self, ranges: &Ranges, moves: &Moves, extreme: bool) {
         let share = i128::from(ranges.fee_share.0);
-        let reward = (ONE + share * moves.fees / ONE).max(0);
+        // In parts per million of a millionth: nothing is lost before the division.
+        let reward = (ONE * ONE + share * moves.fees).max(0);
         let price = (ONE + moves.price).max(0);
         let harder = (ONE + moves.difficulty).max(LEAST);
         let step = (ONE + moves.retarget).max(LEAST);
-        let (top, bottom) = (price * reward * ONE, harder * step);
+        let (top, bottom) = (price * reward * ONE, harder * step * ONE);
         // Against whoever holds the position: up for both sides.
         let lost = ONE - top.div_euclid(bottom);
         let gained = -(-top).div_euclid(bottom) - ONE;

@@ -8,6 +8,7 @@ mod entry;
 mod features;
 mod kinds;
 mod makers;
+mod margins;
 mod sessions;
 mod setup;
 

@@ -8,6 +8,7 @@ mod calls;
 mod combinations;
 mod implied;
 mod listing;
+mod margins;
 mod matching;
 mod money;
 mod orders;
@@ -29,7 +30,7 @@ mod volatility;
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::{
-    command::{Command, Stamped},
+    command::{Command, MarginMethod, Stamped},
     ids::{AccountId, AssetId, FirmId, IndexId, InstrumentId, OrderId, SessionId},
     instrument::{Asset, Commodity, TradingState},
     limits,
@@ -111,6 +112,8 @@ pub struct Model {
     pub(crate) assets: BTreeMap<AssetId, Asset>,
     pub(crate) commodities: BTreeMap<u32, Commodity>,
     pub(crate) indexes: BTreeMap<IndexId, IndexState>,
+    /// Margin of families, by commodity and asset.
+    pub(crate) methods: BTreeMap<(u32, AssetId), MarginMethod>,
     pub(crate) accounts: BTreeMap<AccountId, Account>,
     pub(crate) contracts: BTreeMap<InstrumentId, Contract>,
     pub(crate) products: Vec<String>,

@@ -21,7 +21,7 @@ pub struct MarginMethod {
     /// Buckets by time until the window begins, nearest first; the last one has no end. Empty: one, with the
     /// whole ranges. At most 8.
     pub tenors: Vec<Tenor>,
-    /// Added to the rates while the window is open. 0 ..= 1,000,000.
+    /// Added to the rates from the UTC day on which the window begins. 0 ..= 1,000,000.
     pub delivery: Ppm,
     /// Credit for opposite positions in neighbouring maturities, of the margin of both. 0 ..= 1,000,000.
     pub adjacent_credit: Ppm,
@@ -34,7 +34,8 @@ pub struct MarginMethod {
 /// A bucket of maturities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Tenor {
-    /// Contracts whose window begins in fewer days than this, and not in an earlier bucket. 1 ..= 10,000.
+    /// Contracts whose window begins in fewer UTC days than this (0 = today), and not in an earlier bucket.
+    /// 1 ..= 10,000.
     pub days: u16,
     /// Their share of the ranges. 0 ..= 2,000,000.
     pub share: Ppm,

@@ -81,22 +81,18 @@ impl Exchange {
         let contract = self.instrument(id)?;
         let family = self.family_of(contract)?;
         let method = &family.method;
-        let days = contract
-            .terms
-            .window
-            .start
-            .0
-            .saturating_sub(self.at.0)
-            .max(0)
-            / DAY;
+        let day = |moment: Nanos| moment.0.div_euclid(DAY);
+        let days = (day(contract.terms.window.start) - day(self.at)).max(0);
         let tenor = method.tenors.iter();
         let tenor = tenor.clone().find(|tenor| days < i64::from(tenor.days));
         let tenor = tenor.or(method.tenors.last());
         let share = tenor.map_or(Ppm(WHOLE), |tenor| tenor.share);
         let retarget = self.retarget_is_near(method.calendar.as_ref());
         let worst = worst(&method.ranges.scaled(share, retarget));
-        let open = contract.terms.window.start <= self.at;
-        let delivery = if open { method.delivery } else { Ppm(0) };
+        let delivery = match days {
+            0 => method.delivery,
+            _ => Ppm(0),
+        };
         let step = self.step_inside(method, contract);
         let floor = contract.terms.margin.rates();
         let rate = |scenario: Ppm, floor: Ppm| {

@@ -19,6 +19,7 @@ pub struct Features {
     pub auctions: bool,
     pub volatility: bool,
     pub combinations: bool,
+    pub margins: bool,
 }
 
 impl Features {
@@ -27,7 +28,7 @@ impl Features {
     /// None of them.
     pub const NONE: Self = Self::of(false);
     /// Their names, in the order in which they build on each other.
-    pub const NAMES: [&str; 11] = [
+    pub const NAMES: [&str; 12] = [
         "icebergs",
         "min_fill",
         "stops",
@@ -39,6 +40,7 @@ impl Features {
         "auctions",
         "volatility",
         "combinations",
+        "margins",
     ];
 
     const fn of(on: bool) -> Self {
@@ -54,6 +56,7 @@ impl Features {
             auctions: on,
             volatility: on,
             combinations: on,
+            margins: on,
         }
     }
 
@@ -70,6 +73,7 @@ impl Features {
             "auctions" => &mut self.auctions,
             "volatility" => &mut self.volatility,
             "combinations" => &mut self.combinations,
+            "margins" => &mut self.margins,
             _ => return None,
         })
     }

@@ -31,6 +31,7 @@ impl Generator {
             228..=235 if on.switches => self.kill_switch(model),
             240..=255 if on.auctions => self.call(model),
             256..=258 if on.combinations => self.list_badly(model),
+            260..=263 if on.margins => self.margin_method(model),
             _ => return None,
         })
     }

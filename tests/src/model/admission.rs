@@ -484,6 +484,12 @@ impl Model {
             more += self.requirement_with(account, instrument, with);
             more -= self.requirement(account, instrument);
         }
+        // MARGIN-06.
+        let asset = contract.terms.price_asset;
+        let others = self.orders.values().filter(|other| other.key != order.key);
+        let with = others.chain(std::iter::once(order));
+        let lost = self.credit(account, asset) - self.credit_with(account, asset, with);
+        more += lost.max(0);
         if more <= 0 || more <= self.available(account, contract.terms.price_asset) {
             return Ok(());
         }

@@ -247,6 +247,7 @@ impl Model {
         let asset = self.contracts[&order.terms.instrument].terms.price_asset;
         let available = self.available(account, asset);
         let (needed, result) = (self.needed(order), self.unsettled(account, asset));
+        let credit = self.credit(account, asset);
         let positions = self.positions.clone();
         let mut fees = 0;
         for ((id, side), price) in self.exposures(order).into_iter().zip(&party.prices) {
@@ -258,7 +259,9 @@ impl Model {
             ..order.clone()
         };
         self.orders.insert(order.key, rest);
-        let more = self.needed(order) - needed + result - self.unsettled(account, asset) + fees;
+        let lost = (credit - self.credit(account, asset)).max(0);
+        let more =
+            self.needed(order) - needed + result - self.unsettled(account, asset) + fees + lost;
         // As it was: so far this was only looked at.
         self.positions = positions;
         self.orders.insert(order.key, order.clone());

@@ -181,8 +181,9 @@ impl Model {
             contract.money.share_up(contract.mark, ppm) * i128::from(lots.max(0))
         };
         if contract.is_forward() {
-            let buys = share(margin.initial_buy.0, position.net + open_buy) + buy_holds;
-            let sells = share(margin.initial_sell.0, open_sell - position.net) + sell_holds;
+            let (long, short) = self.margin_rates(contract);
+            let buys = share(long, position.net + open_buy) + buy_holds;
+            let sells = share(short, open_sell - position.net) + sell_holds;
             buys.max(sells)
         } else {
             let bond = share(margin.delivery_bond.0, open_sell - position.net);
@@ -217,12 +218,13 @@ impl Model {
                 .sum::<i128>()
     }
 
-    /// MONEY-02: forward requirements.
+    /// MONEY-02: forward requirements, less credit (MARGIN-05).
     pub(crate) fn margin(&self, account: AccountId, asset: AssetId) -> i128 {
         let forwards = self
             .paid_in_asset(asset)
             .filter(|(_, contract)| contract.is_forward());
-        forwards.map(|(id, _)| self.requirement(account, id)).sum()
+        let required: i128 = forwards.map(|(id, _)| self.requirement(account, id)).sum();
+        required - self.credit(account, asset)
     }
 
     /// MONEY-06: result of one forward.

@@ -53,6 +53,7 @@ impl Model {
             }
             Command::SetMmpGroup(request) => self.set_mmp_group(request.body),
             Command::SetKillSwitch(request) => self.set_kill_switch(request.body),
+            Command::SetMarginMethod(request) => self.set_margin_method(&request.body),
             Command::SetAccountStatus(request) => self.set_account_status(request.body),
             Command::SetTradingState(request) => self.set_trading_state(request.body),
             Command::CreditDeposit(request) => self.deposit(request.body),
@@ -338,6 +339,7 @@ fn request_id(command: &Command) -> Option<u64> {
         Command::ResolveWithdrawal(request) => Some(request.id),
         Command::SetMmpGroup(request) => Some(request.id),
         Command::SetKillSwitch(request) => Some(request.id),
+        Command::SetMarginMethod(request) => Some(request.id),
         _ => None,
     }
 }
