@@ -64,7 +64,7 @@ pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::encoding;
 pub use exits::ExitRequest;
 pub use margins::{Asked, Family};
-pub use preview::Preview;
+pub use preview::{Parts, Preview};
 pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;
 use remembered::Withdrawals;

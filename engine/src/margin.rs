@@ -11,7 +11,7 @@
 
 use bincode::{Decode, Encode};
 
-use crate::units::{PPM, Ppm};
+use crate::units::{Minor, PPM, Ppm};
 
 /// A whole, in parts per million.
 const ONE: i128 = PPM;
@@ -172,6 +172,66 @@ pub fn across_a_step(rate: Ppm, step: Ppm, days_before: i64, days_after: i64) ->
     Ppm(i32::try_from(-(-sum).div_euclid(all)).unwrap_or(rate.0))
 }
 
+/// The most long and short margin that can be matched, month by month (MARGIN-05).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Matching {
+    month: u32,
+    /// Of the present month.
+    long: i128,
+    short: i128,
+    /// Left of the month before, negative if short.
+    carried: i128,
+    all_long: i128,
+    all_short: i128,
+    /// Matched within a month or with the next.
+    near: i128,
+}
+
+impl Matching {
+    /// Margin in a month, negative for a short. Months must come in order.
+    pub fn add(&mut self, month: u32, margin: Minor) {
+        if month != self.month {
+            self.turn(month);
+        }
+        let margin = i128::from(margin.0);
+        if margin > 0 {
+            self.long += margin;
+            self.all_long += margin;
+        } else {
+            self.short -= margin;
+            self.all_short -= margin;
+        }
+    }
+
+    /// What is left of the month before goes first: it has no later chance.
+    fn turn(&mut self, month: u32) {
+        let with_former = if self.carried > 0 {
+            let matched = self.carried.min(self.short);
+            self.short -= matched;
+            matched
+        } else {
+            let matched = (-self.carried).min(self.long);
+            self.long -= matched;
+            matched
+        };
+        let within = self.long.min(self.short);
+        self.near += with_former + within;
+        let left = self.long - self.short;
+        self.carried = if month == self.month + 1 { left } else { 0 };
+        (self.month, self.long, self.short) = (month, 0, 0);
+    }
+
+    /// Credit at the rates for near and for far matches, rounded down.
+    #[must_use]
+    pub fn credit(mut self, (adjacent, other): (Ppm, Ppm)) -> Minor {
+        self.turn(0);
+        let all = self.all_long.min(self.all_short);
+        let (adjacent, other) = (i128::from(adjacent.0), i128::from(other.0));
+        let credit = 2 * (self.near * adjacent + (all - self.near) * other) / PPM;
+        Minor(i64::try_from(credit).unwrap_or(i64::MAX / 2))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +291,21 @@ mod tests {
         assert!(worst.short.extreme);
         assert_eq!(worst.long.rate, Ppm(285_715));
         assert!(!worst.long.extreme);
+    }
+
+    #[test]
+    fn what_has_no_later_chance_is_matched_first() {
+        let mut matching = Matching::default();
+        // 10 long in May, 10 short and 10 long in June, 10 short in July: all of it is near.
+        for (month, margin) in [(5, 10), (6, -10), (6, 10), (7, -10)] {
+            matching.add(month, Minor(margin * 1_000));
+        }
+        assert_eq!(matching.credit((Ppm(700_000), Ppm(400_000))), Minor(28_000));
+        // Two months apart is far.
+        let mut apart = Matching::default();
+        apart.add(5, Minor(10_000));
+        apart.add(7, Minor(-4_000));
+        assert_eq!(apart.credit((Ppm(700_000), Ppm(400_000))), Minor(3_200));
     }
 
     #[test]

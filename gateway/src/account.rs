@@ -148,10 +148,12 @@ impl AccountService for Service {
         });
         let place = planned(asked, account, least)?;
         let answer = self.desk.state(|exchange| {
-            exchange.instrument(place.order.instrument)?;
-            Some((exchange.preview(&place), exchange.seq()))
+            let contract = exchange.instrument(place.order.instrument)?;
+            let preview = exchange.preview(&place);
+            let parts = translate::margins::parts(contract, place.order.side, &preview.parts);
+            Some((preview, parts, exchange.seq()))
         });
-        let (preview, seq) = answer.ok_or_else(|| {
+        let (preview, parts, seq) = answer.ok_or_else(|| {
             let (reason, field) = (Reason::UnknownInstrument, Field::Instrument);
             let id = asked.instrument_id.into();
             refusal::status(&Problem::limit(reason, field, 0, id))
@@ -170,6 +172,7 @@ impl AccountService for Service {
                 .map(refusal::problem)
                 .map(in_preview),
             as_of_journal_seq: wide(seq),
+            parts: Some(parts),
         }))
     }
 

@@ -34,6 +34,7 @@ use crate::{
 mod clock;
 mod defaults;
 mod delivery;
+mod margins;
 mod oracle;
 mod rows;
 
@@ -691,6 +692,13 @@ impl AdminService for Service {
         request: Request<wire::SetDefaultTermsRequest>,
     ) -> Reply<wire::SetDefaultTermsResponse> {
         self.default_terms(request).await
+    }
+
+    async fn set_margin_method(
+        &self,
+        request: Request<wire::SetMarginMethodRequest>,
+    ) -> Reply<wire::SetMarginMethodResponse> {
+        self.margin_method(request).await
     }
 
     async fn bust_trade(

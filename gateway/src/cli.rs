@@ -7,6 +7,7 @@ mod account;
 pub mod amounts;
 mod delivery;
 mod hedge;
+mod margin;
 mod market;
 mod names;
 mod offers;
@@ -127,6 +128,8 @@ pub enum Command {
     KillSwitch(risk::KillSwitch),
     /// Positions of defaulters: what makers may bid for, and bids.
     Offers(offers::Offers),
+    /// Margin of forwards: what is asked for and why; what an order would need; the operator's way to set it.
+    Margin(margin::Margin),
     /// Signs and submits what a source of an index observes; registers sources.
     Oracle(oracle::Oracle),
     /// Prints a proof of what an account has.
@@ -158,6 +161,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Mmp(c) => c.run().await,
         Command::KillSwitch(c) => c.run().await,
         Command::Offers(c) => c.run().await,
+        Command::Margin(c) => c.run().await,
         Command::Oracle(c) => c.run().await,
         Command::Proof(c) => c.run().await,
         Command::Withdraw(c) => c.run().await,

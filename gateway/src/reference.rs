@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What this build really serves.
-const FEATURES: [&str; 20] = [
+const FEATURES: [&str; 21] = [
     "orders",
     "sessions",
     "cancel_on_disconnect",
@@ -42,6 +42,7 @@ const FEATURES: [&str; 20] = [
     "implied_matching",
     "mmp",
     "kill_switch",
+    "margin_families",
 ];
 
 /// The service.
@@ -119,6 +120,18 @@ impl ReferenceService for Service {
             commodities: rows.into_iter().map(row).collect(),
             next_page_token,
         }))
+    }
+
+    async fn list_margin_methods(
+        &self,
+        request: Request<wire::ListMarginMethodsRequest>,
+    ) -> Result<Response<wire::ListMarginMethodsResponse>, Status> {
+        auth::caller(&request)?;
+        let answer = self.desk.state(|exchange| wire::ListMarginMethodsResponse {
+            families: translate::margins::families(exchange),
+            as_of_journal_seq: wide(exchange.seq()),
+        });
+        Ok(Response::new(answer))
     }
 
     async fn list_indexes(

@@ -33,6 +33,7 @@ mod tidy;
 mod wire;
 mod wire_combinations;
 mod wire_delivery;
+mod wire_margin;
 mod wire_oracle;
 mod wire_orders;
 mod worst_day;

@@ -362,6 +362,11 @@ impl Exchange {
 }
 
 impl Family {
+    /// Its contracts that are not settled, by the month their window begins in.
+    pub fn contracts(&self) -> impl Iterator<Item = InstrumentId> + '_ {
+        self.contracts.iter().map(|(_, id)| *id)
+    }
+
     fn key(&self) -> (CommodityId, AssetId) {
         (self.method.commodity, self.method.asset)
     }

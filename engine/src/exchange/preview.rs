@@ -3,11 +3,15 @@
 use super::{
     Exchange,
     admission::{check_price_range, lowest_price},
+    combinations::leg_side,
+    margins::Sure,
 };
 use crate::{
     command::{Place, Pricing, Replace, Side, TimeInForce},
     ids::{AccountId, InstrumentId},
+    instrument::{Instrument, Kind},
     limits,
+    position::Position,
     reason::Problem,
     units::{Lots, Minor, Ppm, TickLots, Ticks},
 };
@@ -17,6 +21,8 @@ use crate::{
 pub struct Preview {
     /// What it would add to holds or margin.
     pub required: Minor,
+    /// What that is made of.
+    pub parts: Parts,
     /// Estimated fee: taker rate on what would fill at once, maker rate on the rest.
     pub fee: Minor,
     /// Largest quantity the money allows, by bisection on the same check.
@@ -27,6 +33,21 @@ pub struct Preview {
     pub fill_exposure: TickLots,
     /// Why it would be refused.
     pub problem: Option<Problem>,
+}
+
+/// Why an order needs what it needs: the sum of the first four, less what is covered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Its lots at the initial margin (spot: bond) in force; of a combination, in all legs.
+    pub initial: Minor,
+    /// Distance of its price from the mark (spot purchases: the price) and the largest fee.
+    pub hold: Minor,
+    /// More for what is beyond the concentration limit.
+    pub concentration: Minor,
+    /// Credit for an opposite maturity that it may take away (MARGIN-06).
+    pub credit_lost: Minor,
+    /// Held already: it closes, or the other side needs more.
+    pub covered: Minor,
 }
 
 impl Exchange {
@@ -60,6 +81,12 @@ impl Exchange {
             return preview;
         }
         preview.required = self.need(account, contract.id, side, price, place.order.lots);
+        preview.parts = self.parts(
+            account,
+            contract,
+            (side, price, place.order.lots),
+            preview.required,
+        );
         let balance = self.ledger.balance(account, contract.terms.price_asset);
         let fits = |lots: i64| {
             let need = self.need(account, contract.id, side, price, Lots(lots));
@@ -129,6 +156,60 @@ impl Exchange {
         let hold_lot = self.hold_lot(account, contract, side, price);
         after.count_open(side, false, lots, hold_lot.for_lots(lots));
         self.more_margin(contract, &before, &after)
+    }
+
+    /// What an order's need is made of.
+    fn parts(
+        &self,
+        account: AccountId,
+        contract: &Instrument,
+        (side, price, lots): (Side, Ticks, Lots),
+        required: Minor,
+    ) -> Parts {
+        let mut parts = Parts::default();
+        let mut sure = Sure::default();
+        let mut add = |contract: &Instrument, side: Side, hold_lot: Minor, spread: bool| {
+            let one_lot = match (contract.terms.kind, side) {
+                (Kind::SpotBlock, Side::Buy) => Minor::ZERO,
+                (Kind::SpotBlock, Side::Sell) => contract.at_mark.bond,
+                (_, Side::Buy) => contract.at_mark.initial_buy,
+                (_, Side::Sell) => contract.at_mark.initial_sell,
+            };
+            parts.initial += one_lot.for_lots(lots);
+            parts.hold += hold_lot.for_lots(lots);
+            let before = self.positions.view(account, contract.id);
+            let mut after = before;
+            after.count_open(side, false, lots, Minor::ZERO);
+            if spread {
+                after.count_spread(side, lots);
+            }
+            sure.note(contract, &before, &after);
+            let worst = |position: &Position| match side {
+                Side::Buy => position.net + position.open_buy,
+                Side::Sell => position.open_sell - position.net,
+            };
+            let more = contract.surcharge(worst(&after)) - contract.surcharge(worst(&before));
+            parts.concentration += more;
+        };
+        if contract.terms.kind.is_combination() {
+            let spread = contract.terms.kind == Kind::CalendarSpread;
+            for (place, leg) in contract.terms.legs.iter().enumerate() {
+                let hold = self.leg_hold(account, contract, place, side, price);
+                add(
+                    self.contract(leg.instrument),
+                    leg_side(side, *leg),
+                    hold,
+                    spread,
+                );
+            }
+        } else {
+            let hold = self.hold_lot(account, contract, side, price);
+            add(contract, side, hold, false);
+        }
+        parts.credit_lost = self.credit_lost(account, &sure);
+        let sum = parts.initial + parts.hold + parts.concentration + parts.credit_lost;
+        parts.covered = sum - required;
+        parts
     }
 
     /// Every check of a change, without changing anything.

@@ -7,36 +7,17 @@ use engine::{
     event::{BalanceRow, ClearingEvent, Event, PositionRow, Posting, PostingKind},
     exchange::{Exchange, Transfer, TransferState},
     ids::{AccountId, AssetId, InstrumentId},
-    instrument::{Instrument, Kind, MarginTerms},
+    instrument::Kind,
     ledger::Balance,
-    units::{Lots, Minor, TickValue, Ticks},
+    units::{Lots, Minor, Ppm, Ticks},
 };
 use proto::{account::v1 as wire, common::v1 as common};
 
-use super::reference::id;
+use super::{
+    reference::id,
+    valuation::{Maintenance, Valuation, credits},
+};
 use crate::{archive::Dated, desk::wide};
-
-/// What positions in a contract are valued with.
-#[derive(Clone, Copy, Debug)]
-struct Valuation {
-    kind: Kind,
-    asset: AssetId,
-    margin: MarginTerms,
-    value: TickValue,
-    mark: Ticks,
-}
-
-impl Valuation {
-    fn of(contract: &Instrument) -> Self {
-        Self {
-            kind: contract.terms.kind,
-            asset: contract.terms.price_asset,
-            margin: contract.terms.margin,
-            value: contract.tick_value,
-            mark: contract.mark,
-        }
-    }
-}
 
 /// An account at one journal position.
 #[derive(Clone, Debug)]
@@ -51,6 +32,8 @@ pub struct Image {
     balances: BTreeMap<AssetId, Balance>,
     positions: BTreeMap<InstrumentId, PositionRow>,
     contracts: BTreeMap<InstrumentId, Valuation>,
+    /// Rates of credit of all families.
+    credits: Vec<(Ppm, Ppm)>,
 }
 
 /// What one command changed of an account.
@@ -97,6 +80,7 @@ impl Image {
             contracts: contracts
                 .map(|contract| (contract.id, Valuation::of(contract)))
                 .collect(),
+            credits: credits(exchange),
         }
     }
 
@@ -127,6 +111,7 @@ impl Image {
             balances,
             positions,
             contracts,
+            credits: credits(exchange),
         }
     }
 
@@ -189,9 +174,9 @@ impl Image {
     pub fn learn(&mut self, exchange: &Exchange) {
         for contract in exchange.instruments() {
             let known = self.contracts.entry(contract.id);
-            // A month in delivery counts fewer days with every one that settles.
-            known.or_insert(Valuation::of(contract)).value = contract.tick_value;
+            known.or_insert(Valuation::of(contract)).learn(contract);
         }
+        self.credits = credits(exchange);
     }
 
     /// What the account may do, as the wire says it.
@@ -238,7 +223,7 @@ impl Image {
         let bearing = self.balances.iter().rev();
         let bearing = bearing.max_by_key(|(_, row)| row.margin);
         let (asset, row) = bearing.map_or((AssetId(1), Balance::default()), |(a, row)| (*a, *row));
-        let (mut maintenance, mut bond) = (Minor::ZERO, Minor::ZERO);
+        let (mut maintenance, mut bond) = (Maintenance::default(), Minor::ZERO);
         let mut result = Minor::ZERO;
         for position in self.positions.values() {
             let Some(contract) = self.contracts.get(&position.instrument) else {
@@ -251,11 +236,7 @@ impl Image {
                 Kind::Forward => {
                     result += position.result;
                     // Of what is open; orders are cancelled first (DEFAULT-01).
-                    let initial = contract.margin.initial(position.net);
-                    let lot = contract.value.lot_share_up(contract.mark, initial);
-                    let initial = lot.for_lots(Lots(position.net.0.abs()));
-                    let share = contract.margin.maintenance_of_initial;
-                    maintenance += share.of_rounded_up(initial);
+                    maintenance.add(contract, position.net);
                 }
                 // No position of their own.
                 Kind::CalendarSpread | Kind::Strip => {}
@@ -271,7 +252,7 @@ impl Image {
             margin_asset_id: id(asset.0),
             equity_minor: (row.cash + result).0,
             initial_minor: row.margin.0,
-            maintenance_minor: maintenance.0,
+            maintenance_minor: maintenance.total(&self.credits).0,
             available_minor: row.available().0,
             delivery_bond_minor: bond.0,
         }

@@ -196,6 +196,10 @@ pub fn instrument(exchange: &Exchange, contract: &Instrument) -> wire::Instrumen
             initial_sell_ppm: terms.margin.initial_sell.0,
             maintenance_of_initial_ppm: terms.margin.maintenance_of_initial.0,
             delivery_bond_ppm: terms.margin.delivery_bond.0,
+            concentration_lots: terms.margin.concentration_lots,
+            concentration_ppm: terms.margin.concentration.0,
+            buy_in_force_ppm: contract.rates.0.0,
+            sell_in_force_ppm: contract.rates.1.0,
             ..wire::MarginParameters::default()
         }),
         min_lots: terms.limits.min_lots,

@@ -21,11 +21,11 @@ use tests::{
 };
 
 /// Every section in its order.
-const TAGS: [&[u8; 4]; 39] = [
+const TAGS: [&[u8; 4]; 40] = [
     b"cntr", b"asst", b"comm", b"indx", b"prod", b"firm", b"keys", b"acct", b"sess", b"tran",
     b"rqid", b"inst", b"link", b"wndw", b"auct", b"dfrd", b"call", b"pstn", b"blnc", b"flow",
     b"ordr", b"ende", b"book", b"stop", b"pegs", b"atau", b"mmpg", b"mmpf", b"mmpq", b"clid",
-    b"timr", b"feed", b"rnds", b"epch", b"ownr", b"issd", b"chdp", b"exit", b"end ",
+    b"timr", b"feed", b"rnds", b"epch", b"ownr", b"issd", b"chdp", b"exit", b"mrgn", b"end ",
 ];
 
 fn commands() -> usize {
@@ -385,7 +385,7 @@ fn the_same_story_gives_the_same_bytes_for_ever() {
         .collect();
     assert_eq!(
         (engine::saved::VERSION, hex.as_str()),
-        (4, "f0c3b882e078b46c")
+        (5, "3aecf1fcf137ac0b")
     );
 }
 

@@ -10,6 +10,7 @@ use crate::{
     ids::{AccountId, AssetId, InstrumentId},
     instrument::Instrument,
     limits::COMBINATION_LEGS,
+    margin::Matching,
     position::Position,
     units::{Lots, Minor, PPM, Ppm},
 };
@@ -60,66 +61,10 @@ impl Sure {
     }
 }
 
-/// The most that can be matched, month by month.
-#[derive(Default)]
-struct Matching {
-    month: u32,
-    /// Of the present month.
-    long: i128,
-    short: i128,
-    /// Left of the month before, negative if short.
-    carried: i128,
-    all_long: i128,
-    all_short: i128,
-    /// Matched within a month or with the next.
-    near: i128,
-}
-
-impl Matching {
-    fn add(&mut self, month: u32, margin: Minor) {
-        if month != self.month {
-            self.turn(month);
-        }
-        let margin = i128::from(margin.0);
-        if margin > 0 {
-            self.long += margin;
-            self.all_long += margin;
-        } else {
-            self.short -= margin;
-            self.all_short -= margin;
-        }
-    }
-
-    /// What is left of the month before goes first: it has no later chance.
-    fn turn(&mut self, month: u32) {
-        let with_former = if self.carried > 0 {
-            let matched = self.carried.min(self.short);
-            self.short -= matched;
-            matched
-        } else {
-            let matched = (-self.carried).min(self.long);
-            self.long -= matched;
-            matched
-        };
-        let within = self.long.min(self.short);
-        self.near += with_former + within;
-        let left = self.long - self.short;
-        self.carried = if month == self.month + 1 { left } else { 0 };
-        (self.month, self.long, self.short) = (month, 0, 0);
-    }
-
-    /// Credit at the family's rates, rounded down.
-    fn credit(mut self, (adjacent, other): (Ppm, Ppm)) -> Minor {
-        self.turn(0);
-        let all = self.all_long.min(self.all_short);
-        let (adjacent, other) = (i128::from(adjacent.0), i128::from(other.0));
-        let credit = 2 * (self.near * adjacent + (all - self.near) * other) / PPM;
-        Minor(i64::try_from(credit).unwrap_or(i64::MAX / 2))
-    }
-}
-
 impl Family {
-    fn rates(&self) -> (Ppm, Ppm) {
+    /// Credit for the same or the next month, and for all others.
+    #[must_use]
+    pub fn credits(&self) -> (Ppm, Ppm) {
         (self.method.adjacent_credit, self.method.other_credit)
     }
 }
@@ -217,7 +162,7 @@ impl Exchange {
                 }
             }
         }
-        matching.credit(family.rates())
+        matching.credit(family.credits())
     }
 
     /// Brings an account's credit in line with what is sure of its position in a place.

@@ -9,6 +9,7 @@ use crate::{
     instrument::{
         Asset, Commodity, EntryLimits, Index, Leg, MarginTerms, Terms, Volatility, Window,
     },
+    margin::Ranges,
     units::{Decimal, Lots, Nanos, Ppm, Ticks},
 };
 
@@ -430,6 +431,37 @@ pub(super) fn all() -> Vec<Command> {
             time: 173,
             block: 174,
             patience: 175,
+        })),
+        Command::SetMarginMethod(request(MarginMethod {
+            commodity: CommodityId(176),
+            asset: AssetId(177),
+            ranges: Ranges {
+                price: Ppm(178),
+                difficulty: Ppm(179),
+                fee_share: Ppm(180),
+                fees: Ppm(181),
+                retarget_down: Ppm(182),
+                retarget_up: Ppm(183),
+                extreme_counts: Ppm(184),
+            },
+            tenors: vec![Tenor {
+                days: 185,
+                share: Ppm(186),
+            }],
+            delivery: Ppm(187),
+            adjacent_credit: Ppm(188),
+            other_credit: Ppm(189),
+            calendar: Some(ChainCalendar {
+                feed: FeedId(190),
+                block_ms: 191,
+                retarget_blocks: 192,
+                retarget_notice_hours: 193,
+                step: Some(SubsidyStep {
+                    height: 194,
+                    left: Ppm(195),
+                    notice_days: 196,
+                }),
+            }),
         })),
     ]
 }
