@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `core` | `cargo bench -p bench --bench core` | the exchange as a function, one thread, no I/O: single operations on a prepared book, and whole flows with ledger, margin, fees, sessions and events |
 //! | `core`, latency | `cargo bench -p bench --bench core -- --latency` | single commands of three flows, against the wall clock |
+//! | `rules` | `cargo bench -p bench --bench rules` | what single rules cost: flows with one rule more in turns with those without, and what a day of clearing costs for each position |
 //! | `books` | `cargo bench -p bench --bench books` | bare order books, ours and published ones, on the same messages |
 //! | `books`, table | `cargo bench -p bench --bench books -- --table` | the same in turns: one table of medians with ratios to ours, and latencies of single messages |
 //! | `instructions` | `cargo bench -p bench --bench instructions` | instructions per operation below valgrind, against `bench/instructions.txt` |

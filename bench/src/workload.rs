@@ -26,10 +26,12 @@ mod live;
 mod mapped;
 mod quotes;
 mod random;
+mod rules;
 
 use live::Live;
 pub use quotes::{Curve, Refresh};
 pub use random::Random;
+pub use rules::Rule;
 
 /// Funded accounts of every flow, one session each: more than a first-level cache holds.
 pub const ACCOUNTS: usize = 10_000;
@@ -148,7 +150,19 @@ impl Flow {
     /// grows or melts.
     #[must_use]
     pub fn new(shape: Shape, commands: usize, seed: u64) -> Self {
-        let mut venue = Venue::new(ACCOUNTS);
+        Self::on(Venue::new(ACCOUNTS), shape, commands, seed)
+    }
+
+    /// The same flow where a rule has more to do.
+    ///
+    /// # Panics
+    /// As [`Flow::new`].
+    #[must_use]
+    pub fn under(rule: Rule, shape: Shape, commands: usize, seed: u64) -> Self {
+        Self::on(Venue::under(rule, ACCOUNTS), shape, commands, seed)
+    }
+
+    fn on(mut venue: Venue, shape: Shape, commands: usize, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut live = Live::default();
         while live.len() < shape.live {
@@ -239,6 +253,8 @@ pub struct Venue {
     traders: Vec<Trader>,
     next_client_id: u64,
     at: i64,
+    /// Protection group of all orders; 0 = none.
+    mmp_group: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -261,6 +277,40 @@ impl Venue {
 
     /// The same with so many contracts.
     fn with(accounts: usize, contracts: u16, band: Band) -> Self {
+        Self::listing(accounts, contracts, |terms, number, _| {
+            // One month in many variants is as good as many months here.
+            if number > 0 {
+                terms.symbol = format!("{}-{number}", terms.symbol);
+            }
+            terms.limits.band_basis_points = band.basis_points;
+            terms.margin.initial_buy = band.margin;
+            terms.margin.initial_sell = band.margin;
+        })
+    }
+
+    /// Three months and their quarter, and a rule that has something to do.
+    ///
+    /// # Panics
+    /// If the exchange refuses any of it.
+    #[must_use]
+    pub fn under(rule: Rule, accounts: usize) -> Self {
+        let mut venue = Self::listing(accounts, 4, |terms, number, made| {
+            if number > 0 {
+                *terms = rules::later(terms, number.into(), made);
+            }
+            rule.terms(terms);
+        });
+        rule.prepare(&mut venue);
+        venue.mmp_group = rule.group();
+        venue
+    }
+
+    /// With contracts as the sheet says: terms of the first month, number, contracts so far.
+    fn listing(
+        accounts: usize,
+        contracts: u16,
+        sheet: impl Fn(&mut Terms, u16, &[InstrumentId]),
+    ) -> Self {
         let mut venue = Self {
             exchange: roomy(),
             contract: InstrumentId::NONE,
@@ -270,6 +320,7 @@ impl Venue {
             traders: Vec::new(),
             next_client_id: 0,
             at: START,
+            mmp_group: 0,
         };
         let asset = AssetId(venue.create(Command::CreateAsset(request(bitcoin()))));
         let commodity = CommodityId(venue.create(Command::CreateCommodity(request(hashrate()))));
@@ -283,13 +334,7 @@ impl Venue {
         let index = IndexId(venue.create(Command::CreateIndex(request(index))));
         for number in 0..contracts {
             let mut terms = month(commodity, asset, index);
-            // One month in many variants is as good as many months here.
-            if number > 0 {
-                terms.symbol = format!("{}-{number}", terms.symbol);
-            }
-            terms.limits.band_basis_points = band.basis_points;
-            terms.margin.initial_buy = band.margin;
-            terms.margin.initial_sell = band.margin;
+            sheet(&mut terms, number, &venue.contracts);
             let made = venue.create(Command::CreateInstrument(request(terms)));
             venue.contracts.push(InstrumentId(made));
         }
@@ -388,7 +433,7 @@ impl Venue {
                 display: engine::units::Lots(0),
                 min_fill: engine::units::Lots(0),
                 trigger: None,
-                mmp_group: 0,
+                mmp_group: self.mmp_group,
                 keep_on_disconnect: false,
                 tag: Tag::default(),
             },
