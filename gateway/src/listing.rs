@@ -33,9 +33,14 @@ const SPOT_CLOSE: i64 = 3_600 * SECOND;
 /// How often the calendar looks.
 const LOOK: Duration = Duration::from_secs(60);
 
+/// Weeks of BTC hashrate listed ahead, Monday to Monday.
+const BTC_WEEKS: i32 = 2;
+
 /// How a product is listed.
 struct Product {
     commodity: &'static str,
+    /// Last part of the symbols, where the commodity is quoted in another money than its own.
+    suffix: &'static str,
     index: &'static str,
     asset: AssetId,
     tick_size: (i64, i32),
@@ -43,15 +48,17 @@ struct Product {
     lot: i64,
     spot_lot: Option<i64>,
     months: i32,
+    weeks: i32,
     /// Balance of month, quarters and the next year too.
     quarters: bool,
     initial_margin: i32,
 }
 
 /// Ticks and lots of domain.md section 2, margins of section 11.
-const PRODUCTS: [Product; 6] = [
+const PRODUCTS: [Product; 7] = [
     Product {
         commodity: "BTC",
+        suffix: "",
         index: "BTC-HASHPRICE-SAT",
         asset: BTC,
         tick_size: (1, -8),
@@ -59,11 +66,27 @@ const PRODUCTS: [Product; 6] = [
         lot: 1_000_000_000_000_000,
         spot_lot: Some(100_000_000_000_000),
         months: BTC_MONTHS,
+        weeks: BTC_WEEKS,
         quarters: true,
         initial_margin: 180_000,
     },
     Product {
+        commodity: "BTC",
+        suffix: "-USD",
+        index: "BTC-HASHPRICE-USD",
+        asset: USDC,
+        tick_size: (1, -2),
+        price_unit: "0.01 USD per PH/s per day",
+        lot: 1_000_000_000_000_000,
+        spot_lot: None,
+        months: BTC_MONTHS,
+        weeks: 0,
+        quarters: false,
+        initial_margin: 350_000,
+    },
+    Product {
         commodity: "BCH",
+        suffix: "",
         index: "BCH-HASHPRICE-SAT",
         asset: BTC,
         tick_size: (1, -8),
@@ -71,11 +94,13 @@ const PRODUCTS: [Product; 6] = [
         lot: 1_000_000_000_000_000,
         spot_lot: None,
         months: OTHER_MONTHS,
+        weeks: 0,
         quarters: false,
         initial_margin: 180_000,
     },
     Product {
         commodity: "LTC-DOGE",
+        suffix: "",
         index: "LTC-DOGE-HASHPRICE-SAT",
         asset: BTC,
         tick_size: (1, -9),
@@ -83,11 +108,13 @@ const PRODUCTS: [Product; 6] = [
         lot: 10_000_000_000,
         spot_lot: None,
         months: OTHER_MONTHS,
+        weeks: 0,
         quarters: false,
         initial_margin: 180_000,
     },
     Product {
         commodity: "KAS",
+        suffix: "",
         index: "KAS-HASHPRICE-SAT",
         asset: BTC,
         tick_size: (1, -10),
@@ -95,11 +122,13 @@ const PRODUCTS: [Product; 6] = [
         lot: 10_000_000_000_000,
         spot_lot: None,
         months: OTHER_MONTHS,
+        weeks: 0,
         quarters: false,
         initial_margin: 180_000,
     },
     Product {
         commodity: "ETC",
+        suffix: "",
         index: "ETC-HASHPRICE-SAT",
         asset: BTC,
         tick_size: (1, -8),
@@ -107,11 +136,13 @@ const PRODUCTS: [Product; 6] = [
         lot: 10_000_000_000,
         spot_lot: None,
         months: OTHER_MONTHS,
+        weeks: 0,
         quarters: false,
         initial_margin: 180_000,
     },
     Product {
         commodity: "H100",
+        suffix: "",
         index: "H100-HOUR-USD",
         asset: USDC,
         tick_size: (24, -3),
@@ -119,6 +150,7 @@ const PRODUCTS: [Product; 6] = [
         lot: 100_000,
         spot_lot: None,
         months: OTHER_MONTHS,
+        weeks: 0,
         quarters: false,
         initial_margin: 350_000,
     },
@@ -268,7 +300,7 @@ fn due(product: &Product, commodity: CommodityId, index: IndexId, now: i64) -> V
         let window = window(first, first.checked_add(1.month()).ok());
         terms.extend(window.map(|window| {
             let month = format!("{:04}-{:02}", first.year(), first.month());
-            let symbol = format!("{}-FWD-{month}", product.commodity);
+            let symbol = format!("{}-FWD-{month}{}", product.commodity, product.suffix);
             let part = (product.lot, window, window.start);
             product.terms(symbol, Kind::Forward, (commodity, index), part)
         }));
@@ -313,7 +345,7 @@ impl Product {
         Terms {
             symbol,
             kind,
-            product: format!("{}-{shape}", self.commodity),
+            product: format!("{}-{shape}{}", self.commodity, self.suffix),
             commodity,
             price_asset: self.asset,
             tick_size: Decimal {
@@ -371,5 +403,28 @@ mod tests {
         assert_eq!(symbols[18], "BTC-FWD-2027-11");
         let december = &terms[7].window;
         assert_eq!(december.end.0 - december.start.0, 31 * DAY);
+        let dollars = due(&PRODUCTS[1], CommodityId(1), IndexId(2), now);
+        assert_eq!(dollars.len(), 12);
+        assert_eq!(dollars[0].symbol, "BTC-FWD-2026-12-USD");
+        assert_eq!(dollars[0].product, "BTC-FWD-USD");
+    }
+
+    #[test]
+    fn a_week_runs_from_monday_to_monday_and_is_named_by_its_number() {
+        let of = (CommodityId(1), IndexId(1));
+        // Sunday, 2026-11-22; Monday, the day after.
+        for (now, first) in [(1_795_370_400, "W48"), (1_795_456_800, "W49")] {
+            let today = date_of(now * SECOND).expect("a date");
+            let weeks = forwards::weeks(&PRODUCTS[0], of, today);
+            assert_eq!(weeks.len(), 2);
+            assert_eq!(weeks[0].symbol, format!("BTC-FWD-2026-{first}"));
+            assert_eq!(weeks[0].product, "BTC-FWD-WEEK");
+            let (one, two) = (&weeks[0].window, &weeks[1].window);
+            assert_eq!(one.end.0 - one.start.0, 7 * DAY);
+            assert_eq!(one.end, two.start);
+            // 1970-01-01 was a Thursday.
+            assert_eq!((one.start.0 / DAY + 3) % 7, 0);
+            assert!(one.start.0 > now * SECOND);
+        }
     }
 }

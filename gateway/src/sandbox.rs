@@ -10,7 +10,7 @@ use engine::{
         Rail, Request, SetAccountOwner, SubmitFixing,
     },
     event::Event,
-    exchange::Exchange,
+    exchange::{Exchange, Family},
     ids::{AccountId, AssetId, CommodityId, FirmId, IndexId},
     instrument::{Algorithm, Asset, Commodity, Index, IndexKind},
     margin::Ranges,
@@ -158,7 +158,7 @@ struct Kind {
 
 /// Commodities of domain.md section 14 with their index. The first values of the smaller families are
 /// plausible round figures, only there so that a sandbox has a mark before its first fixing.
-fn kinds(first_hashprice_millisat: i64) -> [Kind; 6] {
+fn kinds(first_hashprice_millisat: i64) -> [Kind; 7] {
     let kind = |symbol, algorithm, coins, (rate_unit, hashes_per_second, hashes_per_share)| Kind {
         symbol,
         algorithm,
@@ -234,6 +234,19 @@ fn kinds(first_hashprice_millisat: i64) -> [Kind; 6] {
             value: (52_800_000, -6),
             ..kind("H100", Algorithm::Compute, &[], ("GPU", 1_000, 0))
         },
+        Kind {
+            index: "BTC-HASHPRICE-USD",
+            index_unit: "USD per PH/s per day",
+            quote: USDC,
+            // 42,636 sat at 89,316 dollars a coin (hashrate reference, section 7.1).
+            value: (38_081_000, -6),
+            ..kind(
+                "BTC",
+                Algorithm::Sha256d,
+                &["BTC"],
+                ("PH/s", 1_000_000_000_000_000, 1 << 32),
+            )
+        },
     ]
 }
 
@@ -304,9 +317,12 @@ async fn reference_data(desk: &Desk, settings: &Settings) -> Result<()> {
             };
             send(desk, Command::SubmitFixing(fixing)).await?;
         }
-        let known = desk.state(|state| !state.families().is_empty());
+        let of_family = |family: &Family| {
+            (family.method.commodity, family.method.asset) == (commodity, kind.quote)
+        };
+        let known = desk.state(|state| state.families().iter().any(of_family));
         if settings.environment == Environment::Sandbox && kind.symbol == "BTC" && !known {
-            let method = first_margin_method(commodity);
+            let method = first_margin_method(commodity, kind.quote);
             send(desk, Command::SetMarginMethod(request(method))).await?;
         }
     }
@@ -314,13 +330,15 @@ async fn reference_data(desk: &Desk, settings: &Settings) -> Result<()> {
 }
 
 /// Margin of the sandbox's BTC forwards. Its scenarios stay below the contracts' own 18 % (1 / 1.12 with dry
-/// fees asks 12.5 % of a long, 1 / 0.88 with rich ones 15.9 % of a short); credit is that of the hashrate
-/// reference, section 11. No calendar: the sandbox's chain is whatever its sources say.
-fn first_margin_method(commodity: CommodityId) -> MarginMethod {
+/// fees asks 12.5 % of a long, 1 / 0.88 with rich ones 15.9 % of a short) and 35 % (in dollars the coin's price
+/// adds 15 % either way: 25.6 and 33.3 %); credit is that of the hashrate reference, section 11. No calendar:
+/// the sandbox's chain is whatever its sources say.
+fn first_margin_method(commodity: CommodityId, asset: AssetId) -> MarginMethod {
     MarginMethod {
         commodity,
-        asset: BTC,
+        asset,
         ranges: Ranges {
+            price: Ppm(if asset == BTC { 0 } else { 150_000 }),
             difficulty: Ppm(120_000),
             fee_share: Ppm(50_000),
             fees: Ppm(400_000),

@@ -36,8 +36,14 @@ async fn listed(venue: &Venue, kind: InstrumentKind) -> Vec<Instrument> {
         .expect("contracts are listed")
         .into_inner()
         .instruments;
-    // Months, not what is left of one, quarters and years.
-    let longer = ["BTC-BOM", "BTC-FWD-QUARTER", "BTC-FWD-YEAR"];
+    // Months paid in BTC, nothing shorter or longer.
+    let longer = [
+        "BTC-BOM",
+        "BTC-FWD-WEEK",
+        "BTC-FWD-QUARTER",
+        "BTC-FWD-YEAR",
+        "BTC-FWD-USD",
+    ];
     all.retain(|contract| {
         contract.symbol.starts_with("BTC-") && !longer.contains(&contract.product.as_str())
     });

@@ -116,7 +116,7 @@ async fn a_maker_long_in_one_month_and_short_in_the_next_is_credited_and_told_wh
 
     // The sandbox has a method for BTC; what its scenarios ask for is below the contracts' own terms.
     let told = families(&maker).await;
-    assert_eq!(told.len(), 1);
+    assert_eq!(told.len(), 2, "in satoshi and in dollars");
     let method = told[0].method.clone().expect("a method");
     assert_eq!(
         (method.adjacent_credit_ppm, method.other_credit_ppm),

@@ -141,6 +141,9 @@ impl Exchange {
         self.positions.ask_place(origin.account, instrument);
         if let Some(contract) = self.instrument(instrument) {
             self.ledger.ask(origin.account, contract.terms.price_asset);
+            if contract.family != 0 {
+                self.margins.ask(origin.account, contract.family);
+            }
         }
     }
 
@@ -165,6 +168,8 @@ impl Exchange {
         }
         self.positions.ask_at(order.position);
         self.ledger.ask_row(order.account);
+        let family = self.contract(order.terms.instrument).family;
+        self.margins.ask(order.account, family);
         self.orders.ask_owner_neighbours(order);
     }
 

@@ -45,7 +45,7 @@ pub struct Family {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Margins {
     families: Vec<Family>,
-    /// By account, by family; as long as needed.
+    /// By family, by account; as long as needed.
     rows: Vec<Vec<credit::Row>>,
 }
 

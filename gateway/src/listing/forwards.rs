@@ -1,4 +1,4 @@
-//! What the calendar makes of listed months: what is left of this one, quarters and the next year, which
+//! What the calendar lists beside months: weeks, what is left of this month, quarters and the next year, which
 //! cascade (domain.md sections 10 and 14).
 
 use engine::{
@@ -6,7 +6,10 @@ use engine::{
     ids::{CommodityId, IndexId, InstrumentId},
     instrument::{Kind, Terms},
 };
-use jiff::{ToSpan, civil::Date};
+use jiff::{
+    ToSpan,
+    civil::{Date, Weekday},
+};
 
 use super::{Product, date_of, window};
 
@@ -43,6 +46,7 @@ pub(super) fn due(
         return Vec::new();
     };
     let (name, mut terms) = (product.commodity, Vec::new());
+    terms.extend(weeks(product, of, today));
     terms.extend(balance_of_month(product, of, today));
     let listed = |symbol: &String| {
         let known = exchange.instruments().iter();
@@ -84,6 +88,32 @@ pub(super) fn due(
         let span = (first, first.checked_add(1.year()).ok());
         let symbol = format!("{name}-FWD-{:04}", first.year());
         whole(symbol, "YEAR", span, &parts);
+    }
+    terms
+}
+
+/// The next whole weeks, by their ISO number.
+pub(super) fn weeks(product: &Product, of: (CommodityId, IndexId), today: Date) -> Vec<Terms> {
+    let mut terms = Vec::new();
+    for ahead in 1..=product.weeks {
+        let monday = today.nth_weekday(ahead, Weekday::Monday);
+        let Ok(monday) = monday else { continue };
+        let Some(window) = window(monday, monday.checked_add(1.week()).ok()) else {
+            continue;
+        };
+        let week = monday.iso_week_date();
+        let symbol = format!(
+            "{}-FWD-{:04}-W{:02}",
+            product.commodity,
+            week.year(),
+            week.week()
+        );
+        let part = (product.lot, window, window.start);
+        let plain = product.terms(symbol, Kind::Forward, of, part);
+        terms.push(Terms {
+            product: format!("{}-FWD-WEEK", product.commodity),
+            ..plain
+        });
     }
     terms
 }

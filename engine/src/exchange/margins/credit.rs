@@ -12,6 +12,7 @@ use crate::{
     limits::COMBINATION_LEGS,
     margin::Matching,
     position::Position,
+    prefetch::prefetch,
     units::{Lots, Minor, PPM, Ppm},
 };
 
@@ -129,7 +130,7 @@ impl Exchange {
     /// What an account is credited in a family; none if it never was.
     pub(in crate::exchange) fn credit_row(&self, account: AccountId, family: u16) -> Option<&Row> {
         let place = usize::from(family).checked_sub(1)?;
-        self.margins.rows.get(account.index()?)?.get(place)
+        self.margins.rows.get(place)?.get(account.index()?)
     }
 
     /// What an account is credited in all families of an asset.
@@ -167,16 +168,15 @@ impl Exchange {
 
     /// Brings an account's credit in line with what is sure of its position in a place.
     pub(in crate::exchange) fn keep_credit(&mut self, place: u32) {
-        let position = self.positions.at(place);
+        let position = self.positions.change_at(place);
         let contract = &self.instruments[position.instrument.index().unwrap_or(usize::MAX)];
         let sure = position.sure_in(contract, crate::command::Side::Buy, Lots::ZERO);
-        let before = position.sure;
+        let before = std::mem::replace(&mut position.sure, sure);
         if sure == before {
             return;
         }
         let (account, family) = (position.account, contract.family);
         let asset = contract.terms.price_asset;
-        self.positions.change_at(place).sure = sure;
         let row = self.margins.row_mut(account, family);
         row.long += sure.max(Minor::ZERO) - before.max(Minor::ZERO);
         row.short += before.min(Minor::ZERO) - sure.min(Minor::ZERO);
@@ -199,9 +199,15 @@ impl Exchange {
     pub(super) fn credit_anew(&mut self, place: usize) {
         let family = u16::try_from(place + 1).unwrap_or(0);
         let asset = self.margins.families[place].method.asset;
-        let rows = self.margins.rows.iter().enumerate();
+        let rows = self
+            .margins
+            .rows
+            .get(place)
+            .into_iter()
+            .flatten()
+            .enumerate();
         let both: Vec<_> = rows
-            .filter(|(_, rows)| rows.get(place).is_some_and(Row::has_both))
+            .filter(|(_, row)| row.has_both())
             .map(|(account, _)| AccountId::nth(account))
             .collect();
         for account in both {
@@ -272,8 +278,18 @@ impl Exchange {
 
 impl super::Margins {
     pub(super) fn row_mut(&mut self, account: AccountId, family: u16) -> &mut Row {
-        let rows = grown(&mut self.rows, account.index().unwrap_or(0));
-        grown(rows, usize::from(family).saturating_sub(1))
+        let rows = grown(&mut self.rows, usize::from(family).saturating_sub(1));
+        grown(rows, account.index().unwrap_or(0))
+    }
+
+    /// Asks for an account's row.
+    pub(in crate::exchange) fn ask(&self, account: AccountId, family: u16) {
+        let rows = self.rows.get(usize::from(family).wrapping_sub(1));
+        if let Some((rows, at)) = rows.zip(account.index())
+            && let Some(row) = rows.get(at)
+        {
+            prefetch(row);
+        }
     }
 }
 
