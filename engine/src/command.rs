@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod admin;
+mod blocks;
 mod clearing;
 mod delivery;
 mod oracle;
@@ -20,6 +21,7 @@ mod roots;
 mod sessions;
 
 pub use admin::*;
+pub use blocks::*;
 pub use clearing::*;
 pub use delivery::*;
 pub use oracle::*;
@@ -132,6 +134,9 @@ pub enum Command {
     SetAccountOwner(Request<SetAccountOwner>),
     /// Credits a deposit on the chain.
     CreditChainDeposit(Request<ChainDeposit>),
+
+    /// A trade agreed off the book: reported, affirmed or refused.
+    Block(BlockWish),
 }
 
 impl Command {
@@ -186,7 +191,8 @@ impl Command {
             | Self::SignValue(_)
             | Self::Delivery(_)
             | Self::SetAccountOwner(_)
-            | Self::CreditChainDeposit(_) => false,
+            | Self::CreditChainDeposit(_)
+            | Self::Block(_) => false,
         }
     }
 }

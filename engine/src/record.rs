@@ -135,7 +135,8 @@ impl Results {
             | Event::ChainHeight(_)
             | Event::Delivery(_)
             | Event::Epoch(_)
-            | Event::Owner(_) => {}
+            | Event::Owner(_)
+            | Event::Block(_) => {}
         }
     }
 }

@@ -16,7 +16,7 @@ use std::io;
 use bincode::{Decode, Encode, error::DecodeError};
 
 /// Moves with every change of what a section holds, of the order of sections, or of an item's bytes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// First bytes of a saved state.
 const MAGIC: [u8; 4] = *b"HPST";
@@ -116,6 +116,9 @@ sections! {
     Issued = b"issd", "issued withdrawals";
     /// How far deposits on the chain are credited.
     ChainDeposits = b"chdp", "deposits on the chain";
+    /// How many block trades were reported.
+    Reports = b"rprt", "number of reports";
+    OffBook = b"offb", "reported block trades";
     End = b"end ", "end";
 }
 

@@ -163,6 +163,7 @@ pub fn address(event: &Event) -> Option<&Address> {
         | Event::Clearing(_)
         | Event::Delivery(_)
         | Event::Epoch(_)
-        | Event::Owner(_) => None,
+        | Event::Owner(_)
+        | Event::Block(_) => None,
     }
 }

@@ -46,6 +46,7 @@ impl Exchange {
                 Timer::Capacity(account, commodity) => {
                     self.fit_capacity(account, commodity, out);
                 }
+                Timer::Block(number) => self.expire_block(number, out),
             }
         }
     }

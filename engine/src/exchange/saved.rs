@@ -102,6 +102,7 @@ impl Exchange {
             trades,
             settlements,
             defaults,
+            blocks,
             killed,
             // The rest is of the present command, and there is none.
             trades_left: _,
@@ -169,6 +170,7 @@ impl Exchange {
         defaults.save(&mut saver)?;
         oracle.save(&mut saver)?;
         commitments.save(&mut saver)?;
+        blocks.save(&mut saver)?;
         saver.end()
     }
 
@@ -201,6 +203,7 @@ impl Exchange {
         exchange.oracle = Oracle::load(&mut loader, (exchange.indexes.len(), contracts))?;
         exchange.commitments =
             super::roots::Commitments::load(&mut loader, accounts, &exchange.transfers)?;
+        exchange.load_blocks(&mut loader)?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {

@@ -52,6 +52,8 @@ pub enum Timer {
     Delivery(ObligationId),
     /// An attestation of capacity lapses.
     Capacity(AccountId, CommodityId),
+    /// A reported block trade was not affirmed.
+    Block(u64),
 }
 
 /// Timers in order of time.

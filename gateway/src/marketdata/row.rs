@@ -349,7 +349,8 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::Clearing(_)
         | Event::Delivery(_)
         | Event::Epoch(_)
-        | Event::Owner(_) => None,
+        | Event::Owner(_)
+        | Event::Block(_) => None,
     }
 }
 

@@ -108,7 +108,8 @@ impl News {
             | Event::Clearing(_)
             | Event::Delivery(_)
             | Event::Epoch(_)
-            | Event::Owner(_) => return None,
+            | Event::Owner(_)
+            | Event::Block(_) => return None,
         };
         Some(wire::SessionEvent {
             event_seq: wide(to.event_seq),

@@ -1,7 +1,7 @@
 //! What a command says of itself in columns. Exhaustive, so that a new command gets its row.
 
 use engine::{
-    command::{Command, Origin, Target},
+    command::{BlockWish, Command, Origin, Target},
     ids::{AccountId, InstrumentId, SessionId},
 };
 
@@ -124,5 +124,7 @@ pub(super) fn of(command: &Command) -> Facts {
             facts(40, "SetAccountOwner").of_account(request.body.account)
         }
         Command::CreditChainDeposit(_) => facts(41, "CreditChainDeposit"),
+        Command::Block(BlockWish::Report(report)) => facts(42, "Block").from(&report.origin),
+        Command::Block(BlockWish::Affirm(affirm)) => facts(42, "Block").from(&affirm.origin),
     }
 }
