@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod admin;
+mod blocks;
 mod clearing;
 mod delivery;
 mod exits;
@@ -21,6 +22,7 @@ mod roots;
 mod sessions;
 
 pub use admin::*;
+pub use blocks::*;
 pub use clearing::*;
 pub use delivery::*;
 pub use exits::*;
@@ -136,6 +138,9 @@ pub enum Command {
     CreditChainDeposit(Request<ChainDeposit>),
     /// Serves an exit request on the chain.
     ServeExit(Request<ServeExit>),
+
+    /// A trade agreed off the book: reported, affirmed or refused.
+    Block(BlockWish),
 }
 
 impl Command {
@@ -192,7 +197,8 @@ impl Command {
             | Self::SignValue(_)
             | Self::Delivery(_)
             | Self::SetAccountOwner(_)
-            | Self::CreditChainDeposit(_) => false,
+            | Self::CreditChainDeposit(_)
+            | Self::Block(_) => false,
         }
     }
 }

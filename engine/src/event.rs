@@ -1,6 +1,7 @@
 //! Everything that can have happened. Events carry the complete resulting state, so that one is enough
 //! to be right, and their bytes are the same on every replay.
 
+mod blocks;
 mod clearing;
 mod delivery;
 mod exits;
@@ -20,6 +21,7 @@ use crate::{
     units::{Decimal, Lots, Minor, Nanos, TickLots, Ticks},
 };
 
+pub use blocks::{BlockChange, BlockState};
 pub use clearing::{Cascaded, ClearingEvent, Covered, DaySettled, Health, Moved, Moving, Offered};
 pub use delivery::*;
 pub use exits::*;
@@ -102,6 +104,8 @@ pub enum Event {
     Owner(OwnerChanged),
     /// An exit request on the chain comes further.
     Exit(ExitStep),
+    /// A reported block trade is new, or ended; concerns two firms.
+    Block(Box<BlockChange>),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.
@@ -393,8 +397,10 @@ pub struct Trade {
     pub price: Ticks,
     /// Quantity.
     pub lots: Lots,
-    /// Who came in; nobody in an auction.
+    /// Who came in; nobody in an auction, nor in a block trade.
     pub aggressor: Option<Side>,
+    /// Agreed off the book.
+    pub block: bool,
 }
 
 /// New state of a price level.

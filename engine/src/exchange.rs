@@ -28,6 +28,7 @@ mod amend;
 mod auction;
 mod audit;
 mod batch;
+mod blocks;
 mod clearing;
 mod client_ids;
 mod clock;
@@ -58,6 +59,7 @@ mod transfers;
 mod volatility;
 
 pub use auction::Found;
+pub use blocks::Block;
 pub use clearing::{Bid, Offer};
 pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::encoding;
@@ -117,6 +119,8 @@ pub struct Exchange {
     settlements: u64,
     /// Who has not enough.
     defaults: clearing::Defaults,
+    /// Trades agreed off the book.
+    blocks: blocks::Blocks,
     /// Nobody may enter orders.
     killed: bool,
     /// Trades that the present command may still make (ORDER-16).
@@ -229,6 +233,7 @@ impl Exchange {
             Command::SubmitHeader(header) => self.submit_header(header, out),
             Command::SignValue(value) => self.sign_value(value, out),
             Command::MarkEpoch => self.mark_epoch(out),
+            Command::Block(wish) => self.block(wish, out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);

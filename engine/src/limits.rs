@@ -30,6 +30,8 @@ pub const SESSIONS: usize = 1 << 16;
 pub const SESSIONS_PER_ACCOUNT: usize = 16;
 /// Pending withdrawals and deposits remembered.
 pub const TRANSFERS: usize = 1 << 20;
+/// Reported block trades of an account that are remembered: those of the last day.
+pub const BLOCKS_OF_AN_ACCOUNT: usize = 256;
 /// Largest price, in ticks, either sign.
 pub const PRICE_TICKS: i64 = 1_000_000_000_000;
 /// Largest mark, in ticks: far below the largest price, so that a band always fits.

@@ -136,7 +136,8 @@ impl Results {
             | Event::Delivery(_)
             | Event::Epoch(_)
             | Event::Owner(_)
-            | Event::Exit(_) => {}
+            | Event::Exit(_)
+            | Event::Block(_) => {}
         }
     }
 }

@@ -16,7 +16,7 @@ use std::io;
 use bincode::{Decode, Encode, error::DecodeError};
 
 /// Moves with every change of what a section holds, of the order of sections, or of an item's bytes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// First bytes of a saved state.
 const MAGIC: [u8; 4] = *b"HPST";
@@ -118,6 +118,9 @@ sections! {
     ChainDeposits = b"chdp", "deposits on the chain";
     /// Requests to leave, filed on the chain, by number.
     Exits = b"exit", "exit requests";
+    /// How many block trades were reported.
+    Reports = b"rprt", "number of reports";
+    OffBook = b"offb", "reported block trades";
     End = b"end ", "end";
 }
 

@@ -470,6 +470,7 @@ async fn make_actor(
         Permission::Withdraw,
         Permission::DropCopy,
         Permission::Delivery,
+        Permission::Rfq,
     ]);
     register(desk, firm, name, key.public_key(), permissions).await?;
     Ok(account)

@@ -22,6 +22,7 @@
 
 mod actions;
 mod auctions;
+mod blocks;
 mod checks;
 mod clearing;
 mod combinations;

@@ -35,5 +35,6 @@ mod wire_combinations;
 mod wire_delivery;
 mod wire_oracle;
 mod wire_orders;
+mod wire_rfq;
 mod worst_day;
 mod year;

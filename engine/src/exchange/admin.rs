@@ -172,7 +172,8 @@ impl Exchange {
             | Command::Report(_)
             | Command::SubmitHeader(_)
             | Command::SignValue(_)
-            | Command::MarkEpoch => {
+            | Command::MarkEpoch
+            | Command::Block(_) => {
                 unreachable!("apply sends only administrative commands here")
             }
         }

@@ -47,6 +47,7 @@ impl Exchange {
                     self.fit_capacity(account, commodity, out);
                 }
                 Timer::Exit(account) => self.go_on_with_exit(account, out),
+                Timer::Block(number) => self.expire_block(number, out),
             }
         }
     }

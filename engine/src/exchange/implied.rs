@@ -330,6 +330,7 @@ impl Exchange {
                     price: found.prices[place],
                     lots,
                     aggressor: Some(aggressors[place]),
+                    block: false,
                 },
                 out,
             );

@@ -86,6 +86,7 @@ impl Exchange {
             price,
             lots,
             aggressor: Some(side),
+            block: false,
         };
         let values = self.exchange_lots(trade, &parties, &prices, lots, commander, out);
         self.print(printed, out);

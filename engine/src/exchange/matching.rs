@@ -441,6 +441,7 @@ impl Exchange {
                 price,
                 lots,
                 aggressor: Some(side),
+                block: false,
             },
             out,
         );

@@ -103,6 +103,7 @@ impl Exchange {
             trades,
             settlements,
             defaults,
+            blocks,
             killed,
             // The rest is of the present command, and there is none.
             trades_left: _,
@@ -171,6 +172,7 @@ impl Exchange {
         oracle.save(&mut saver)?;
         commitments.save(&mut saver)?;
         exits.save(&mut saver)?;
+        blocks.save(&mut saver)?;
         saver.end()
     }
 
@@ -205,6 +207,7 @@ impl Exchange {
             super::roots::Commitments::load(&mut loader, accounts, &exchange.transfers)?;
         let newest = exchange.commitments.newest_epoch();
         exchange.exits = super::exits::Exits::load(&mut loader, accounts, newest)?;
+        exchange.load_blocks(&mut loader)?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {

@@ -54,6 +54,8 @@ pub enum Timer {
     Capacity(AccountId, CommodityId),
     /// An account that leaves by the chain is wound up further.
     Exit(AccountId),
+    /// A reported block trade was not affirmed.
+    Block(u64),
 }
 
 /// Timers in order of time.

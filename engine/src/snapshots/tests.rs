@@ -95,9 +95,9 @@ fn forged(at: usize, word: u32) -> Flaw {
 fn what_a_forged_header_says_is_looked_at() {
     let words = |at, word| forged(at, word).to_string();
     assert!(words(4, 0x0002_0009).contains("version 9, this program reads version"));
-    assert!(words(4, 0x0009_0004).contains("journal format version 9"));
-    assert!(forged(4, 0x0009_0004).is_newer());
-    assert!(!forged(4, 0x0001_0004).is_newer());
+    assert!(words(4, 0x0009_0005).contains("journal format version 9"));
+    assert!(forged(4, 0x0009_0005).is_newer());
+    assert!(!forged(4, 0x0001_0005).is_newer());
     assert!(words(8, 5).contains("another exchange's journal"));
     assert!(words(16, 7).contains("not behind the state's last command"));
     assert!(words(64, u32::MAX).contains("longer than its room"));

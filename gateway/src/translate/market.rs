@@ -32,6 +32,7 @@ pub fn trade(trade: &Trade) -> wire::Trade {
         lots: trade.lots.0,
         aggressor: trade.aggressor.map_or(0, side),
         kind: match trade.aggressor {
+            _ if trade.block => wire::TradeKind::Block,
             Some(_) => wire::TradeKind::Book,
             None => wire::TradeKind::Auction,
         }

@@ -69,6 +69,7 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
             Event::Status(status) => phrases.push(tell_status(world, status)),
             Event::Clearing(step) => phrases.extend(super::clearing::told(world, step, wish)),
             Event::Done(answer) if answer.first_seq != 0 => phrases.push("done before".into()),
+            Event::Block(change) => phrases.push(super::blocks::told(change)),
             Event::Delivery(_) => phrases.extend(super::delivery::told(world, event, wish)),
             other => {
                 let of_index =

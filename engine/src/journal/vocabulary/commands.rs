@@ -429,6 +429,36 @@ pub(super) fn all() -> Vec<Command> {
             block: 174,
             patience: 175,
         })),
+        block_wishes()[0].clone(),
+        block_wishes()[1].clone(),
+    ]
+}
+
+/// A trade as it is reported.
+pub(super) fn block_terms() -> BlockTerms {
+    BlockTerms {
+        counterparty: FirmId(174),
+        instrument: InstrumentId(175),
+        side: Side::Sell,
+        price: Ticks(176),
+        lots: Lots(177),
+        affirm_by: Nanos(178),
+    }
+}
+
+fn block_wishes() -> [Command; 2] {
+    let origin = origin();
+    [
+        Command::Block(BlockWish::Report(ReportBlock {
+            origin,
+            client_id: 179,
+            terms: block_terms(),
+        })),
+        Command::Block(BlockWish::Affirm(AffirmBlock {
+            origin,
+            block: 180,
+            accept: true,
+        })),
     ]
 }
 

@@ -126,6 +126,7 @@ pub(super) fn all() -> Vec<Event> {
             price: Ticks(68),
             lots: Lots(69),
             aggressor: Some(Side::Sell),
+            block: false,
         }),
         Event::Level(LevelChange {
             instrument,
@@ -347,6 +348,17 @@ pub(super) fn all() -> Vec<Event> {
             owner: [168; 20],
             stage: ExitStage::WaitsForDelivery,
         }),
+        Event::Block(Box::new(BlockChange {
+            block: 166,
+            state: BlockState::Affirmed,
+            reporter: AccountId(167),
+            firm: crate::ids::FirmId(168),
+            client_id: 169,
+            terms: super::commands::block_terms(),
+            affirmer: AccountId(170),
+            trade: TradeId(171),
+            fees: [Minor(172), Minor(173)],
+        })),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! What a command says of itself in columns. Exhaustive, so that a new command gets its row.
 
 use engine::{
-    command::{Command, Origin, Target},
+    command::{BlockWish, Command, Origin, Target},
     ids::{AccountId, InstrumentId, SessionId},
 };
 
@@ -125,5 +125,7 @@ pub(super) fn of(command: &Command) -> Facts {
         }
         Command::CreditChainDeposit(_) => facts(41, "CreditChainDeposit"),
         Command::ServeExit(request) => facts(42, "ServeExit").of_account(request.body.account),
+        Command::Block(BlockWish::Report(report)) => facts(43, "Block").from(&report.origin),
+        Command::Block(BlockWish::Affirm(affirm)) => facts(43, "Block").from(&affirm.origin),
     }
 }
