@@ -18,6 +18,7 @@ mod exits;
 mod oracle;
 mod orders;
 mod quotes;
+mod rfq;
 mod roots;
 mod sessions;
 
@@ -29,6 +30,7 @@ pub use exits::*;
 pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
+pub use rfq::*;
 pub use roots::*;
 pub use sessions::*;
 
@@ -141,6 +143,8 @@ pub enum Command {
 
     /// A trade agreed off the book: reported, affirmed or refused.
     Block(BlockWish),
+    /// Requests for quote: asked, quoted, accepted.
+    Rfq(Box<RfqWish>),
 }
 
 impl Command {
@@ -199,6 +203,7 @@ impl Command {
             | Self::SetAccountOwner(_)
             | Self::CreditChainDeposit(_)
             | Self::Block(_) => false,
+            Self::Rfq(wish) => matches!(**wish, RfqWish::Cancel(_) | RfqWish::Pull(_)),
         }
     }
 }

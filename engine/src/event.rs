@@ -5,6 +5,7 @@ mod blocks;
 mod clearing;
 mod delivery;
 mod exits;
+mod rfq;
 mod roots;
 
 use bincode::{Decode, Encode};
@@ -25,6 +26,7 @@ pub use blocks::{BlockChange, BlockState};
 pub use clearing::{Cascaded, ClearingEvent, Covered, DaySettled, Health, Moved, Moving, Offered};
 pub use delivery::*;
 pub use exits::*;
+pub use rfq::*;
 pub use roots::*;
 
 /// One thing that happened because of one command.
@@ -106,6 +108,8 @@ pub enum Event {
     Exit(ExitStep),
     /// A reported block trade is new, or ended; concerns two firms.
     Block(Box<BlockChange>),
+    /// Something happened to a request for quote; concerns its taker and those asked.
+    Rfq(Box<RfqEvent>),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.
@@ -264,6 +268,8 @@ pub enum Liquidity {
     Taker,
     /// Both sides of an auction.
     Auction,
+    /// Both sides of a trade off the book.
+    Block,
 }
 
 /// One execution, from one side.

@@ -40,6 +40,7 @@ mod implied;
 mod legs;
 mod marks;
 mod matching;
+mod off_book;
 pub mod oracle;
 mod pegs;
 mod preview;
@@ -47,6 +48,7 @@ mod protection;
 mod quotes;
 mod reducing;
 mod remembered;
+mod rfq;
 mod roots;
 mod saved;
 mod sessions;
@@ -68,6 +70,7 @@ pub use preview::Preview;
 pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;
 use remembered::Withdrawals;
+pub use rfq::{Acceptance, Rfq, RfqQuote};
 pub use roots::{ChainDeposits, Epochs, Issued, Owner};
 pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
 pub use timers::Timer;
@@ -121,6 +124,8 @@ pub struct Exchange {
     defaults: clearing::Defaults,
     /// Trades agreed off the book.
     blocks: blocks::Blocks,
+    /// Requests for quote.
+    rfqs: rfq::Rfqs,
     /// Nobody may enter orders.
     killed: bool,
     /// Trades that the present command may still make (ORDER-16).
@@ -234,6 +239,7 @@ impl Exchange {
             Command::SignValue(value) => self.sign_value(value, out),
             Command::MarkEpoch => self.mark_epoch(out),
             Command::Block(wish) => self.block(wish, out),
+            Command::Rfq(wish) => self.rfq_wish(wish, out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);

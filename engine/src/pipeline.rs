@@ -112,6 +112,8 @@ fn room_of(command: &Command) -> usize {
         | Command::ResetMmp(_)
         | Command::MarkEpoch
         | Command::Block(_) => RECORD_BYTES,
+        // Legs and firms asked: a few bytes each.
+        Command::Rfq(_) => 2 * RECORD_BYTES,
         // Rare, and with words in them, or lists.
         other => RECORD_BYTES + record::length_of(other),
     }

@@ -137,7 +137,8 @@ impl Results {
             | Event::Epoch(_)
             | Event::Owner(_)
             | Event::Exit(_)
-            | Event::Block(_) => {}
+            | Event::Block(_)
+            | Event::Rfq(_) => {}
         }
     }
 }

@@ -121,6 +121,9 @@ sections! {
     /// How many block trades were reported.
     Reports = b"rprt", "number of reports";
     OffBook = b"offb", "reported block trades";
+    /// How many requests and quotes there were.
+    RfqCounts = b"rfqn", "number of requests for quote";
+    Rfqs = b"rfqs", "requests for quote";
     End = b"end ", "end";
 }
 

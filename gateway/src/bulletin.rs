@@ -165,6 +165,7 @@ pub fn address(event: &Event) -> Option<&Address> {
         | Event::Epoch(_)
         | Event::Owner(_)
         | Event::Exit(_)
-        | Event::Block(_) => None,
+        | Event::Block(_)
+        | Event::Rfq(_) => None,
     }
 }

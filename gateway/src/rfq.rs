@@ -1,5 +1,4 @@
-//! RfqService: trades agreed off the book. Reports, affirmations and their stream are served; requests for
-//! quote are not yet.
+//! RfqService: requests for quote, trades agreed off the book, and the stream of both.
 
 use engine::{
     command::{AffirmBlock, BlockTerms, BlockWish, Command, Origin, ReportBlock, Side},
@@ -25,6 +24,7 @@ use crate::{
     translate::{market::side, reference::number},
 };
 
+mod requests;
 mod stream;
 
 /// The service.
@@ -127,41 +127,59 @@ impl RfqService for Service {
 
     async fn create_rfq(
         &self,
-        _: Request<wire::CreateRfqRequest>,
+        request: Request<wire::CreateRfqRequest>,
     ) -> Reply<wire::CreateRfqResponse> {
-        Err(refusal::unimplemented("RfqService.CreateRfq"))
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let account = caller.need_on(Permission::Rfq, request.account_id)?;
+        self.create(account, request).await.map(Response::new)
     }
 
     async fn cancel_rfq(
         &self,
-        _: Request<wire::CancelRfqRequest>,
+        request: Request<wire::CancelRfqRequest>,
     ) -> Reply<wire::CancelRfqResponse> {
-        Err(refusal::unimplemented("RfqService.CancelRfq"))
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let account = caller.need_on(Permission::Rfq, request.account_id)?;
+        self.cancel(account, request).await.map(Response::new)
     }
 
     async fn submit_quote(
         &self,
-        _: Request<wire::SubmitQuoteRequest>,
+        request: Request<wire::SubmitQuoteRequest>,
     ) -> Reply<wire::SubmitQuoteResponse> {
-        Err(refusal::unimplemented("RfqService.SubmitQuote"))
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let account = caller.need_on(Permission::Rfq, request.account_id)?;
+        self.quote(account, request).await.map(Response::new)
     }
 
     async fn cancel_quote(
         &self,
-        _: Request<wire::CancelQuoteRequest>,
+        request: Request<wire::CancelQuoteRequest>,
     ) -> Reply<wire::CancelQuoteResponse> {
-        Err(refusal::unimplemented("RfqService.CancelQuote"))
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let account = caller.need_on(Permission::Rfq, request.account_id)?;
+        self.pull(account, request).await.map(Response::new)
     }
 
     async fn accept_quote(
         &self,
-        _: Request<wire::AcceptQuoteRequest>,
+        request: Request<wire::AcceptQuoteRequest>,
     ) -> Reply<wire::AcceptQuoteResponse> {
-        Err(refusal::unimplemented("RfqService.AcceptQuote"))
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let account = caller.need_on(Permission::Rfq, request.account_id)?;
+        self.accept(account, request).await.map(Response::new)
     }
 
-    async fn get_rfq(&self, _: Request<wire::GetRfqRequest>) -> Reply<wire::GetRfqResponse> {
-        Err(refusal::unimplemented("RfqService.GetRfq"))
+    async fn get_rfq(&self, request: Request<wire::GetRfqRequest>) -> Reply<wire::GetRfqResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let account = caller.need_on(Permission::Read, request.account_id)?;
+        self.get(account, request).map(Response::new)
     }
 
     async fn stream_rfqs(

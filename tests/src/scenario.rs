@@ -33,6 +33,7 @@ mod given;
 mod operator;
 mod oracle;
 mod quoting;
+mod rfq;
 mod roots;
 mod told;
 mod words;

@@ -1,7 +1,8 @@
 //! A block trade on the wire: reported by one firm, seen by the other, affirmed after a restart, on the tape
-//! and in both positions; refusals name their reason.
+//! and in both positions; refusals name their reason. A request for quote: three makers are asked, two answer,
+//! the taker accepts across both after a restart.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use gateway::client::now_unix_nanos;
 use proto::{
@@ -9,10 +10,12 @@ use proto::{
     common::v1::Side,
     reference::v1::Instrument,
     rfq::v1::{
-        AffirmBlockTradeRequest, AffirmBlockTradeResponse, BlockTrade, BlockTradeState,
-        ReportBlockTradeRequest, ReportBlockTradeResponse, RfqLeg, StreamRfqsRequest,
-        stream_rfqs_response::Event,
+        AcceptQuoteRequest, AcceptQuoteResponse, AffirmBlockTradeRequest, AffirmBlockTradeResponse,
+        Allocation, BlockTrade, BlockTradeState, CreateRfqRequest, GetRfqRequest, GetRfqResponse,
+        QuoteState, ReportBlockTradeRequest, ReportBlockTradeResponse, RfqLeg, RfqState,
+        StreamRfqsRequest, SubmitQuoteRequest, SubmitQuoteResponse, stream_rfqs_response::Event,
     },
+    trading::v1::{FillReport, Liquidity, ListFillsRequest},
 };
 use tests::venue::{Folder, Venue};
 use tonic::Status;
@@ -134,5 +137,222 @@ async fn a_block_is_reported_seen_and_affirmed_after_a_restart() {
         assert_eq!(end.state, i32::from(BlockTradeState::Affirmed));
         assert_eq!(end.trade_ids, traded.trade_ids);
     }
+    for actor in ["maker-1", "maker-2"] {
+        let fills = fills(&venue, actor).await;
+        let fill = fills.last().and_then(|row| row.fill.as_ref());
+        let fill = fill.expect("a block is a fill");
+        assert_eq!(vec![fill.trade_id], traded.trade_ids);
+        assert_eq!(fill.liquidity, i32::from(Liquidity::Block));
+        assert_eq!((fill.price_ticks, fill.lots), (PRICE, LOTS));
+    }
     venue.running.stop().await;
+}
+
+async fn fills(venue: &Venue, actor: &str) -> Vec<FillReport> {
+    let request = ListFillsRequest {
+        account_id: venue.account(actor),
+        ..ListFillsRequest::default()
+    };
+    let client = venue.client(actor).await;
+    let answer = client.trading().list_fills(request).await;
+    answer.expect("fills").into_inner().fills
+}
+
+/// Half a peta of the month: lots of the package.
+const WANTED: i64 = 500;
+
+async fn ask(venue: &Venue, contract: &Instrument, allocated: bool) -> Result<i64, Status> {
+    let mut makers = Vec::new();
+    for actor in ["maker-1", "maker-2", "maker-3"] {
+        makers.push(firm(venue, actor).await);
+    }
+    let account_id = venue.account("taker-1");
+    let whole = Allocation {
+        account_id,
+        lots: WANTED,
+    };
+    let request = CreateRfqRequest {
+        account_id,
+        client_rfq_id: 1,
+        legs: vec![RfqLeg {
+            instrument_id: contract.instrument_id,
+            side: Side::Buy.into(),
+            ratio: 1,
+        }],
+        lots: WANTED,
+        min_lots: 100,
+        side: Side::Unspecified.into(),
+        disclosed: false,
+        maker_firm_codes: makers,
+        expire_unix_nanos: now_unix_nanos() + 3_600_000_000_000,
+        allocations: allocated.then_some(whole).into_iter().collect(),
+    };
+    let client = venue.client("taker-1").await;
+    let answer = client.rfq().create_rfq(request).await;
+    answer.map(|answer| answer.into_inner().rfq_id)
+}
+
+async fn quote(
+    venue: &Venue,
+    (actor, rfq_id): (&str, i64),
+    (ask_ticks, ask_lots): (i64, i64),
+    mmp_group: i32,
+) -> Result<SubmitQuoteResponse, Status> {
+    let request = SubmitQuoteRequest {
+        account_id: venue.account(actor),
+        rfq_id,
+        client_quote_id: 5,
+        bid_ticks: Some(ask_ticks - 500),
+        bid_lots: 100,
+        ask_ticks: Some(ask_ticks),
+        ask_lots,
+        valid_until_unix_nanos: now_unix_nanos() + 600_000_000_000,
+        mmp_group,
+    };
+    let client = venue.client(actor).await;
+    let answer = client.rfq().submit_quote(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+async fn seen(venue: &Venue, actor: &str, rfq_id: i64) -> Result<GetRfqResponse, Status> {
+    let account_id = venue.account(actor);
+    let client = venue.client(actor).await;
+    let request = GetRfqRequest { account_id, rfq_id };
+    let answer = client.rfq().get_rfq(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+async fn accept(
+    venue: &Venue,
+    rfq_id: i64,
+    (limit_ticks, lots): (i64, i64),
+    client_accept_id: u64,
+) -> Result<AcceptQuoteResponse, Status> {
+    let request = AcceptQuoteRequest {
+        account_id: venue.account("taker-1"),
+        rfq_id,
+        side: Side::Buy.into(),
+        limit_ticks,
+        lots,
+        allow_multi_maker: true,
+        client_accept_id,
+    };
+    let client = venue.client("taker-1").await;
+    let answer = client.rfq().accept_quote(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+/// Requests and quotes among what an actor's stream begins with.
+async fn open(venue: &Venue, actor: &str) -> (usize, usize) {
+    let request = StreamRfqsRequest {
+        account_id: venue.account(actor),
+        resume_after_journal_seq: None,
+    };
+    let client = venue.client(actor).await;
+    let stream = client.rfq().stream_rfqs(request).await;
+    let mut stream = stream.expect("a stream").into_inner();
+    let count = async {
+        let mut seen = (0, 0);
+        loop {
+            let told = stream.message().await.expect("it goes on").expect("more");
+            match told.event {
+                Some(Event::Rfq(_)) => seen.0 += 1,
+                Some(Event::Quote(_)) => seen.1 += 1,
+                Some(Event::Heartbeat(_)) => return seen,
+                _ => {}
+            }
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, count).await;
+    seen.expect("told in time")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_makers_are_asked_two_answer_and_both_trade_after_a_restart() {
+    let folder = Folder::new("rfq");
+    let venue = Venue::start(folder.path()).await;
+    let contract = venue.forward().await;
+    assert_eq!(
+        reason(ask(&venue, &contract, true).await),
+        "NOT_IMPLEMENTED"
+    );
+    let rfq = ask(&venue, &contract, false).await.expect("it asks");
+
+    let cheap = PRICE - 20;
+    assert_eq!(
+        reason(quote(&venue, ("maker-1", rfq), (PRICE, 300), 2).await),
+        "NOT_IMPLEMENTED"
+    );
+    let first = quote(&venue, ("maker-1", rfq), (PRICE, 300), 0).await;
+    let second = quote(&venue, ("maker-2", rfq), (cheap, 300), 0).await;
+    let (first, second) = (first.expect("firm"), second.expect("firm"));
+    let again = quote(&venue, ("maker-2", rfq), (cheap + 1, 300), 0).await;
+    assert_eq!(reason(again), "REQUEST_ID_CONFLICT");
+
+    // Who may see what.
+    let of_taker = seen(&venue, "taker-1", rfq).await.expect("his own");
+    assert_eq!(of_taker.quotes.len(), 2);
+    let row = of_taker.rfq.expect("the request");
+    assert_eq!(row.best_ask_ticks, Some(cheap));
+    assert_eq!((row.client_rfq_id, row.quote_count), (1, 2));
+    let of_maker = seen(&venue, "maker-1", rfq).await.expect("asked");
+    let quotes: Vec<i64> = of_maker.quotes.iter().map(|row| row.quote_id).collect();
+    assert_eq!(quotes, [first.quote_id], "its own and no other");
+    let row = of_maker.rfq.expect("the request");
+    assert_eq!((row.side, row.taker_firm_code.as_str()), (0, ""));
+    assert_eq!((row.best_ask_ticks, row.quote_count), (None, 0));
+    assert_eq!(reason(seen(&venue, "taker-2", rfq).await), "UNKNOWN_RFQ");
+    assert_eq!(open(&venue, "taker-1").await, (1, 2));
+    assert_eq!(open(&venue, "maker-3").await, (1, 0));
+    assert_eq!(open(&venue, "taker-2").await, (0, 0));
+
+    let venue = again_from_its_journal(venue, folder.path()).await;
+    let dear = accept(&venue, rfq, (cheap - 1, WANTED), 1).await;
+    let dear = dear.expect("an answer").problem.expect("nothing traded");
+    assert_eq!(dear.message.split(' ').next(), Some("no"));
+    let traded = accept(&venue, rfq, (PRICE, WANTED), 2).await;
+    let traded = traded.expect("it trades");
+    assert_eq!((traded.filled_lots, traded.trade_ids.len()), (WANTED, 2));
+    let again = accept(&venue, rfq, (PRICE, WANTED), 2).await;
+    assert_eq!(again.expect("done before"), traded, "one effect");
+
+    let end = seen(&venue, "taker-1", rfq).await.expect("his own");
+    assert_eq!(
+        end.rfq.expect("the request").state,
+        i32::from(RfqState::Filled)
+    );
+    let state = |id: i64| {
+        let row = end.quotes.iter().find(|row| row.quote_id == id);
+        row.expect("a quote").state
+    };
+    assert_eq!(state(second.quote_id), i32::from(QuoteState::Traded));
+    assert_eq!(state(first.quote_id), i32::from(QuoteState::Cancelled));
+
+    let own = fills(&venue, "taker-1").await;
+    let row = |row: &FillReport| {
+        let fill = row.fill.as_ref().expect("a fill");
+        (fill.price_ticks, fill.lots)
+    };
+    assert_eq!(
+        own.iter().map(row).collect::<Vec<_>>(),
+        [(cheap, 300), (PRICE, 200)]
+    );
+    for (maker, fill) in [("maker-2", (cheap, 300)), ("maker-1", (PRICE, 200))] {
+        let theirs = fills(&venue, maker).await;
+        assert_eq!(theirs.iter().map(row).collect::<Vec<_>>(), [fill]);
+    }
+    let venue = again_from_its_journal(venue, folder.path()).await;
+    assert_eq!(fills(&venue, "taker-1").await.len(), 2);
+    venue.running.stop().await;
+}
+
+/// Stops it, executes its journal again to the same digest, and starts it.
+async fn again_from_its_journal(venue: Venue, folder: &Path) -> Venue {
+    let follower = venue.running.desk.follower.clone();
+    venue.running.stop().await;
+    let before = follower.read().digest();
+    drop(follower);
+    let verified = gateway::commands::journal::verify(folder).expect("the journal is good");
+    assert_eq!(verified.digest, before);
+    Venue::start(folder).await
 }

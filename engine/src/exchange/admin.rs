@@ -173,7 +173,8 @@ impl Exchange {
             | Command::SubmitHeader(_)
             | Command::SignValue(_)
             | Command::MarkEpoch
-            | Command::Block(_) => {
+            | Command::Block(_)
+            | Command::Rfq(_) => {
                 unreachable!("apply sends only administrative commands here")
             }
         }

@@ -9,21 +9,14 @@ use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
 
-use super::{
-    Exchange,
-    admission::{Door, check_band, check_position_limit, check_price_range, check_quantity},
-    timers::Timer,
-};
+use super::{Exchange, admission::Door, off_book::Part, timers::Timer};
 use crate::{
-    command::{AffirmBlock, BlockTerms, BlockWish, Origin, ReportBlock, Side},
-    event::{BlockChange, BlockState, Done, Event, Trade},
+    command::{AffirmBlock, BlockTerms, BlockWish, Origin, ReportBlock, Side, Tag},
+    event::{BlockChange, BlockState, Done, Event},
     ids::{AccountId, TradeId},
-    instrument::{Instrument, Kind, TradingState},
-    ledger::About,
     limits,
-    position::Position,
     reason::{Field, Problem, Reason},
-    units::{DAY, Lots, Minor, Nanos, Ppm},
+    units::{DAY, Minor, Nanos},
 };
 
 /// A reported trade.
@@ -76,12 +69,6 @@ impl Blocks {
         let keys = (account, 0)..=(account, u64::MAX);
         self.by_client_id.range(keys).map(|(_, number)| *number)
     }
-}
-
-/// What a trade would do to one side.
-struct SideOf {
-    account: AccountId,
-    side: Side,
 }
 
 impl Exchange {
@@ -171,56 +158,16 @@ impl Exchange {
     /// Whether one side may make the trade now: its rights, the contract, the terms, its money.
     fn check_block(&self, origin: &Origin, side: Side, terms: &BlockTerms) -> Result<(), Problem> {
         self.check_trader(origin, false)?;
-        let contract = self.instrument(terms.instrument);
-        let contract =
-            contract.ok_or(Problem::about(Reason::UnknownInstrument, Field::Instrument))?;
-        if contract.terms.kind != Kind::Forward {
-            let reason = Reason::UnsupportedCombination;
-            return Err(Problem::about(reason, Field::Instrument));
-        }
-        if contract.state != TradingState::Open {
-            let (reason, state) = (Reason::InstrumentNotTrading, contract.state.number());
-            return Err(Problem::limit(reason, Field::Instrument, 0, state));
-        }
+        self.check_off_book(terms.instrument)?;
         if self.firms.get(firm_place(terms)).is_none() {
             return Err(Problem::about(Reason::UnknownCounterparty, Field::Firm));
         }
         if side == terms.side && self.firm_of(origin.account) == terms.counterparty {
             return Err(Problem::about(Reason::SelfTradePrevented, Field::Firm));
         }
-        check_price_range(contract, terms.price)?;
-        check_quantity(contract, terms.lots)?;
-        check_band(contract, terms.price)?;
-        self.check_worth(contract, terms.price, terms.lots)?;
-        let party = SideOf {
-            account: origin.account,
-            side,
-        };
-        self.check_party(contract, &party, terms)
-    }
-
-    /// Ranks 14 and 15 for a trade that happens at once: limit of the position, margin, loss and fee.
-    fn check_party(
-        &self,
-        contract: &Instrument,
-        party: &SideOf,
-        terms: &BlockTerms,
-    ) -> Result<(), Problem> {
-        let before = self.positions.view(party.account, contract.id);
-        check_position_limit(contract, &before, party.side, terms.lots)?;
-        let mut after: Position = before;
-        after.trade(party.side, terms.price, terms.lots);
-        let margin = after.requirement_in(contract) - before.requirement;
-        let loss = before.result.min(Minor::ZERO) - after.result_at(contract).min(Minor::ZERO);
-        let value = contract.tick_value.money(terms.price.times(terms.lots));
-        let fee = self.block_rate(party.account, contract).of(value);
-        self.check_need(contract, party.account, margin + loss + fee)
-    }
-
-    /// Nobody took what the other showed: both pay the maker's rate, at least 0, as in an auction.
-    fn block_rate(&self, account: AccountId, contract: &Instrument) -> Ppm {
-        let rate = |row: &super::Account| row.maker_fee(contract.terms.maker_fee);
-        self.account(account).map_or(Ppm(0), rate).max(Ppm(0))
+        let part = part_of(terms, side);
+        self.check_part(&part)?;
+        self.check_party(origin.account, &[part])
     }
 
     fn affirm_block(
@@ -262,9 +209,14 @@ impl Exchange {
         self.timers
             .clear(row.terms.affirm_by, Timer::Block(affirm.block));
         if affirm.accept {
-            let (trade, fees) = self.trade_block(&row, affirmer, out);
-            if let Some(row) = self.blocks.rows.get_mut(&affirm.block) {
-                (row.trade, row.fees) = (trade, fees);
+            let tag = Tag::new(&format!("block {}", affirm.block)).unwrap_or_default();
+            let part = part_of(&row.terms, row.terms.side);
+            let sides = [(row.reporter, tag), (affirmer, tag)];
+            let trades = self.trade_off_book(sides, &[part], out);
+            if let (Some(row), Some((trade, fees))) =
+                (self.blocks.rows.get_mut(&affirm.block), trades.first())
+            {
+                (row.trade, row.fees) = (*trade, *fees);
             }
         }
         self.end_block(affirm.block, asked, affirmer, out);
@@ -289,76 +241,6 @@ impl Exchange {
         self.tell_block(number, out);
     }
 
-    /// Books both sides: fees, positions, what must be held; then the tape.
-    fn trade_block(
-        &mut self,
-        row: &Block,
-        affirmer: AccountId,
-        out: &mut Vec<Event>,
-    ) -> (TradeId, [Minor; 2]) {
-        let terms = row.terms;
-        let (instrument, price, lots) = (terms.instrument, terms.price, terms.lots);
-        let trade = self.next_trade();
-        let sides = [
-            (row.reporter, terms.side),
-            (affirmer, terms.side.opposite()),
-        ];
-        let about = About {
-            trade,
-            instrument,
-            transfer: 0,
-        };
-        let contract = self.contract(instrument);
-        let asset = contract.terms.price_asset;
-        let value = contract.tick_value.money(price.times(lots));
-        let rates = sides.map(|(account, _)| self.block_rate(account, contract));
-        let mut fees = [Minor::ZERO; 2];
-        for ((account, _), (rate, fee)) in sides.iter().zip(rates.iter().zip(&mut fees)) {
-            *fee = self
-                .ledger
-                .charge_fee(out, (*account, asset), *rate, value, about);
-        }
-        let mut longer = 0;
-        for (account, side) in sides {
-            let position = self.positions.change(account, instrument);
-            let before = position.net.0.max(0);
-            position.trade(side, price, lots);
-            longer += position.net.0.max(0) - before;
-        }
-        self.contract_mut(instrument).statistics.open_interest += longer;
-        for (account, _) in sides {
-            self.rehold(account, instrument);
-            self.keep_reduce_only(account, instrument, &Origin::default(), out);
-        }
-        self.print_block(trade, &terms, out);
-        (trade, fees)
-    }
-
-    /// On the tape, marked, and in the day's volume; last price, extremes and the volatility window are
-    /// the book's (BLOCK-05).
-    fn print_block(&mut self, trade: TradeId, terms: &BlockTerms, out: &mut Vec<Event>) {
-        let day = Nanos(self.at.end_of_utc_day().0 - DAY);
-        let contract = self.contract_mut(terms.instrument);
-        contract.public_seq += 1;
-        let public_seq = contract.public_seq;
-        let statistics = &mut contract.statistics;
-        if statistics.day != day {
-            (statistics.day, statistics.volume) = (day, 0);
-            (statistics.open, statistics.high, statistics.low) = (None, None, None);
-        }
-        statistics.volume += terms.lots.0;
-        self.touched_statistics.push(terms.instrument);
-        out.push(Event::Trade(Trade {
-            instrument: terms.instrument,
-            public_seq,
-            trade,
-            price: terms.price,
-            lots: Lots(terms.lots.0),
-            aggressor: None,
-            block: true,
-        }));
-    }
-
     fn tell_block(&self, number: u64, out: &mut Vec<Event>) {
         let Some(row) = self.blocks.rows.get(&number) else {
             return;
@@ -374,6 +256,15 @@ impl Exchange {
             trade: row.trade,
             fees: row.fees,
         })));
+    }
+}
+
+fn part_of(terms: &BlockTerms, side: Side) -> Part {
+    Part {
+        instrument: terms.instrument,
+        side,
+        price: terms.price,
+        lots: terms.lots,
     }
 }
 

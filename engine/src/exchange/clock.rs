@@ -48,6 +48,8 @@ impl Exchange {
                 }
                 Timer::Exit(account) => self.go_on_with_exit(account, out),
                 Timer::Block(number) => self.expire_block(number, out),
+                Timer::Rfq(number) => self.expire_rfq(number, out),
+                Timer::RfqQuote(rfq, quote) => self.expire_quote((rfq, quote), out),
             }
         }
     }

@@ -143,6 +143,8 @@ fn vocabulary() -> String {
     numbers::<crate::delivery::CloseCause>("close-cause", &mut text);
     numbers::<told::ExitStage>("exit-stage", &mut text);
     numbers::<told::BlockState>("block-state", &mut text);
+    numbers::<told::RfqState>("rfq-state", &mut text);
+    numbers::<told::RfqQuoteState>("rfq-quote-state", &mut text);
     text += &format!("stamped {}\n", hex(&bytes(&commands::stamped())));
     text += &format!("results {}\n", hex(&bytes(&events::results())));
     text += &format!("record {}\n", hex(&whole_record()));

@@ -87,6 +87,7 @@ fn line(update: &MarketDataUpdate, symbols: &HashMap<i32, String>) -> Result<Opt
             amounts::grouped(t.price_ticks),
             match t.kind() {
                 TradeKind::Auction => "in an auction".to_owned(),
+                TradeKind::Block => "off the book".to_owned(),
                 _ => format!("{} took it", names::side(t.aggressor)),
             }
         )),

@@ -351,7 +351,8 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::Epoch(_)
         | Event::Owner(_)
         | Event::Exit(_)
-        | Event::Block(_) => None,
+        | Event::Block(_)
+        | Event::Rfq(_) => None,
     }
 }
 

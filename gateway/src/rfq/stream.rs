@@ -1,22 +1,26 @@
-//! StreamRfqs: reported trades of the account's firm: everything open, or from a journal position on, then live.
+//! StreamRfqs: requests, quotes and reported trades that an account may see: everything open, or from a journal
+//! position on, then live.
 
 use std::sync::Arc;
 
 use engine::{
-    event::{BlockState, Event},
+    event::{BlockState, Event, RfqEvent, RfqQuoteState},
     exchange::Exchange,
     ids::{AccountId, Seq},
     reason::Reason,
 };
 use prost::Message;
-use proto::rfq::v1::{BlockTrade, StreamRfqsResponse as Told, stream_rfqs_response::Event as Body};
+use proto::rfq::v1::{StreamRfqsResponse as Told, stream_rfqs_response::Event as Body};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{Duration, Instant},
 };
 use tonic::Status;
 
-use super::Row;
+use super::{
+    Row,
+    requests::{Role, change, quote_words, rfq_words, role},
+};
 use crate::{
     auth::Caller,
     bulletin::Bulletin,
@@ -129,7 +133,7 @@ impl RfqStream {
         out.send(told, bytes).await
     }
 
-    /// Reports that wait, as of one position.
+    /// Reports that wait, open requests and live quotes, as of one position.
     async fn tell_open(&mut self, out: &Outbound<Told>) -> Result<(), Over> {
         let account = self.account;
         let look = |state: &Exchange| {
@@ -142,13 +146,15 @@ impl RfqStream {
             });
             let open = rows.filter(|row| row.state == BlockState::Reported);
             let own = open.filter(|row| row.concerns(state, account));
-            let rows: Vec<BlockTrade> = own.map(|row| row.words(state)).collect();
+            let rows = own.map(|row| Body::BlockTrade(row.words(state)));
+            let mut rows: Vec<Body> = rows.collect();
+            open_requests(state, account, &mut rows);
             (state.seq(), rows)
         };
         let (seq, rows) = self.desk.state(look);
         self.seen = seq;
         for row in rows {
-            self.send((seq, 0), Body::BlockTrade(row), out).await?;
+            self.send((seq, 0), row, out).await?;
         }
         Ok(())
     }
@@ -162,26 +168,63 @@ impl RfqStream {
             }
             self.seen = stamped.seq;
             for event in events {
-                let Event::Block(change) = event else {
-                    continue;
-                };
-                let row = Row {
-                    number: change.block,
-                    state: change.state,
-                    reporter: change.reporter,
-                    terms: change.terms,
-                    trade: change.trade.0,
-                };
                 let account = self.account;
-                let look =
-                    |state: &Exchange| row.concerns(state, account).then(|| row.words(state));
-                if let Some(row) = self.desk.state(look) {
+                let told = match event {
+                    Event::Block(change) => {
+                        let row = Row {
+                            number: change.block,
+                            state: change.state,
+                            reporter: change.reporter,
+                            terms: change.terms,
+                            trade: change.trade.0,
+                        };
+                        self.desk.state(|state| {
+                            let words = || Body::BlockTrade(row.words(state));
+                            row.concerns(state, account).then(words)
+                        })
+                    }
+                    Event::Rfq(told) => self.desk.state(|state| rfq_body(state, account, told)),
+                    _ => continue,
+                };
+                if let Some(body) = told {
                     let moment = (stamped.seq, stamped.at.0);
-                    self.send(moment, Body::BlockTrade(row), out).await?;
+                    self.send(moment, body, out).await?;
                     sent = true;
                 }
             }
         }
         Ok(sent)
+    }
+}
+
+/// Open requests that an account may see, each with the live quotes that it may see.
+fn open_requests(state: &Exchange, account: AccountId, rows: &mut Vec<Body>) {
+    for (number, row) in state.rfqs().filter(|(_, row)| row.state.is_open()) {
+        let Some(role) = role(state, account, (row.taker, &row.terms)) else {
+            continue;
+        };
+        let words = rfq_words(state, &change(state, number, row), role, Some(row));
+        rows.push(Body::Rfq(words));
+        for (at, quote) in &row.quotes {
+            let mine = role == Role::Taker || quote.maker == account;
+            if mine && quote.state == RfqQuoteState::Live {
+                let told = quote.change((number, *at), row.taker);
+                rows.push(Body::Quote(quote_words(&told, account)));
+            }
+        }
+    }
+}
+
+/// What an account hears of an event, if it may hear it. What an acceptance did is in its answer, in the
+/// quotes and in the fills.
+fn rfq_body(state: &Exchange, account: AccountId, event: &RfqEvent) -> Option<Body> {
+    match event {
+        RfqEvent::Request(told) => {
+            let role = role(state, account, (told.taker, &told.terms))?;
+            Some(Body::Rfq(rfq_words(state, told, role, None)))
+        }
+        RfqEvent::Quote(told) => (account == told.taker || account == told.maker)
+            .then(|| Body::Quote(quote_words(told, account))),
+        RfqEvent::Accepted(_) => None,
     }
 }

@@ -110,7 +110,8 @@ impl News {
             | Event::Epoch(_)
             | Event::Owner(_)
             | Event::Exit(_)
-            | Event::Block(_) => return None,
+            | Event::Block(_)
+            | Event::Rfq(_) => return None,
         };
         Some(wire::SessionEvent {
             event_seq: wide(to.event_seq),

@@ -1,11 +1,11 @@
 //! Lines about trades agreed off the book.
 //!
 //! `block WHO buy|sell LOTS @ PRICE with FIRM #KEY [on CONTRACT] [by +S]` reports (`by` counts from the beginning of the present hour; 2 h if left out);
-//! `affirm WHO NUMBER`, `refuse WHO NUMBER` answer. Told: `block NUMBER STATE`.
+//! `affirm WHO NUMBER`, `refuse WHO NUMBER` answer. Told: `block NUMBER STATE`, and to who asks for `off book`, its fills.
 
 use engine::{
     command::{AffirmBlock, BlockTerms, BlockWish, Command, Origin, ReportBlock, Side},
-    event::{BlockChange, BlockState},
+    event::{BlockChange, BlockState, OrderEvent},
     ids::FirmId,
     units::{Lots, Nanos, SECOND, Ticks},
 };
@@ -67,7 +67,7 @@ fn report(world: &World, words: &mut Words<'_>) -> Result<ReportBlock, String> {
 }
 
 /// The beginning of the present hour.
-fn this_hour(world: &World) -> Nanos {
+pub(super) fn this_hour(world: &World) -> Nanos {
     let hour = 3_600 * SECOND;
     Nanos(world.now.0 / hour * hour)
 }
@@ -81,4 +81,17 @@ pub(super) fn told(change: &BlockChange) -> String {
         BlockState::Expired => "expired",
     };
     format!("block {} {state}", change.block)
+}
+
+/// A fill off the book: `off book WHO SIDE LOTS @ PRICE`.
+pub(super) fn fill(world: &World, order: &OrderEvent, wish: &str) -> Option<String> {
+    let fill = order.fill.filter(|_| wish.contains("off book"))?;
+    let who = world.account_name(order.to.account);
+    let side = if order.side == Side::Buy {
+        "buy"
+    } else {
+        "sell"
+    };
+    let (lots, price) = (fill.lots.0, super::words::grouped(fill.price.0));
+    Some(format!("off book {who} {side} {lots} @ {price}"))
 }

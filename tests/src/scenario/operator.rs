@@ -97,7 +97,10 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
         _ => {
             return match super::roots::act(world, verb, line)? {
                 None => match super::blocks::act(world, verb, line)? {
-                    None => super::oracle::act(world, verb, line),
+                    None => match super::rfq::act(world, verb, line)? {
+                        None => super::oracle::act(world, verb, line),
+                        done => Ok(done),
+                    },
                     done => Ok(done),
                 },
                 done => Ok(done),

@@ -359,6 +359,34 @@ pub(super) fn all() -> Vec<Event> {
             trade: TradeId(171),
             fees: [Minor(172), Minor(173)],
         })),
+        Event::Rfq(Box::new(RfqEvent::Request(RfqChange {
+            rfq: 174,
+            state: RfqState::Filled,
+            taker: AccountId(175),
+            firm: crate::ids::FirmId(176),
+            client_id: 177,
+            terms: super::commands::rfq_terms(),
+            filled: Lots(178),
+        }))),
+        Event::Rfq(Box::new(RfqEvent::Quote(RfqQuoteChange {
+            rfq: 179,
+            taker: AccountId(180),
+            quote: 181,
+            state: RfqQuoteState::Traded,
+            maker: AccountId(182),
+            client_id: 183,
+            bid: None,
+            ask: Some(super::commands::quoted_side()),
+            valid_until: Nanos(184),
+            problem: Some(problem()),
+        }))),
+        Event::Rfq(Box::new(RfqEvent::Accepted(RfqAccepted {
+            rfq: 185,
+            client_id: 186,
+            trades: vec![TradeId(187)],
+            filled: Lots(188),
+            problem: Some(problem()),
+        }))),
     ]
 }
 

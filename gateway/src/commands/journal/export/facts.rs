@@ -1,7 +1,7 @@
 //! What a command says of itself in columns. Exhaustive, so that a new command gets its row.
 
 use engine::{
-    command::{BlockWish, Command, Origin, Target},
+    command::{BlockWish, Command, Origin, RfqWish, Target},
     ids::{AccountId, InstrumentId, SessionId},
 };
 
@@ -127,5 +127,12 @@ pub(super) fn of(command: &Command) -> Facts {
         Command::ServeExit(request) => facts(42, "ServeExit").of_account(request.body.account),
         Command::Block(BlockWish::Report(report)) => facts(43, "Block").from(&report.origin),
         Command::Block(BlockWish::Affirm(affirm)) => facts(43, "Block").from(&affirm.origin),
+        Command::Rfq(wish) => facts(44, "Rfq").from(match &**wish {
+            RfqWish::Create(create) => &create.origin,
+            RfqWish::Cancel(cancel) => &cancel.origin,
+            RfqWish::Quote(quote) => &quote.origin,
+            RfqWish::Pull(pull) => &pull.origin,
+            RfqWish::Accept(accept) => &accept.origin,
+        }),
     }
 }
