@@ -22,7 +22,7 @@ use crate::{
     units::{Decimal, Lots, Minor, Nanos, TickLots, Ticks},
 };
 
-pub use blocks::{BlockChange, BlockState};
+pub use blocks::{BlockChange, BlockState, OffBook};
 pub use clearing::{Cascaded, ClearingEvent, Covered, DaySettled, Health, Moved, Moving, Offered};
 pub use delivery::*;
 pub use exits::*;
@@ -403,10 +403,10 @@ pub struct Trade {
     pub price: Ticks,
     /// Quantity.
     pub lots: Lots,
-    /// Who came in; nobody in an auction, nor in a block trade.
+    /// Who came in; nobody in an auction, nor off the book.
     pub aggressor: Option<Side>,
-    /// Agreed off the book.
-    pub block: bool,
+    /// Set if it was not made in the book.
+    pub off_book: Option<OffBook>,
 }
 
 /// New state of a price level.

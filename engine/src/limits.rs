@@ -44,6 +44,8 @@ pub const RFQ_RATIO: i64 = 100;
 pub const RFQ_MAKERS: usize = 64;
 /// Quotes of one account on one request, replaced ones counted.
 pub const RFQ_QUOTES_OF_A_MAKER: usize = 64;
+/// Quotes that one acceptance looks at, so that what it does is bounded.
+pub const RFQ_LOOKS: usize = 64;
 /// Acceptances of one request.
 pub const RFQ_ACCEPTS: usize = 64;
 /// Largest price, in ticks, either sign.

@@ -4,10 +4,14 @@
 
 use std::{path::Path, time::Duration};
 
-use gateway::client::now_unix_nanos;
+use gateway::{
+    client::now_unix_nanos,
+    proofs::file::{Path as LeafPath, ProofFile, hex},
+};
 use proto::{
     account::v1::GetIdentityRequest,
     common::v1::Side,
+    proof::v1::{GetAccountProofRequest, GetFillProofRequest},
     reference::v1::Instrument,
     rfq::v1::{
         AcceptQuoteRequest, AcceptQuoteResponse, AffirmBlockTradeRequest, AffirmBlockTradeResponse,
@@ -17,9 +21,11 @@ use proto::{
     },
     trading::v1::{FillReport, Liquidity, ListFillsRequest},
 };
-use tests::venue::{Folder, Venue};
+use tests::venue::{Folder, Venue, settings};
 use tonic::Status;
 use tonic_types::StatusExt;
+
+use super::roots::served::{python, sealed_after};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const LOTS: i64 = 3;
@@ -355,4 +361,64 @@ async fn again_from_its_journal(venue: Venue, folder: &Path) -> Venue {
     let verified = gateway::commands::journal::verify(folder).expect("the journal is good");
     assert_eq!(verified.digest, before);
     Venue::start(folder).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fill_off_the_book_is_proven_like_any_other() {
+    let folder = Folder::new("block-proof");
+    let mut settings = settings(folder.path());
+    settings.pipeline.epoch_ms = 200;
+    let venue = Venue::start_with(settings).await;
+    let contract = venue.forward().await;
+    let by = now_unix_nanos() + 3_600_000_000_000;
+    let reported = report(&venue, &contract, (PRICE, by)).await;
+    let block = reported.expect("it waits").block_id;
+    let traded = affirm(&venue, "maker-2", block).await.expect("it trades");
+    sealed_after(&venue, traded.journal_seq).await;
+
+    let account_id = venue.account("maker-2");
+    let client = venue.client("maker-2").await;
+    // Between two marks nothing moves; if a mark passes in between, everything is asked again.
+    let (proof, fill) = loop {
+        let request = GetAccountProofRequest {
+            account_id,
+            ..GetAccountProofRequest::default()
+        };
+        let proof = client.proof().get_account_proof(request).await;
+        let proof = proof.expect("proven").into_inner();
+        let request = GetFillProofRequest {
+            account_id,
+            trade_id: traded.trade_ids[0],
+            epoch: 0,
+        };
+        let fill = client.proof().get_fill_proof(request).await;
+        let fill = fill.expect("proven").into_inner();
+        if fill.header_preimage == proof.header_preimage {
+            break (proof, fill);
+        }
+    };
+    let account = u32::try_from(account_id).expect("small");
+    let mut file = ProofFile::with(&proof.header_preimage, &proof.state_preimage, account);
+    for balance in &proof.balances {
+        let path = balance.proof.as_ref().expect("a path");
+        file.balances.push(LeafPath::from(path));
+    }
+    let path = fill.proof.as_ref().expect("a path");
+    file.fills.push(LeafPath::from(path));
+    let epoch = proof.epoch.as_ref().expect("an epoch");
+    let hash = <[u8; 32]>::try_from(&epoch.header_hash[..]).expect("32 bytes");
+    let shown = file.check(Some(hash)).expect("it holds");
+    let mut fills = shown.fills.iter();
+    let trade = traded.trade_ids[0].cast_unsigned();
+    let own = fills.find(|fill| fill.trade == trade && fill.bought);
+    let own = own.expect("his side");
+    assert_eq!((own.order, own.price, own.lots), (0, PRICE, LOTS));
+    assert_eq!(own.role, 3, "off the book");
+    // A stranger with the document alone agrees.
+    let path = folder.path().join("proof.json");
+    std::fs::write(&path, file.json()).expect("written");
+    if let Some((good, said)) = python(&path, Some(&hex(&hash))) {
+        assert!(good, "{said}");
+    }
+    venue.running.stop().await;
 }

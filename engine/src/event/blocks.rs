@@ -8,6 +8,15 @@ use crate::{
     units::Minor,
 };
 
+/// How a trade came about that was not made in the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum OffBook {
+    /// Reported by one side, affirmed by the other.
+    Block,
+    /// By accepting a quote on a request.
+    Rfq,
+}
+
 /// Life of a reported trade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum BlockState {

@@ -12,7 +12,7 @@ use bincode::{Decode, Encode};
 use super::{Exchange, admission::Door, off_book::Part, timers::Timer};
 use crate::{
     command::{AffirmBlock, BlockTerms, BlockWish, Origin, ReportBlock, Side, Tag},
-    event::{BlockChange, BlockState, Done, Event},
+    event::{BlockChange, BlockState, Done, Event, OffBook},
     ids::{AccountId, TradeId},
     limits,
     reason::{Field, Problem, Reason},
@@ -212,7 +212,7 @@ impl Exchange {
             let tag = Tag::new(&format!("block {}", affirm.block)).unwrap_or_default();
             let part = part_of(&row.terms, row.terms.side);
             let sides = [(row.reporter, tag), (affirmer, tag)];
-            let trades = self.trade_off_book(sides, &[part], out);
+            let trades = self.trade_off_book(OffBook::Block, sides, &[part], out);
             if let (Some(row), Some((trade, fees))) =
                 (self.blocks.rows.get_mut(&affirm.block), trades.first())
             {

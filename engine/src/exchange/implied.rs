@@ -330,7 +330,7 @@ impl Exchange {
                     price: found.prices[place],
                     lots,
                     aggressor: Some(aggressors[place]),
-                    block: false,
+                    off_book: None,
                 },
                 out,
             );

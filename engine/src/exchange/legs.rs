@@ -86,7 +86,7 @@ impl Exchange {
             price,
             lots,
             aggressor: Some(side),
-            block: false,
+            off_book: None,
         };
         let values = self.exchange_lots(trade, &parties, &prices, lots, commander, out);
         self.print(printed, out);

@@ -441,7 +441,7 @@ impl Exchange {
                 price,
                 lots,
                 aggressor: Some(side),
-                block: false,
+                off_book: None,
             },
             out,
         );

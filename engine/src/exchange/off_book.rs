@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     command::{Origin, Side, Tag},
-    event::{Event, Fill, Liquidity, OrderEvent, OrderEventKind, OrderStatus, Trade},
+    event::{Event, Fill, Liquidity, OffBook, OrderEvent, OrderEventKind, OrderStatus, Trade},
     ids::{AccountId, AssetId, InstrumentId, OrderId, TradeId},
     instrument::{Instrument, Kind, TradingState},
     ledger::About,
@@ -106,6 +106,7 @@ impl Exchange {
     /// trade number and one pair of fees for each part, in order. `parts` are the first side's.
     pub(super) fn trade_off_book(
         &mut self,
+        how: OffBook,
         sides: [(AccountId, Tag); 2],
         parts: &[Part],
         out: &mut Vec<Event>,
@@ -121,7 +122,7 @@ impl Exchange {
             }
         }
         for (part, (trade, _)) in parts.iter().zip(&done) {
-            self.print_off_book(*trade, part, out);
+            self.print_off_book((*trade, how), part, out);
         }
         done
     }
@@ -175,7 +176,12 @@ impl Exchange {
 
     /// On the tape, marked, and in the day's volume; last price, extremes and the volatility window are
     /// the book's (BLOCK-05).
-    fn print_off_book(&mut self, trade: TradeId, part: &Part, out: &mut Vec<Event>) {
+    fn print_off_book(
+        &mut self,
+        (trade, how): (TradeId, OffBook),
+        part: &Part,
+        out: &mut Vec<Event>,
+    ) {
         let day = Nanos(self.at.end_of_utc_day().0 - DAY);
         let contract = self.contract_mut(part.instrument);
         contract.public_seq += 1;
@@ -194,7 +200,7 @@ impl Exchange {
             price: part.price,
             lots: part.lots,
             aggressor: None,
-            block: true,
+            off_book: Some(how),
         }));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Acceptance, Exchange, Rfq, by, check_count, check_key, check_lots, closed, done};
 use crate::{
     command::{AcceptQuote, QuotedSide, Side, Tag},
-    event::{Done, Event, RfqAccepted, RfqEvent, RfqQuoteState, RfqState},
+    event::{Done, Event, OffBook, RfqAccepted, RfqEvent, RfqQuoteState, RfqState},
     exchange::off_book::Part,
     ids::AccountId,
     limits,
@@ -90,7 +90,7 @@ impl Exchange {
             let tag = Tag::new(&format!("rfq {number}")).unwrap_or_default();
             for deal in &plan.deals {
                 let sides = [(taker, tag), (deal.maker, tag)];
-                let trades = self.trade_off_book(sides, &deal.parts, out);
+                let trades = self.trade_off_book(OffBook::Rfq, sides, &deal.parts, out);
                 result.trades.extend(trades.iter().map(|trade| trade.0));
                 self.shrink_quote((number, deal.quote), accept.side, deal.lots, out);
             }
@@ -132,6 +132,7 @@ impl Exchange {
         let mut offers: Vec<(u64, AccountId, QuotedSide)> = live
             .filter_map(|(number, quote)| Some((*number, quote.maker, quote.left[place]?)))
             .filter(|(_, _, offer)| worse(offer.price) <= worse(accept.limit))
+            .filter(|(_, _, offer)| accept.several || offer.lots >= least)
             .collect();
         offers.sort_by_key(|(number, _, offer)| (worse(offer.price), *number));
         let mut plan = Plan {
@@ -139,11 +140,8 @@ impl Exchange {
             broken: Vec::new(),
             lots: Lots::ZERO,
         };
-        for (quote, maker, offer) in offers {
+        for (quote, maker, offer) in offers.into_iter().take(limits::RFQ_LOOKS) {
             let lots = offer.lots.min(accept.lots - plan.lots);
-            if !accept.several && lots < least {
-                continue;
-            }
             let parts = self.parts_of(&row.terms, (side, offer.price, lots))?;
             match self.check_maker(maker, &parts) {
                 Ok(()) => {

@@ -126,7 +126,7 @@ pub(super) fn all() -> Vec<Event> {
             price: Ticks(68),
             lots: Lots(69),
             aggressor: Some(Side::Sell),
-            block: false,
+            off_book: Some(OffBook::Rfq),
         }),
         Event::Level(LevelChange {
             instrument,
