@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod admin;
+mod blocks;
 mod clearing;
 mod delivery;
 mod exits;
@@ -18,10 +19,12 @@ mod margin;
 mod oracle;
 mod orders;
 mod quotes;
+mod rfq;
 mod roots;
 mod sessions;
 
 pub use admin::*;
+pub use blocks::*;
 pub use clearing::*;
 pub use delivery::*;
 pub use exits::*;
@@ -29,6 +32,7 @@ pub use margin::*;
 pub use oracle::*;
 pub use orders::*;
 pub use quotes::*;
+pub use rfq::*;
 pub use roots::*;
 pub use sessions::*;
 
@@ -140,6 +144,11 @@ pub enum Command {
     ServeExit(Request<ServeExit>),
     /// Sets the margin of a family of forwards.
     SetMarginMethod(Request<MarginMethod>),
+
+    /// A trade agreed off the book: reported, affirmed or refused.
+    Block(BlockWish),
+    /// Requests for quote: asked, quoted, accepted.
+    Rfq(Box<RfqWish>),
 }
 
 impl Command {
@@ -197,7 +206,9 @@ impl Command {
             | Self::Delivery(_)
             | Self::SetAccountOwner(_)
             | Self::CreditChainDeposit(_)
-            | Self::SetMarginMethod(_) => false,
+            | Self::SetMarginMethod(_)
+            | Self::Block(_) => false,
+            Self::Rfq(wish) => matches!(**wish, RfqWish::Cancel(_) | RfqWish::Pull(_)),
         }
     }
 }

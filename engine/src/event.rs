@@ -1,9 +1,11 @@
 //! Everything that can have happened. Events carry the complete resulting state, so that one is enough
 //! to be right, and their bytes are the same on every replay.
 
+mod blocks;
 mod clearing;
 mod delivery;
 mod exits;
+mod rfq;
 mod roots;
 
 use bincode::{Decode, Encode};
@@ -20,9 +22,11 @@ use crate::{
     units::{Decimal, Lots, Minor, Nanos, TickLots, Ticks},
 };
 
+pub use blocks::{BlockChange, BlockState, OffBook};
 pub use clearing::{Cascaded, ClearingEvent, Covered, DaySettled, Health, Moved, Moving, Offered};
 pub use delivery::*;
 pub use exits::*;
+pub use rfq::*;
 pub use roots::*;
 
 /// One thing that happened because of one command.
@@ -102,6 +106,10 @@ pub enum Event {
     Owner(OwnerChanged),
     /// An exit request on the chain comes further.
     Exit(ExitStep),
+    /// A reported block trade is new, or ended; concerns two firms.
+    Block(Box<BlockChange>),
+    /// Something happened to a request for quote; concerns its taker and those asked.
+    Rfq(Box<RfqEvent>),
 }
 
 /// Whom a private event is for, and its place in that session's numbering.
@@ -260,6 +268,8 @@ pub enum Liquidity {
     Taker,
     /// Both sides of an auction.
     Auction,
+    /// Both sides of a trade off the book.
+    Block,
 }
 
 /// One execution, from one side.
@@ -393,8 +403,10 @@ pub struct Trade {
     pub price: Ticks,
     /// Quantity.
     pub lots: Lots,
-    /// Who came in; nobody in an auction.
+    /// Who came in; nobody in an auction, nor off the book.
     pub aggressor: Option<Side>,
+    /// Set if it was not made in the book.
+    pub off_book: Option<OffBook>,
 }
 
 /// New state of a price level.

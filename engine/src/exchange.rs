@@ -28,6 +28,7 @@ mod amend;
 mod auction;
 mod audit;
 mod batch;
+mod blocks;
 mod clearing;
 mod client_ids;
 mod clock;
@@ -40,6 +41,7 @@ mod legs;
 mod margins;
 mod marks;
 mod matching;
+mod off_book;
 pub mod oracle;
 mod pegs;
 mod preview;
@@ -47,6 +49,7 @@ mod protection;
 mod quotes;
 mod reducing;
 mod remembered;
+mod rfq;
 mod roots;
 mod saved;
 mod sessions;
@@ -59,6 +62,7 @@ mod transfers;
 mod volatility;
 
 pub use auction::Found;
+pub use blocks::Block;
 pub use clearing::{Bid, Offer};
 pub use client_ids::{ClientIds, FirstResult};
 pub(crate) use digest::encoding;
@@ -68,6 +72,7 @@ pub use preview::{Parts, Preview};
 pub use protection::{Group, GroupFill};
 pub use remembered::RequestIds;
 use remembered::Withdrawals;
+pub use rfq::{Acceptance, Rfq, RfqQuote};
 pub use roots::{ChainDeposits, Epochs, Issued, Owner};
 pub use tables::{Account, Firm, IndexState, Key, Presence, Session, Transfer, TransferState};
 pub use timers::Timer;
@@ -121,6 +126,10 @@ pub struct Exchange {
     settlements: u64,
     /// Who has not enough.
     defaults: clearing::Defaults,
+    /// Trades agreed off the book.
+    blocks: blocks::Blocks,
+    /// Requests for quote.
+    rfqs: rfq::Rfqs,
     /// Nobody may enter orders.
     killed: bool,
     /// Trades that the present command may still make (ORDER-16).
@@ -234,6 +243,8 @@ impl Exchange {
             Command::SubmitHeader(header) => self.submit_header(header, out),
             Command::SignValue(value) => self.sign_value(value, out),
             Command::MarkEpoch => self.mark_epoch(out),
+            Command::Block(wish) => self.block(wish, out),
+            Command::Rfq(wish) => self.rfq_wish(wish, out),
         }
         if !self.stirred.is_empty() || !self.woken.is_empty() {
             self.release_stops(out);

@@ -30,6 +30,24 @@ pub const SESSIONS: usize = 1 << 16;
 pub const SESSIONS_PER_ACCOUNT: usize = 16;
 /// Pending withdrawals and deposits remembered.
 pub const TRANSFERS: usize = 1 << 20;
+/// Reported block trades of an account that are remembered: those of the last day.
+pub const BLOCKS_OF_AN_ACCOUNT: usize = 256;
+/// Requests for quote of an account that are remembered: those of the last day.
+pub const RFQS_OF_AN_ACCOUNT: usize = 256;
+/// Of them, open at once.
+pub const RFQS_OPEN: usize = 16;
+/// Legs of a package.
+pub const RFQ_LEGS: usize = 8;
+/// Lots of one leg per lot of a package.
+pub const RFQ_RATIO: i64 = 100;
+/// Firms that one request asks by name.
+pub const RFQ_MAKERS: usize = 64;
+/// Quotes of one account on one request, replaced ones counted.
+pub const RFQ_QUOTES_OF_A_MAKER: usize = 64;
+/// Quotes that one acceptance looks at, so that what it does is bounded.
+pub const RFQ_LOOKS: usize = 64;
+/// Acceptances of one request.
+pub const RFQ_ACCEPTS: usize = 64;
 /// Largest price, in ticks, either sign.
 pub const PRICE_TICKS: i64 = 1_000_000_000_000;
 /// Largest mark, in ticks: far below the largest price, so that a band always fits.

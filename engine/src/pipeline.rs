@@ -110,7 +110,10 @@ fn room_of(command: &Command) -> usize {
         | Command::SubmitHeader(_)
         | Command::SignValue(_)
         | Command::ResetMmp(_)
-        | Command::MarkEpoch => RECORD_BYTES,
+        | Command::MarkEpoch
+        | Command::Block(_) => RECORD_BYTES,
+        // Legs and firms asked: a few bytes each.
+        Command::Rfq(_) => 2 * RECORD_BYTES,
         // Rare, and with words in them, or lists.
         other => RECORD_BYTES + record::length_of(other),
     }

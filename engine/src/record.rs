@@ -136,7 +136,9 @@ impl Results {
             | Event::Delivery(_)
             | Event::Epoch(_)
             | Event::Owner(_)
-            | Event::Exit(_) => {}
+            | Event::Exit(_)
+            | Event::Block(_)
+            | Event::Rfq(_) => {}
         }
     }
 }

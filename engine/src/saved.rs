@@ -16,7 +16,7 @@ use std::io;
 use bincode::{Decode, Encode, error::DecodeError};
 
 /// Moves with every change of what a section holds, of the order of sections, or of an item's bytes.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// First bytes of a saved state.
 const MAGIC: [u8; 4] = *b"HPST";
@@ -120,6 +120,12 @@ sections! {
     Exits = b"exit", "exit requests";
     /// Margin of families of forwards.
     Margins = b"mrgn", "margin methods";
+    /// How many block trades were reported.
+    Reports = b"rprt", "number of reports";
+    OffBook = b"offb", "reported block trades";
+    /// How many requests and quotes there were.
+    RfqCounts = b"rfqn", "number of requests for quote";
+    Rfqs = b"rfqs", "requests for quote";
     End = b"end ", "end";
 }
 

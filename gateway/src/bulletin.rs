@@ -164,6 +164,8 @@ pub fn address(event: &Event) -> Option<&Address> {
         | Event::Delivery(_)
         | Event::Epoch(_)
         | Event::Owner(_)
-        | Event::Exit(_) => None,
+        | Event::Exit(_)
+        | Event::Block(_)
+        | Event::Rfq(_) => None,
     }
 }

@@ -5,6 +5,7 @@
 
 mod account;
 pub mod amounts;
+mod block;
 mod delivery;
 mod hedge;
 mod margin;
@@ -16,6 +17,7 @@ mod orders;
 pub mod parse;
 pub mod proof;
 mod quote;
+mod rfq;
 mod risk;
 mod statement;
 mod submit;
@@ -126,6 +128,10 @@ pub enum Command {
     Mmp(risk::Mmp),
     /// Blocks and releases order entry of a session, an account or the firm.
     KillSwitch(risk::KillSwitch),
+    /// Asks makers for firm prices of size, quotes, accepts.
+    Rfq(rfq::Rfq),
+    /// Trades agreed off the book: reports, affirms, lists.
+    Block(block::Block),
     /// Positions of defaulters: what makers may bid for, and bids.
     Offers(offers::Offers),
     /// Margin of forwards: what is asked for and why; what an order would need; the operator's way to set it.
@@ -160,6 +166,8 @@ pub async fn run(command: Command) -> Result<()> {
         Command::Quote(c) => c.run().await,
         Command::Mmp(c) => c.run().await,
         Command::KillSwitch(c) => c.run().await,
+        Command::Rfq(c) => c.run().await,
+        Command::Block(c) => c.run().await,
         Command::Offers(c) => c.run().await,
         Command::Margin(c) => c.run().await,
         Command::Oracle(c) => c.run().await,

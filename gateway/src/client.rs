@@ -26,6 +26,7 @@ use proto::{
     marketdata::v1::market_data_service_client::MarketDataServiceClient,
     proof::v1::proof_service_client::ProofServiceClient,
     reference::v1::reference_service_client::ReferenceServiceClient,
+    rfq::v1::rfq_service_client::RfqServiceClient,
     risk::v1::risk_service_client::RiskServiceClient,
     trading::v1::trading_service_client::TradingServiceClient,
 };
@@ -153,6 +154,11 @@ impl Client {
     /// Destinations, obligations and settlements.
     pub fn delivery(&self) -> DeliveryServiceClient<Signed> {
         DeliveryServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Block trades.
+    pub fn rfq(&self) -> RfqServiceClient<Signed> {
+        RfqServiceClient::new(self.signed()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     /// Index fixings and other facts from outside.

@@ -318,7 +318,7 @@ fn concerns(event: &Event, account: AccountId) -> Option<&DeliveryEvent> {
 }
 
 /// A resume point that memory does not reach back to.
-fn too_old(oldest: u64, after: u64) -> Status {
+pub(crate) fn too_old(oldest: u64, after: u64) -> Status {
     let (limit, actual) = (wide(oldest.saturating_sub(1)), wide(after));
     refusal::status(&Problem::limit(
         Reason::ResumeTooOld,

@@ -34,6 +34,7 @@ pub mod private_events;
 pub mod proofs;
 pub mod reference;
 pub mod refusal;
+pub mod rfq;
 pub mod risk;
 pub mod sandbox;
 pub mod server;

@@ -515,6 +515,7 @@ async fn make_actor(
         Permission::Withdraw,
         Permission::DropCopy,
         Permission::Delivery,
+        Permission::Rfq,
     ]);
     register(desk, firm, name, key.public_key(), permissions).await?;
     Ok(account)

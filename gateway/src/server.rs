@@ -33,7 +33,7 @@ use crate::{
     hub::{Hub, HubOutlet, Reply},
     listing, marketdata,
     proofs::{self, Book, Kept},
-    reference, risk,
+    reference, rfq, risk,
     sandbox::{self, Sandbox},
     settings::Settings,
     trading,
@@ -419,6 +419,7 @@ async fn serve(
         marketdata::v1::market_data_service_server::MarketDataServiceServer,
         proof::v1::proof_service_server::ProofServiceServer,
         reference::v1::reference_service_server::ReferenceServiceServer,
+        rfq::v1::rfq_service_server::RfqServiceServer,
         risk::v1::risk_service_server::RiskServiceServer,
         trading::v1::trading_service_server::TradingServiceServer,
     };
@@ -470,6 +471,10 @@ async fn serve(
         )
         .add_service(
             DeliveryServiceServer::new(delivery::Service::new(desk.clone()))
+                .max_decoding_message_size(64 << 10),
+        )
+        .add_service(
+            RfqServiceServer::new(rfq::Service::new(desk.clone()))
                 .max_decoding_message_size(64 << 10),
         )
         .add_service(

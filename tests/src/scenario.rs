@@ -22,6 +22,7 @@
 
 mod actions;
 mod auctions;
+mod blocks;
 mod checks;
 mod clearing;
 mod combinations;
@@ -33,6 +34,7 @@ mod margins;
 mod operator;
 mod oracle;
 mod quoting;
+mod rfq;
 mod roots;
 mod told;
 mod words;

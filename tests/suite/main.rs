@@ -36,5 +36,6 @@ mod wire_delivery;
 mod wire_margin;
 mod wire_oracle;
 mod wire_orders;
+mod wire_rfq;
 mod worst_day;
 mod year;

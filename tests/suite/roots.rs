@@ -13,7 +13,7 @@ mod anchored;
 mod chain;
 mod document;
 mod kept;
-mod served;
+pub(crate) mod served;
 
 /// A stream with an epoch's mark after each `every` commands, and owners named now and then.
 fn marked(seed: u64, commands: usize, every: usize) -> Vec<Stamped> {

@@ -2,6 +2,7 @@
 //!
 //! `HASHPIT_MODEL_COMMANDS` sets the length of a stream (4,000).
 
+mod agreed;
 mod faults;
 mod files;
 mod start;

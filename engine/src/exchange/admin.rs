@@ -173,7 +173,9 @@ impl Exchange {
             | Command::Report(_)
             | Command::SubmitHeader(_)
             | Command::SignValue(_)
-            | Command::MarkEpoch => {
+            | Command::MarkEpoch
+            | Command::Block(_)
+            | Command::Rfq(_) => {
                 unreachable!("apply sends only administrative commands here")
             }
         }

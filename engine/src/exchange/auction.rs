@@ -583,6 +583,7 @@ impl Exchange {
             price,
             lots,
             aggressor: None,
+            off_book: None,
         };
         self.print(row, out);
         self.retire_if_filled(buy);

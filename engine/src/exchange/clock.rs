@@ -48,6 +48,9 @@ impl Exchange {
                 }
                 Timer::Exit(account) => self.go_on_with_exit(account, out),
                 Timer::Margin(commodity, asset) => self.age_family((commodity, asset), due, out),
+                Timer::Block(number) => self.expire_block(number, out),
+                Timer::Rfq(number) => self.expire_rfq(number, out),
+                Timer::RfqQuote(rfq, quote) => self.expire_quote((rfq, quote), out),
             }
         }
     }

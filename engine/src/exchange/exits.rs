@@ -219,6 +219,7 @@ impl Exchange {
             row.status = AccountStatus::Closed;
         }
         self.withdraw_bids(account);
+        self.leave_off_book(account, out);
         out.push(Event::Access(account));
         self.wind_up(account, out);
     }

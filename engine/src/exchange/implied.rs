@@ -337,6 +337,7 @@ impl Exchange {
                     price: found.prices[place],
                     lots,
                     aggressor: Some(aggressors[place]),
+                    off_book: None,
                 },
                 out,
             );

@@ -86,6 +86,7 @@ impl Exchange {
             price,
             lots,
             aggressor: Some(side),
+            off_book: None,
         };
         let values = self.exchange_lots(trade, &parties, &prices, lots, commander, out);
         self.print(printed, out);
@@ -159,7 +160,7 @@ impl Exchange {
         let rate = self.account(account).map_or(Ppm(0), |row| {
             match party.liquidity {
                 Liquidity::Taker => row.taker_fee(taker),
-                Liquidity::Maker | Liquidity::Auction => row.maker_fee(maker),
+                Liquidity::Maker | Liquidity::Auction | Liquidity::Block => row.maker_fee(maker),
             }
             .max(Ppm(0))
         });

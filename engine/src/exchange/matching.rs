@@ -441,6 +441,7 @@ impl Exchange {
                 price,
                 lots,
                 aggressor: Some(side),
+                off_book: None,
             },
             out,
         );

@@ -104,6 +104,8 @@ impl Exchange {
             trades,
             settlements,
             defaults,
+            blocks,
+            rfqs,
             killed,
             // The rest is of the present command, and there is none.
             trades_left: _,
@@ -173,6 +175,8 @@ impl Exchange {
         commitments.save(&mut saver)?;
         exits.save(&mut saver)?;
         margins.save(&mut saver)?;
+        blocks.save(&mut saver)?;
+        rfqs.save(&mut saver)?;
         saver.end()
     }
 
@@ -208,6 +212,8 @@ impl Exchange {
         let newest = exchange.commitments.newest_epoch();
         exchange.exits = super::exits::Exits::load(&mut loader, accounts, newest)?;
         exchange.load_margins(&mut loader)?;
+        exchange.load_blocks(&mut loader)?;
+        exchange.load_rfqs(&mut loader)?;
         exchange.check_lists(&loader)?;
         loader.end()?;
         for order in exchange.orders.all().filter(|order| order.lives()) {

@@ -56,6 +56,12 @@ pub enum Timer {
     Exit(AccountId),
     /// A day has gone by for the maturities of a family.
     Margin(CommodityId, AssetId),
+    /// A reported block trade was not affirmed.
+    Block(u64),
+    /// A request for quote was open long enough.
+    Rfq(u64),
+    /// A quote on a request is not firm any more.
+    RfqQuote(u64, u64),
 }
 
 /// Timers in order of time.

@@ -10,7 +10,7 @@ pub(super) const MAGIC: [u8; 4] = *b"HPJL";
 
 /// The format that this code writes, and the only one it reads: of the blocks, and of the commands, events
 /// and results inside them.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// What a block is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]

@@ -142,6 +142,10 @@ fn vocabulary() -> String {
     numbers::<crate::delivery::ObligationState>("obligation-state", &mut text);
     numbers::<crate::delivery::CloseCause>("close-cause", &mut text);
     numbers::<told::ExitStage>("exit-stage", &mut text);
+    numbers::<told::OffBook>("off-book", &mut text);
+    numbers::<told::BlockState>("block-state", &mut text);
+    numbers::<told::RfqState>("rfq-state", &mut text);
+    numbers::<told::RfqQuoteState>("rfq-quote-state", &mut text);
     text += &format!("stamped {}\n", hex(&bytes(&commands::stamped())));
     text += &format!("results {}\n", hex(&bytes(&events::results())));
     text += &format!("record {}\n", hex(&whole_record()));

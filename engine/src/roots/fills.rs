@@ -33,7 +33,7 @@ pub const PAGES_KEPT: usize = 4_096;
 pub struct FillEntry {
     /// Trade, the same number for both sides.
     pub trade: u64,
-    /// Order that traded.
+    /// Order that traded; 0 off the book.
     pub order: u64,
     /// Price in ticks.
     pub price: i64,
@@ -47,7 +47,7 @@ pub struct FillEntry {
     pub contract: u32,
     /// Bought, as opposed to sold.
     pub bought: bool,
-    /// 0 rested, 1 came in, 2 in an auction.
+    /// 0 rested, 1 came in, 2 in an auction, 3 off the book.
     pub role: u8,
 }
 
@@ -233,6 +233,7 @@ impl Fills {
                     Liquidity::Maker => 0,
                     Liquidity::Taker => 1,
                     Liquidity::Auction => 2,
+                    Liquidity::Block => 3,
                 },
             };
             self.push(account.0, &entry);

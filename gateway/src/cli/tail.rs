@@ -87,6 +87,8 @@ fn line(update: &MarketDataUpdate, symbols: &HashMap<i32, String>) -> Result<Opt
             amounts::grouped(t.price_ticks),
             match t.kind() {
                 TradeKind::Auction => "in an auction".to_owned(),
+                TradeKind::Block => "agreed off the book".to_owned(),
+                TradeKind::Rfq => "by a request for quote".to_owned(),
                 _ => format!("{} took it", names::side(t.aggressor)),
             }
         )),

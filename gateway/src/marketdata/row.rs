@@ -350,7 +350,9 @@ pub fn public(event: &Event) -> Option<(InstrumentId, u64)> {
         | Event::Delivery(_)
         | Event::Epoch(_)
         | Event::Owner(_)
-        | Event::Exit(_) => None,
+        | Event::Exit(_)
+        | Event::Block(_)
+        | Event::Rfq(_) => None,
     }
 }
 

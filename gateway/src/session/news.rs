@@ -109,7 +109,9 @@ impl News {
             | Event::Delivery(_)
             | Event::Epoch(_)
             | Event::Owner(_)
-            | Event::Exit(_) => return None,
+            | Event::Exit(_)
+            | Event::Block(_)
+            | Event::Rfq(_) => return None,
         };
         Some(wire::SessionEvent {
             event_seq: wide(to.event_seq),

@@ -2,7 +2,7 @@
 
 use engine::{
     command::Side,
-    event::{AuctionChange, StatisticsChange, StatusChange, Trade},
+    event::{AuctionChange, OffBook, StatisticsChange, StatusChange, Trade},
     exchange::{Exchange, IndexState},
     ids::ProductId,
     instrument::{Instrument, Kind, Statistics, TradingState},
@@ -31,9 +31,11 @@ pub fn trade(trade: &Trade) -> wire::Trade {
         price_ticks: trade.price.0,
         lots: trade.lots.0,
         aggressor: trade.aggressor.map_or(0, side),
-        kind: match trade.aggressor {
-            Some(_) => wire::TradeKind::Book,
-            None => wire::TradeKind::Auction,
+        kind: match (trade.off_book, trade.aggressor) {
+            (Some(OffBook::Block), _) => wire::TradeKind::Block,
+            (Some(OffBook::Rfq), _) => wire::TradeKind::Rfq,
+            (None, Some(_)) => wire::TradeKind::Book,
+            (None, None) => wire::TradeKind::Auction,
         }
         .into(),
     }

@@ -429,6 +429,7 @@ pub fn fill_out<'a>(
         Liquidity::Maker => wire::Liquidity::Maker,
         Liquidity::Taker => wire::Liquidity::Taker,
         Liquidity::Auction => wire::Liquidity::Auction,
+        Liquidity::Block => wire::Liquidity::Block,
     };
     wire::Fill {
         trade_id: id_out(fill.trade.0),

@@ -318,7 +318,7 @@ impl Model {
         filled.filled += lots;
         match liquidity {
             Liquidity::Maker => filled.visible -= lots.min(filled.visible),
-            Liquidity::Taker | Liquidity::Auction => filled.fill_up(),
+            Liquidity::Taker | Liquidity::Auction | Liquidity::Block => filled.fill_up(),
         }
         if filled.open == 0 {
             filled.status = OrderStatus::Filled;

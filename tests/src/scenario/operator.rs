@@ -97,7 +97,13 @@ pub(super) fn act(world: &mut World, verb: &str, line: &str) -> Result<Option<Do
         "kill" | "release" => super::quoting::switch(world, verb, &mut words)?,
         _ => {
             return match super::roots::act(world, verb, line)? {
-                None => super::oracle::act(world, verb, line),
+                None => match super::blocks::act(world, verb, line)? {
+                    None => match super::rfq::act(world, verb, line)? {
+                        None => super::oracle::act(world, verb, line),
+                        done => Ok(done),
+                    },
+                    done => Ok(done),
+                },
                 done => Ok(done),
             };
         }

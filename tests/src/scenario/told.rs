@@ -23,6 +23,10 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
     for event in &done.events {
         match event {
             Event::Order(order) if order.copy && !copies => {}
+            // A fill off the book belongs to no order of the story; who wants it asks for it.
+            Event::Order(order) if order.order_id.0 == 0 && order.fill.is_some() => {
+                phrases.extend(super::blocks::fill(world, order, wish));
+            }
             Event::Order(order) => tell_order(world, done, order, &orders, wish, &mut phrases),
             Event::Refused(refused) => {
                 phrases.push(format!("refused {}", why(&refused.problem, wish)))
@@ -69,6 +73,8 @@ pub(super) fn told(world: &World, done: &Done, wish: &str) -> String {
             Event::Status(status) => phrases.push(tell_status(world, status)),
             Event::Clearing(step) => phrases.extend(super::clearing::told(world, step, wish)),
             Event::Done(answer) if answer.first_seq != 0 => phrases.push("done before".into()),
+            Event::Block(change) => phrases.push(super::blocks::told(change)),
+            Event::Rfq(change) => phrases.push(super::rfq::told(change)),
             Event::Delivery(_) => phrases.extend(super::delivery::told(world, event, wish)),
             other => {
                 let of_index =
@@ -194,7 +200,7 @@ fn tell_fill(
 ) {
     let told = |fill: &Fill| match fill.liquidity {
         Liquidity::Taker => true,
-        Liquidity::Auction => event.side == Side::Buy,
+        Liquidity::Auction | Liquidity::Block => event.side == Side::Buy,
         Liquidity::Maker => false,
     };
     let Some(fill) = event.fill.filter(told) else {

@@ -112,7 +112,11 @@ impl World {
                 continue;
             }
             let Some(fill) = order.fill else { continue };
-            if order.quote.is_none() && !self.orders.values().any(|id| *id == order.order_id) {
+            let off_book = fill.liquidity == Liquidity::Block;
+            if order.quote.is_none()
+                && !off_book
+                && !self.orders.values().any(|id| *id == order.order_id)
+            {
                 return Err("  ORDER-02: a fill of an order that was not accepted".into());
             }
             let paired = taker
@@ -130,7 +134,7 @@ impl World {
                         (taker, makers) = (None, 0);
                     }
                 }
-                Liquidity::Taker | Liquidity::Auction if taker.is_none() => {
+                Liquidity::Taker | Liquidity::Auction | Liquidity::Block if taker.is_none() => {
                     if fill.liquidity == Liquidity::Auction && order.side != Side::Buy {
                         return Err("  AUCTION-04: the buyer's fill comes first".into());
                     }
@@ -141,7 +145,7 @@ impl World {
                     }
                     taker = Some(fill);
                 }
-                Liquidity::Maker | Liquidity::Auction if paired => taker = None,
+                Liquidity::Maker | Liquidity::Auction | Liquidity::Block if paired => taker = None,
                 _ => return Err("  ORDER-02: taker's and maker's fills do not alternate".into()),
             }
             if fill.lots.0 <= 0 {

@@ -15,7 +15,7 @@ use proto::{
 use tests::venue::{Folder, Venue, limit, settings};
 
 /// The epoch that ends after this journal position.
-async fn sealed_after(venue: &Venue, seq: i64) -> i64 {
+pub(crate) async fn sealed_after(venue: &Venue, seq: i64) -> i64 {
     let client = venue.client("taker-1").await;
     let request = WatchEpochsRequest { after_epoch: 0 };
     let stream = client.proof().watch_epochs(request).await;
@@ -30,7 +30,7 @@ async fn sealed_after(venue: &Venue, seq: i64) -> i64 {
     }
 }
 
-fn python(file: &Path, root: Option<&str>) -> Option<(bool, String)> {
+pub(crate) fn python(file: &Path, root: Option<&str>) -> Option<(bool, String)> {
     let python = super::python()?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/proof_verifier.py");
     let mut verifier = Command::new(python);

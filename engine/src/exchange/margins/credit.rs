@@ -119,12 +119,37 @@ impl Exchange {
         if row.credit == Minor::ZERO || sure.count == 0 {
             return Minor::ZERO;
         }
-        let left = self.matched(account, sure.family, |position| {
+        let left = self.matched(account, sure.family, |id, position| {
             let mut changes = sure.changes().iter();
-            let change = changes.find(|(id, _)| *id == position.instrument);
-            change.map_or(position.sure, |(_, left)| *left)
+            let change = changes.find(|(of, _)| *of == id);
+            change.map_or(sure_of(id, position), |(_, left)| *left)
         });
         (row.credit - left).max(Minor::ZERO)
+    }
+
+    /// What an account's credit grows by (falls, if negative) once positions are as they would be after a
+    /// trade off the book: contract, before, after.
+    pub(in crate::exchange) fn credit_gained(
+        &self,
+        account: AccountId,
+        seen: &[(InstrumentId, Position, Position)],
+    ) -> Minor {
+        let mut gained = Minor::ZERO;
+        for (_, number) in self.margins.families.iter().zip(1_u16..) {
+            let touched = |row: &(InstrumentId, _, _)| self.contract(row.0).family == number;
+            if !seen.iter().any(touched) {
+                continue;
+            }
+            let credit = self.matched(account, number, |id, position| {
+                let row = seen.iter().find(|row| row.0 == id);
+                row.map_or(sure_of(id, position), |(_, _, after)| {
+                    after.sure_in(self.contract(id), crate::command::Side::Buy, Lots::ZERO)
+                })
+            });
+            let now = self.credit_row(account, number);
+            gained += credit - now.map_or(Minor::ZERO, |row| row.credit);
+        }
+        gained
     }
 
     /// What an account is credited in a family; none if it never was.
@@ -148,7 +173,7 @@ impl Exchange {
         &self,
         account: AccountId,
         family: u16,
-        margin: impl Fn(&Position) -> Minor,
+        margin: impl Fn(InstrumentId, Option<&Position>) -> Minor,
     ) -> Minor {
         let place = usize::from(family).wrapping_sub(1);
         let Some(family) = self.margins.families.get(place) else {
@@ -156,11 +181,9 @@ impl Exchange {
         };
         let mut matching = Matching::default();
         for (month, id) in &family.contracts {
-            if let Some(position) = self.positions.get(account, *id) {
-                let margin = margin(position);
-                if margin != Minor::ZERO {
-                    matching.add(*month, margin);
-                }
+            let margin = margin(*id, self.positions.get(account, *id));
+            if margin != Minor::ZERO {
+                matching.add(*month, margin);
             }
         }
         matching.credit(family.credits())
@@ -186,7 +209,7 @@ impl Exchange {
     }
 
     fn recredit(&mut self, account: AccountId, asset: AssetId, family: u16) {
-        let credit = self.matched(account, family, |position| position.sure);
+        let credit = self.matched(account, family, sure_of);
         let row = self.margins.row_mut(account, family);
         let more = credit - row.credit;
         row.credit = credit;
@@ -235,12 +258,9 @@ impl Exchange {
                 position.is_some_and(|position| position.net != Lots::ZERO)
             });
             let least = held.map(kept).min().unwrap_or(Ppm(0));
-            let matched = self.matched(account, number, |position| {
-                let contract = self.contract(position.instrument);
-                contract
-                    .at_mark
-                    .initial(position.net)
-                    .for_lots(position.net)
+            let matched = self.matched(account, number, |id, position| {
+                let net = position.map_or(Lots::ZERO, |position| position.net);
+                self.contract(id).at_mark.initial(net).for_lots(net)
             });
             let exact = i128::from(matched.0) * i128::from(least.0) / PPM;
             credit += Minor(i64::try_from(exact).unwrap_or(0));
@@ -264,7 +284,7 @@ impl Exchange {
                         wanted.short -= sure.min(Minor::ZERO);
                     }
                 }
-                wanted.credit = self.matched(account.id, number, |position| position.sure);
+                wanted.credit = self.matched(account.id, number, sure_of);
                 let row = self.credit_row(account.id, number).copied();
                 if row.unwrap_or_default() != wanted {
                     let asset = family.method.asset;
@@ -291,6 +311,11 @@ impl super::Margins {
             prefetch(row);
         }
     }
+}
+
+/// What is sure of a position that may not be there.
+pub(super) fn sure_of(_: InstrumentId, position: Option<&Position>) -> Minor {
+    position.map_or(Minor::ZERO, |position| position.sure)
 }
 
 /// The row in a place, made if needed.

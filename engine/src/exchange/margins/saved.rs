@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{super::Exchange, Family, Margins};
+use super::{super::Exchange, Family, Margins, credit};
 use crate::{
     limits,
     saved::{LoadError, Loader, Saver, Section},
@@ -62,7 +62,7 @@ impl Exchange {
                 row.short -= sure.min(Minor::ZERO);
             }
             for family in (1_u16..).take(self.margins.families.len()) {
-                let credit = self.matched(account, family, |position| position.sure);
+                let credit = self.matched(account, family, credit::sure_of);
                 if credit != Minor::ZERO {
                     self.margins.row_mut(account, family).credit = credit;
                 }

@@ -463,6 +463,89 @@ pub(super) fn all() -> Vec<Command> {
                 }),
             }),
         })),
+        block_wishes()[0].clone(),
+        block_wishes()[1].clone(),
+        Command::Rfq(Box::new(RfqWish::Create(CreateRfq {
+            origin,
+            client_id: 181,
+            terms: rfq_terms(),
+        }))),
+        Command::Rfq(Box::new(RfqWish::Cancel(CancelRfq { origin, rfq: 188 }))),
+        Command::Rfq(Box::new(RfqWish::Quote(SubmitQuote {
+            origin,
+            rfq: 189,
+            client_id: 190,
+            bid: Some(quoted_side()),
+            ask: None,
+            valid_until: Nanos(193),
+        }))),
+        Command::Rfq(Box::new(RfqWish::Pull(PullQuote {
+            origin,
+            rfq: 194,
+            quote: 195,
+        }))),
+        Command::Rfq(Box::new(RfqWish::Accept(AcceptQuote {
+            origin,
+            rfq: 196,
+            side: Side::Sell,
+            limit: Ticks(-197),
+            lots: Lots(198),
+            several: true,
+            client_id: 199,
+        }))),
+    ]
+}
+
+/// A trade as it is reported.
+pub(super) fn block_terms() -> BlockTerms {
+    BlockTerms {
+        counterparty: FirmId(174),
+        instrument: InstrumentId(175),
+        side: Side::Sell,
+        price: Ticks(176),
+        lots: Lots(177),
+        affirm_by: Nanos(178),
+    }
+}
+
+/// What a taker wants.
+pub(super) fn rfq_terms() -> RfqTerms {
+    RfqTerms {
+        legs: vec![RfqLeg {
+            instrument: InstrumentId(182),
+            side: Side::Sell,
+            ratio: 183,
+        }],
+        lots: Lots(184),
+        min_lots: Lots(185),
+        side: Some(Side::Sell),
+        disclosed: true,
+        makers: vec![FirmId(186)],
+        expire: Nanos(187),
+    }
+}
+
+/// One side of a quote.
+pub(super) fn quoted_side() -> QuotedSide {
+    QuotedSide {
+        price: Ticks(-191),
+        lots: Lots(192),
+    }
+}
+
+fn block_wishes() -> [Command; 2] {
+    let origin = origin();
+    [
+        Command::Block(BlockWish::Report(ReportBlock {
+            origin,
+            client_id: 179,
+            terms: block_terms(),
+        })),
+        Command::Block(BlockWish::Affirm(AffirmBlock {
+            origin,
+            block: 180,
+            accept: true,
+        })),
     ]
 }
 

@@ -126,6 +126,7 @@ pub(super) fn all() -> Vec<Event> {
             price: Ticks(68),
             lots: Lots(69),
             aggressor: Some(Side::Sell),
+            off_book: Some(OffBook::Rfq),
         }),
         Event::Level(LevelChange {
             instrument,
@@ -347,6 +348,45 @@ pub(super) fn all() -> Vec<Event> {
             owner: [168; 20],
             stage: ExitStage::WaitsForDelivery,
         }),
+        Event::Block(Box::new(BlockChange {
+            block: 166,
+            state: BlockState::Affirmed,
+            reporter: AccountId(167),
+            firm: crate::ids::FirmId(168),
+            client_id: 169,
+            terms: super::commands::block_terms(),
+            affirmer: AccountId(170),
+            trade: TradeId(171),
+            fees: [Minor(172), Minor(173)],
+        })),
+        Event::Rfq(Box::new(RfqEvent::Request(RfqChange {
+            rfq: 174,
+            state: RfqState::Filled,
+            taker: AccountId(175),
+            firm: crate::ids::FirmId(176),
+            client_id: 177,
+            terms: super::commands::rfq_terms(),
+            filled: Lots(178),
+        }))),
+        Event::Rfq(Box::new(RfqEvent::Quote(RfqQuoteChange {
+            rfq: 179,
+            taker: AccountId(180),
+            quote: 181,
+            state: RfqQuoteState::Traded,
+            maker: AccountId(182),
+            client_id: 183,
+            bid: None,
+            ask: Some(super::commands::quoted_side()),
+            valid_until: Nanos(184),
+            problem: Some(problem()),
+        }))),
+        Event::Rfq(Box::new(RfqEvent::Accepted(RfqAccepted {
+            rfq: 185,
+            client_id: 186,
+            trades: vec![TradeId(187)],
+            filled: Lots(188),
+            problem: Some(problem()),
+        }))),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! What a command says of itself in columns. Exhaustive, so that a new command gets its row.
 
 use engine::{
-    command::{Command, Origin, Target},
+    command::{BlockWish, Command, Origin, RfqWish, Target},
     ids::{AccountId, InstrumentId, SessionId},
 };
 
@@ -126,5 +126,14 @@ pub(super) fn of(command: &Command) -> Facts {
         Command::CreditChainDeposit(_) => facts(41, "CreditChainDeposit"),
         Command::ServeExit(request) => facts(42, "ServeExit").of_account(request.body.account),
         Command::SetMarginMethod(_) => facts(43, "SetMarginMethod"),
+        Command::Block(BlockWish::Report(report)) => facts(44, "Block").from(&report.origin),
+        Command::Block(BlockWish::Affirm(affirm)) => facts(44, "Block").from(&affirm.origin),
+        Command::Rfq(wish) => facts(45, "Rfq").from(match &**wish {
+            RfqWish::Create(create) => &create.origin,
+            RfqWish::Cancel(cancel) => &cancel.origin,
+            RfqWish::Quote(quote) => &quote.origin,
+            RfqWish::Pull(pull) => &pull.origin,
+            RfqWish::Accept(accept) => &accept.origin,
+        }),
     }
 }
