@@ -25,7 +25,8 @@ const TAGS: [&[u8; 4]; 44] = [
     b"cntr", b"asst", b"comm", b"indx", b"prod", b"firm", b"keys", b"acct", b"sess", b"tran",
     b"rqid", b"inst", b"link", b"wndw", b"auct", b"dfrd", b"call", b"pstn", b"blnc", b"flow",
     b"ordr", b"ende", b"book", b"stop", b"pegs", b"atau", b"mmpg", b"mmpf", b"mmpq", b"clid",
-    b"timr", b"feed", b"rnds", b"epch", b"ownr", b"issd", b"chdp", b"exit", b"mrgn", b"end ",
+    b"timr", b"feed", b"rnds", b"epch", b"ownr", b"issd", b"chdp", b"exit", b"mrgn", b"rprt",
+    b"offb", b"rfqn", b"rfqs", b"end ",
 ];
 
 fn commands() -> usize {
