@@ -5,7 +5,7 @@ use engine::{
     event::{BlockState, Event},
     exchange::Exchange,
     ids::{AccountId, FirmId, InstrumentId},
-    reason::Reason,
+    reason::{Field, Reason},
     units::{Lots, Nanos, Ticks},
 };
 use proto::{
@@ -233,7 +233,8 @@ impl RfqService for Service {
             origin: origin(account),
             client_id: request.client_block_id,
             terms: BlockTerms {
-                counterparty: firm.ok_or_else(|| refusal::no(Reason::UnknownCounterparty))?,
+                counterparty: firm
+                    .ok_or_else(|| refusal::about(Reason::UnknownCounterparty, Field::Firm))?,
                 instrument: InstrumentId(number(leg.instrument_id)),
                 side,
                 price: Ticks(request.price_ticks),

@@ -19,7 +19,10 @@ use proto::{
         QuoteState, ReportBlockTradeRequest, ReportBlockTradeResponse, RfqLeg, RfqState,
         StreamRfqsRequest, SubmitQuoteRequest, SubmitQuoteResponse, stream_rfqs_response::Event,
     },
-    trading::v1::{FillReport, Liquidity, ListFillsRequest},
+    trading::v1::{
+        Fill, FillReport, Liquidity, ListFillsRequest, StreamEventsRequest,
+        private_event::Event as PrivateEvent, stream_events_request::Scope,
+    },
 };
 use tests::venue::{Folder, Venue, settings};
 use tonic::Status;
@@ -150,6 +153,8 @@ async fn a_block_is_reported_seen_and_affirmed_after_a_restart() {
         assert_eq!(vec![fill.trade_id], traded.trade_ids);
         assert_eq!(fill.liquidity, i32::from(Liquidity::Block));
         assert_eq!((fill.price_ticks, fill.lots), (PRICE, LOTS));
+        let copied = drop_copy(&venue, actor, traded.journal_seq - 1).await;
+        assert_eq!(copied.as_ref(), Some(fill), "and in the drop copy");
     }
     venue.running.stop().await;
 }
@@ -164,7 +169,28 @@ async fn fills(venue: &Venue, actor: &str) -> Vec<FillReport> {
     answer.expect("fills").into_inner().fills
 }
 
-/// Half a peta of the month: lots of the package.
+/// The first fill that an account's private stream tells after a journal position.
+async fn drop_copy(venue: &Venue, actor: &str, after: i64) -> Option<Fill> {
+    let request = StreamEventsRequest {
+        scope: Some(Scope::AccountId(venue.account(actor))),
+        resume_after_journal_seq: Some(after),
+        fills_only: true,
+    };
+    let client = venue.client(actor).await;
+    let stream = client.trading().stream_events(request).await;
+    let mut stream = stream.expect("a stream").into_inner();
+    let told = tokio::time::timeout(PATIENCE, stream.message()).await;
+    let told = told.expect("told in time").expect("it goes on");
+    told?
+        .events
+        .into_iter()
+        .find_map(|event| match event.event {
+            Some(PrivateEvent::Order(order)) => order.fill,
+            _ => None,
+        })
+}
+
+/// 500 PH/s of the month: lots of the package.
 const WANTED: i64 = 500;
 
 async fn ask(venue: &Venue, contract: &Instrument, allocated: bool) -> Result<i64, Status> {

@@ -8,7 +8,7 @@ use engine::{
     event::{Event, RfqAccepted, RfqChange, RfqEvent, RfqQuoteChange, RfqQuoteState, RfqState},
     exchange::{Exchange, Rfq},
     ids::{AccountId, FirmId, InstrumentId},
-    reason::Reason,
+    reason::{Field, Reason},
     units::{Lots, Nanos, Ticks},
 };
 use proto::{common::v1::Side as WireSide, rfq::v1 as wire};
@@ -206,7 +206,8 @@ impl Service {
                 min_lots: Lots(request.min_lots),
                 side: wished_side(request.side)?,
                 disclosed: request.disclosed,
-                makers: makers.ok_or_else(|| refusal::no(Reason::UnknownCounterparty))?,
+                makers: makers
+                    .ok_or_else(|| refusal::about(Reason::UnknownCounterparty, Field::Firm))?,
                 expire: Nanos(request.expire_unix_nanos),
             },
         };

@@ -420,7 +420,7 @@ fn the_same_past_gives_the_same_bytes_for_ever() {
     newer[0] += 1;
     let error = gateway::archive::Archive::load(&newer, 0).expect_err("newer");
     assert!(
-        error.contains("is of version 2, and this program reads 1"),
+        error.contains("is of version 3, and this program reads 2"),
         "{error}"
     );
 }
