@@ -592,18 +592,6 @@ async fn what_is_not_served_says_so() {
         "the gateway's own refusals are not journaled"
     );
 
-    // A whole service of the contract that is not there.
-    let channel = tonic::transport::Endpoint::from_shared(venue.address()).expect("an address");
-    let channel = channel.connect().await.expect("somebody listens");
-    let key = gateway::keys::PrivateKey::load(&venue.keys.join("maker-1.key")).expect("a key");
-    let method = "/hashpit.rfq.v1.RfqService/GetRfq";
-    let token = key.mint(method, gateway::auth::now_nanos() / 1_000_000_000, 60);
-    let mut requests = proto::rfq::v1::rfq_service_client::RfqServiceClient::new(channel);
-    let mut request = Request::new(proto::rfq::v1::GetRfqRequest::default());
-    let bearer = format!("Bearer {token}").parse().expect("a header");
-    request.metadata_mut().insert("authorization", bearer);
-    let status = requests.get_rfq(request).await.expect_err("not served");
-    assert_eq!(status.code(), Code::Unimplemented);
     venue.running.stop().await;
 }
 

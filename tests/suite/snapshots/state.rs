@@ -387,7 +387,7 @@ fn the_same_story_gives_the_same_bytes_for_ever() {
         .collect();
     assert_eq!(
         (engine::saved::VERSION, hex.as_str()),
-        (5, "3aecf1fcf137ac0b")
+        (6, "4b6bbd6f1ecb05cf")
     );
 }
 
